@@ -1,0 +1,96 @@
+"""The customer: an account and the people in it."""
+
+import uuid
+from datetime import datetime
+from typing import ClassVar
+
+import pgtrigger
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts import clock
+from accounts.user import User
+
+
+class AccountQuerySet(models.QuerySet["Account"]):
+    def of(self, user: User) -> "AccountQuerySet":
+        """The accounts that this person is a member of, in the order of their names."""
+        return self.filter(memberships__user=user).order_by("name", "id")
+
+
+class Account(models.Model):
+    """A customer, person or company. What it may do is asked of `accounts.entitlements`, never stored here."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(_("name"), max_length=200)
+    created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
+    members = models.ManyToManyField(User, through="Membership", related_name="accounts")
+
+    objects: ClassVar[AccountQuerySet] = AccountQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        indexes = [models.Index(fields=["name"], name="account_by_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def owner(self) -> User | None:
+        """The one owner; None only for an account that has no members yet."""
+        return User.objects.filter(memberships__account=self, memberships__role=Role.OWNER).first()
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", _("Owner")
+    ADMIN = "admin", _("Administrator")
+    USER = "user", _("User")
+
+
+class Membership(models.Model):
+    """One person's place in one account.
+
+    An account that has members has exactly one owner: a partial unique index forbids two, a constraint trigger,
+    checked at commit so that ownership can be handed over in one transaction, forbids none.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("person"))
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices)
+    joined_at: "models.DateTimeField[datetime, datetime]" = models.DateTimeField(_("joined"), default=clock.now)
+
+    class Meta:
+        verbose_name = _("member")
+        verbose_name_plural = _("members")
+        constraints = [
+            models.UniqueConstraint(fields=["account", "user"], name="membership_is_unique"),
+            models.UniqueConstraint(fields=["account"], condition=models.Q(role="owner"), name="membership_one_owner"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_is_known"),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="keeps_an_owner",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                timing=pgtrigger.Deferred,
+                declare=[("which", "uuid")],
+                func="""
+                    which := CASE WHEN TG_OP = 'DELETE' THEN OLD.account_id ELSE NEW.account_id END;
+                    IF EXISTS (SELECT 1 FROM accounts_membership WHERE account_id = which)
+                       AND NOT EXISTS (
+                           SELECT 1 FROM accounts_membership WHERE account_id = which AND role = 'owner'
+                       ) THEN
+                        RAISE EXCEPTION 'account % would have members but no owner', which
+                            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'membership_keeps_an_owner';
+                    END IF;
+                    RETURN NULL;
+                """,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.get_role_display()})"
+
+    @property
+    def is_owner(self) -> bool:
+        return self.role == Role.OWNER

@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class AccountsConfig(AppConfig):
+    """Customers and what they own: people, blueprints, connections, history, mail, requests to support."""
+
+    name = "accounts"
+    verbose_name = _("Customers")
+
+    def ready(self) -> None:
+        from accounts import sending
+
+        sending.register()

@@ -1,0 +1,67 @@
+"""The forms of this app's pages."""
+
+import json
+import zoneinfo
+from functools import cache
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from accounts import strict_json
+from accounts.components import validate_components
+from accounts.support import MAX_MESSAGE, RequestKind
+from accounts.user import User
+
+
+class ComponentsField(forms.CharField):
+    """A blueprint's components as JSON text."""
+
+    widget = forms.Textarea(attrs={"rows": 10, "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) else json.dumps(value, indent=1, ensure_ascii=False)
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        if not text:
+            return []
+        try:
+            return validate_components(strict_json.parse(text))
+        except strict_json.BadJSON as error:
+            raise ValidationError(str(error)) from error
+
+
+class BlueprintForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=200)
+    components = ComponentsField(label=_("Components (JSON)"), required=False)
+
+
+class SupportForm(forms.Form):
+    kind = forms.ChoiceField(label=_("What is it about?"), choices=RequestKind.choices)
+    message = forms.CharField(
+        label=_("Your message"),
+        max_length=MAX_MESSAGE,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6}),
+    )
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        if cleaned.get("kind") == RequestKind.OTHER and not cleaned.get("message"):
+            self.add_error("message", _("Please write what it is about."))
+        return cleaned
+
+
+@cache
+def _zones() -> list[tuple[str, str]]:
+    return [(zone, zone.replace("_", " ")) for zone in sorted(zoneinfo.available_timezones())]
+
+
+class PreferencesForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    time_zone = forms.ChoiceField(label=_("Time zone"), choices=_zones)
+
+    class Meta:
+        model = User
+        fields = ["name", "language", "time_zone"]

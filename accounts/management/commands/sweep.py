@@ -1,0 +1,53 @@
+"""`manage.py sweep`: run the beat jobs now, or as of an instant."""
+
+from argparse import ArgumentParser
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts import clock, sweeps
+
+
+def instant(text: str) -> datetime:
+    """An ISO 8601 instant; without an offset it is UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"“{text}” is not an ISO 8601 instant. Write one such as 2026-12-01T09:30:00Z.") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+class Command(BaseCommand):
+    help = "Carry out what is due: all sweeps, or those named. With --dry-run, print a line an account instead."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(s.name for s in sweeps.registered()))
+        parser.add_argument("--at", metavar="ISO8601", help="act as of this instant instead of now")
+        parser.add_argument("--dry-run", action="store_true", help="print what would happen, change nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        at = instant(options["at"]) if options["at"] else clock.now()
+        dry_run: bool = options["dry_run"]
+        if at > clock.now() and not dry_run and not settings.ALLOW_TIME_TRAVEL:
+            raise CommandError(
+                "--at lies in the future. Add --dry-run to see what would happen, or set ALLOW_TIME_TRAVEL=1."
+            )
+        for sweep in self._chosen(options["names"]):
+            if dry_run:
+                lines = 0
+                for lines, line in enumerate(sweep.preview(at), start=1):
+                    self.stdout.write(f"{sweep.name}: {line}")
+                self.stdout.write(f"{sweep.name}: {lines} due")
+            else:
+                self.stdout.write(f"{sweep.name}: {sweeps.run_and_note(sweep, at)} done")
+
+    def _chosen(self, names: list[str]) -> list[sweeps.Sweep]:
+        known = sweeps.registered()
+        for name in names:
+            if name not in {sweep.name for sweep in known}:
+                raise CommandError(
+                    f"There is no sweep “{name}”. Choose from: {', '.join(sweep.name for sweep in known)}."
+                )
+        return [sweep for sweep in known if not names or sweep.name in names]

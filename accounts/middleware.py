@@ -1,0 +1,87 @@
+"""What every page knows: the reader's language and zone, and the account in front of them."""
+
+import zoneinfo
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone, translation
+
+from accounts.account import Membership
+from accounts.entitlements import NotEntitled
+from accounts.user import User
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+#: Where the session remembers the account that was last chosen.
+SESSION_KEY = "account"
+
+
+class PreferencesMiddleware:
+    """Puts a page in the signed-in reader's language and zone; the browser's language where the reader chose none."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        user = request.user
+        if not isinstance(user, User):
+            return self.get_response(request)
+        if user.language in dict(settings.LANGUAGES):
+            translation.activate(user.language)
+            request.LANGUAGE_CODE = translation.get_language()
+        with timezone.override(_zone(user.time_zone)):
+            return self.get_response(request)
+
+
+def _zone(name: str) -> zoneinfo.ZoneInfo:
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        # The zone was valid when chosen; zone databases drop names now and then.
+        return zoneinfo.ZoneInfo("UTC")
+
+
+class CurrentAccountMiddleware:
+    """Sets `request.memberships` (all of the person's, by account name) and `request.membership` (the chosen one, or None)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        memberships: list[Membership] = []
+        if isinstance(request.user, User):
+            memberships = list(
+                Membership.objects.filter(user=request.user)
+                .select_related("account")
+                .order_by("account__name", "account_id")
+            )
+        chosen = request.session.get(SESSION_KEY) if memberships else None
+        request.memberships = memberships  # type: ignore[attr-defined]
+        request.membership = next(  # type: ignore[attr-defined]
+            (membership for membership in memberships if str(membership.account_id) == chosen),
+            memberships[0] if memberships else None,
+        )
+        return self.get_response(request)
+
+
+class NotEntitledMiddleware:
+    """Turns `NotEntitled` into a page (403) that gives the reason, since when, and the way out."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, NotEntitled):
+            return None
+        match = request.resolver_match
+        context = {
+            "feature": exception.feature,
+            "entitlements": exception.entitlements,
+            "blueprint_id": match.kwargs.get("blueprint_id") if match else None,
+        }
+        return render(request, "accounts/not_entitled.html", context, status=403)

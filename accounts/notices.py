@@ -1,0 +1,86 @@
+"""Notices: mails as rows.
+
+A notice is queued in the transaction of the change that it tells of, and sent later by the `notices` sweep
+(`accounts.sending`). It holds facts, not text: the mail is written in the reader's language and zone when it goes out.
+"""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.account import Account
+from accounts.user import User
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def unsent(self) -> Self:
+        return self.filter(sent_at=None)
+
+    def due(self, at: datetime) -> Self:
+        """Not yet sent, and not waiting for another attempt: the longest due first."""
+        return self.unsent().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "id")
+
+
+class Notice(models.Model):
+    """One mail to one person, sent once.
+
+    `occasion` names what it is about; the database allows one notice of an occasion for each person, so whatever
+    queues it twice queues it once.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="notices")
+    recipient = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices", verbose_name=_("recipient"))
+    #: The template: `<app>/<name>` is `templates/<app>/mail/<name>.txt` and `.html`.
+    kind = models.CharField(_("kind"), max_length=80)
+    occasion = models.CharField(_("occasion"), max_length=120)
+    #: What the mail says, as numbers, codes, references and ISO 8601 instants (keys ending in `_at`).
+    facts: "models.JSONField[Any, Any]" = models.JSONField(_("facts"), default=dict)
+    queued_at = models.DateTimeField(_("queued"))
+    next_attempt_at = models.DateTimeField(_("next attempt"))
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    last_error = models.TextField(_("last error"), blank=True)
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+
+    objects: ClassVar[NoticeQuerySet] = NoticeQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("mail")
+        verbose_name_plural = _("mails")
+        constraints = [
+            models.UniqueConstraint(fields=["recipient", "occasion"], name="notice_once_an_occasion"),
+        ]
+        indexes = [
+            # As small as the backlog: nothing due costs nothing, however many were ever sent.
+            models.Index(fields=["next_attempt_at", "id"], condition=models.Q(sent_at=None), name="notice_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.occasion})"
+
+
+def queue(
+    kind: str, *, to: Iterable[User | None], account: Account, occasion: str, at: datetime, **facts: object
+) -> None:
+    """Queue one notice for each person, in the caller's transaction. Queueing the same occasion again changes nothing."""
+    stored = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in facts.items()}
+    Notice.objects.bulk_create(
+        [
+            Notice(
+                account=account,
+                recipient=person,
+                kind=kind,
+                occasion=occasion,
+                facts=stored,
+                queued_at=at,
+                next_attempt_at=at,
+            )
+            for person in to
+            if person
+        ],
+        ignore_conflicts=True,
+    )

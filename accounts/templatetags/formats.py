@@ -1,0 +1,65 @@
+"""Instants, days, money and counts in the reader's language and zone."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_time
+from babel.numbers import format_currency
+from django import template
+from django.conf import settings
+from django.utils import timezone, translation
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+def _locale() -> Locale:
+    try:
+        return Locale.parse(translation.get_language() or settings.LANGUAGE_CODE, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse(settings.LANGUAGE_CODE)
+
+
+@register.filter
+def moment(at: datetime) -> str:
+    """Date, time and zone as text, for mails: “Tuesday, December 22, 2026, 10:00 AM (CET)”."""
+    local = timezone.localtime(at)
+    locale = _locale()
+    clock = format_time(local.timetz().replace(tzinfo=None), "short", locale=locale)
+    return f"{format_date(local.date(), 'full', locale=locale)}, {clock} ({local.tzname()})"
+
+
+@register.filter
+def day(at: datetime) -> str:
+    """The date as text: “December 22, 2026”."""
+    return format_date(timezone.localtime(at).date(), "long", locale=_locale())
+
+
+@register.simple_tag
+def instant(at: datetime) -> SafeString:
+    """Date, time and zone for a page; the markup holds the UTC instant for machines and for those who point at it."""
+    return _time(at, moment(at))
+
+
+@register.simple_tag
+def date(at: datetime) -> SafeString:
+    """The date alone for a page, with the UTC instant in the markup."""
+    return _time(at, day(at))
+
+
+def _time(at: datetime, text: str) -> SafeString:
+    utc = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        utc.strftime("%Y-%m-%d %H:%M:%S"),
+        text,
+    )
+
+
+@register.simple_tag
+def money(cents: int, currency: str) -> str:
+    """An amount of cents as its currency is written where the reader lives."""
+    return format_currency(Decimal(cents) / 100, currency, locale=_locale())

@@ -1,0 +1,25 @@
+from django.urls import path
+
+from accounts.views import api, blueprints, connections, health, preferences, support
+
+urlpatterns = [
+    path("", blueprints.home, name="home"),
+    path("blueprints/<uuid:blueprint_id>/", blueprints.blueprint, name="blueprint"),
+    path("blueprints/<uuid:blueprint_id>/convert/", blueprints.convert, name="blueprint_convert"),
+    path("blueprints/<uuid:blueprint_id>/live/", blueprints.live, name="blueprint_live"),
+    path("blueprints/<uuid:blueprint_id>/thumbnail/", blueprints.thumbnail, name="blueprint_thumbnail"),
+    path("blueprints/<uuid:blueprint_id>/bits/<str:component_id>/", blueprints.bits, name="blueprint_bits"),
+    path("connections/", connections.connections, name="connections"),
+    path("connections/<uuid:connection_id>/", connections.connection, name="connection"),
+    path("user/preferences/", preferences.preferences, name="preferences"),
+    path("user/account/", preferences.switch_account, name="switch_account"),
+    path("user/support/", support.support, name="support"),
+    path("api/accounts/<uuid:account_id>/entitlements/", api.entitlements, name="api_entitlements"),
+    path(
+        "api/accounts/<uuid:account_id>/connections/<uuid:connection_id>/resources/",
+        api.resources,
+        name="api_resources",
+    ),
+    path("healthz/", health.healthz, name="healthz"),
+    path("readyz/", health.readyz, name="readyz"),
+]

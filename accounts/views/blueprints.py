@@ -1,0 +1,135 @@
+"""Blueprints: reading one is always possible; everything else asks the account's entitlements."""
+
+import uuid
+from urllib.parse import quote
+
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import clock, entitlements
+from accounts.access import for_members, membership_in
+from accounts.account import Membership
+from accounts.drawing import draw
+from accounts.entitlements import Feature, entitlements_of
+from accounts.forms import BlueprintForm
+from accounts.history import Actor
+from accounts.models import Blueprint
+from accounts.user import User
+
+#: As many cards as a page can show without becoming slow to read; more are paged.
+PAGE = 60
+
+
+@require_GET
+@for_members
+def home(request: HttpRequest, membership: Membership) -> HttpResponse:
+    """GET /: the account's blueprints."""
+    account = membership.account
+    page = _page_number(request)
+    blueprints = list(
+        account.blueprints.defer("components").order_by("name", "id")[(page - 1) * PAGE : page * PAGE + 1]
+    )
+    return render(
+        request,
+        "accounts/home.html",
+        {
+            "blueprints": blueprints[:PAGE],
+            "next_page": page + 1 if len(blueprints) > PAGE else None,
+            "previous_page": page - 1 if page > 1 else None,
+            "entitlements": entitlements_of(account, clock.now()),
+        },
+    )
+
+
+def _page_number(request: HttpRequest) -> int:
+    number = request.GET.get("page", "1")
+    return int(number) if number.isascii() and number.isdigit() and 0 < int(number[:6]) < 100_000 else 1
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def blueprint(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
+    """GET: one blueprint, its drawing, and the form to edit it if it can be edited. POST (`name`, `components`): edit it."""
+    found = _find(request, blueprint_id)
+    at = clock.now()
+    if request.method == "POST":
+        found.require_editable(at)
+        form = BlueprintForm(request.POST)
+        if form.is_valid():
+            found.edit(name=form.cleaned_data["name"], components=form.cleaned_data["components"], at=at)
+            messages.success(request, _("Saved."))
+            return redirect("blueprint", found.pk)
+    else:
+        form = BlueprintForm(initial={"name": found.name, "components": found.components})
+    entitled = entitlements_of(found.account, at)
+    return render(
+        request,
+        "accounts/blueprint.html",
+        {
+            "blueprint": found,
+            "entitlements": entitled,
+            "read_only": found.is_infinite and not entitled.allow(Feature.INFINITE_GRID),
+            "drawing": mark_safe(draw(found.components)),  # noqa: S308  # every text in it is escaped by `draw`
+            "form": form,
+        },
+        status=422 if form.errors else 200,
+    )
+
+
+@require_POST
+def convert(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
+    """POST: put a blueprint on the standard grid, the way out of read-only."""
+    found = _find(request, blueprint_id)
+    if found.convert_to_standard_grid(by=Actor.member(User.signed_in(request.user)), at=clock.now()):
+        messages.success(request, _("The blueprint is on the standard grid now and can be edited on every plan."))
+    return redirect("blueprint", found.pk)
+
+
+@require_GET
+def live(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
+    """GET: the Live view, where cloud resources are drawn as they are now."""
+    found = _find(request, blueprint_id)
+    entitlements.require(Feature.LIVE, found.account, clock.now())
+    return render(
+        request, "accounts/live.html", {"blueprint": found, "connections": found.account.connections.all()}
+    )
+
+
+@require_GET
+def bits(request: HttpRequest, blueprint_id: uuid.UUID, component_id: str) -> HttpResponse:
+    """GET: a component's Bits menu, links into Datadog."""
+    found = _find(request, blueprint_id)
+    entitlements.require(Feature.BITS_MENU, found.account, clock.now())
+    component = next((item for item in found.components if item["id"] == component_id), None)
+    if component is None:
+        raise Http404
+    name = quote(component["label"], safe="")
+    links = [
+        (_("Infrastructure"), f"https://app.datadoghq.com/infrastructure?filter={name}"),
+        (_("Logs"), f"https://app.datadoghq.com/logs?query=host%3A{name}"),
+        (_("Metrics"), f"https://app.datadoghq.com/metric/explorer?filter=host%3A{name}"),
+        (_("Traces"), f"https://app.datadoghq.com/apm/traces?query=host%3A{name}"),
+    ]
+    return render(request, "accounts/bits.html", {"blueprint": found, "component": component, "links": links})
+
+
+@require_GET
+def thumbnail(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse | FileResponse:
+    """GET: the stored small picture, for members only."""
+    found = _find(request, blueprint_id)
+    if not found.thumbnail:
+        raise Http404
+    try:
+        file = found.thumbnail.open()
+    except FileNotFoundError:
+        raise Http404 from None
+    return FileResponse(file, content_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+
+
+def _find(request: HttpRequest, blueprint_id: uuid.UUID) -> Blueprint:
+    found = get_object_or_404(Blueprint.objects.select_related("account"), pk=blueprint_id)
+    membership_in(request, found.account_id)
+    return found

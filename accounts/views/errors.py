@@ -1,0 +1,56 @@
+"""Error answers: a person gets a page that says what to do next, a machine gets JSON."""
+
+from http import HTTPStatus
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+#: Below these paths nobody but machines knocks.
+MACHINE_PATHS = ("/api/", "/healthz/", "/readyz/", "/marketplace/github/webhook", "/marketplace/aws/")
+
+
+def _answer(request: HttpRequest, status: HTTPStatus, title: str, message: str) -> HttpResponse:
+    if request.path.startswith(MACHINE_PATHS):
+        return JsonResponse({"error": status.name.lower(), "message": message}, status=status)
+    return render(request, "error.html", {"title": title, "message": message, "status": int(status)}, status=status)
+
+
+@login_not_required
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(
+        request, HTTPStatus.BAD_REQUEST, _("That did not work"), _("The request could not be read. Nothing was changed.")
+    )
+
+
+@login_not_required
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    message = str(exception) or _("You are not allowed to do this.")
+    return _answer(request, HTTPStatus.FORBIDDEN, _("Not allowed"), f"{message} {_('Nothing was changed.')}")
+
+
+@login_not_required
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(
+        request, HTTPStatus.NOT_FOUND, _("Not found"), _("There is nothing here, or nothing that you may see.")
+    )
+
+
+@login_not_required
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The last resort; its page asks nothing of the database."""
+    message = _("Something went wrong on our side. Nothing was half done; please try again in a minute.")
+    if request.path.startswith(MACHINE_PATHS):
+        return JsonResponse({"error": "internal_server_error", "message": message}, status=500)
+    return render(None, "500.html", {"message": message}, status=500)  # type: ignore[arg-type]  # no request: no context processors
+
+
+@login_not_required
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return _answer(
+        request,
+        HTTPStatus.FORBIDDEN,
+        _("This page was open for too long"),
+        _("For your safety the form was not accepted. Go back, reload the page, and try again. Nothing was changed."),
+    )

@@ -1,0 +1,9 @@
+"""Django's admin, with sign-in through the same door as everybody's."""
+
+from django.contrib.admin.apps import AdminConfig
+
+
+class OffboardAdminConfig(AdminConfig):
+    """Puts `config.admin.OffboardAdmin` in the place of Django's own site."""
+
+    default_site = "config.admin.OffboardAdmin"

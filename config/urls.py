@@ -1,0 +1,16 @@
+"""All doors. Those of design, section 6, are stable: scripts and bookmarks depend on them."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("accounts.urls")),
+    path("", include("subscriptions.urls")),
+    path("auth/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "accounts.views.errors.bad_request"
+handler403 = "accounts.views.errors.permission_denied"
+handler404 = "accounts.views.errors.not_found"
+handler500 = "accounts.views.errors.server_error"

@@ -1,0 +1,27 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class SubscriptionsConfig(AppConfig):
+    """Plans, subscriptions, cancellations, settling. Says here what `accounts` may ask of it."""
+
+    name = "subscriptions"
+    verbose_name = _("Subscriptions")
+
+    def ready(self) -> None:
+        from accounts.entitlements import register_answer
+        from accounts.history import register_labels
+        from subscriptions import reminders, settling
+        from subscriptions.standing import entitlements
+
+        register_answer(entitlements)
+        register_labels(
+            {
+                "subscription.started": _("Subscription started"),
+                "subscription.ended": _("Subscription ended: the account is on Free"),
+                "cancellation.requested": _("Subscription cancelled"),
+                "cancellation.withdrawn": _("Subscription kept after all"),
+            }
+        )
+        settling.register()
+        reminders.register()

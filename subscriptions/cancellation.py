@@ -1,0 +1,189 @@
+"""Cancelling a subscription, and keeping it after all.
+
+A cancellation is a row: who asked, when, why, from when it takes effect. It is withdrawn, or it is carried out when
+the subscription is settled. Asking sets the subscription's end to the end of the current cycle, and from then on
+the date decides; nothing else has to happen for access to end (design, ideas 1 and 4).
+"""
+
+from datetime import datetime
+from functools import partial
+from typing import ClassVar, Self
+
+from django.db import models, transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts import history, notices
+from accounts.history import Actor
+from accounts.models import User
+from accounts.references import new_reference
+from subscriptions import losses, reminders
+from subscriptions.subscription import Channel, Subscription
+
+MAX_COMMENT = 2000
+
+
+class Reason(models.TextChoices):
+    TOO_EXPENSIVE = "too_expensive", _("It is too expensive")
+    MISSING_FEATURES = "missing_features", _("It lacks something I need")
+    SWITCHED = "switched", _("I use another product")
+    UNUSED = "unused", _("I don't use it enough")
+    TOO_COMPLEX = "too_complex", _("It is too complicated")
+    QUALITY = "quality", _("I was not satisfied with its quality")
+    SUPPORT = "support", _("I was not satisfied with support")
+    OTHER = "other", _("Another reason")
+
+
+class CannotCancelHere(Exception):
+    """The subscription was bought through a channel where its owner can't cancel it in this application."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(f"a subscription bought through {channel} is not cancelled here")
+        self.channel = channel
+
+
+class AlreadyEnded(Exception):
+    """The subscription is over; there is nothing left to cancel or to keep."""
+
+
+class CancellationQuerySet(models.QuerySet["Cancellation"]):
+    def open(self) -> Self:
+        """Neither withdrawn nor carried out."""
+        return self.filter(withdrawn_at=None, carried_out_at=None)
+
+
+class Cancellation(models.Model):
+    """The owner's decision to let a subscription end."""
+
+    reference = models.CharField(
+        _("reference"), max_length=20, unique=True, default=partial(new_reference, "CAN"), editable=False
+    )
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="cancellations", db_index=False
+    )
+    requested_at = models.DateTimeField(_("asked for"))
+    requested_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("asked for by")
+    )
+    reason = models.CharField(_("reason"), max_length=20, choices=Reason.choices, blank=True)
+    comment = models.TextField(_("comment"), max_length=MAX_COMMENT, blank=True)
+    effective_at = models.DateTimeField(_("takes effect"))
+    withdrawn_at = models.DateTimeField(_("withdrawn"), null=True, blank=True)
+    withdrawn_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("withdrawn by")
+    )
+    carried_out_at = models.DateTimeField(_("carried out"), null=True, blank=True)
+
+    objects: ClassVar[CancellationQuerySet] = CancellationQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("cancellation")
+        verbose_name_plural = _("cancellations")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=models.Q(withdrawn_at=None, carried_out_at=None),
+                name="cancellation_one_open",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(withdrawn_at=None) | models.Q(carried_out_at=None),
+                name="cancellation_withdrawn_or_carried_out",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(effective_at__gte=models.F("requested_at")), name="cancellation_takes_effect_later"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(withdrawn_at=None)
+                | models.Q(withdrawn_at__gte=models.F("requested_at"), withdrawn_at__lt=models.F("effective_at")),
+                name="cancellation_withdrawn_in_time",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(carried_out_at=None) | models.Q(carried_out_at__gte=models.F("effective_at")),
+                name="cancellation_carried_out_when_due",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(reason__in=["", *Reason.values]), name="cancellation_reason_is_known"
+            ),
+        ]
+        indexes = [models.Index(fields=["subscription", "-requested_at"], name="cancellation_of_subscription")]
+
+    def __str__(self) -> str:
+        return self.reference
+
+
+def cancel(
+    subscription: Subscription, *, by: Actor, at: datetime, reason: str = "", comment: str = ""
+) -> tuple[Cancellation, bool]:
+    """Let a direct subscription end with its current cycle, or with its trial. Source: seeds/003.
+
+    Returns the cancellation, and whether it is new: asking again while one is open changes nothing. History and the
+    confirmation mail commit with it. Raises `CannotCancelHere` and `AlreadyEnded`.
+    """
+    with transaction.atomic():
+        subscription = Subscription.objects.locked().select_related("account", "plan").get(pk=subscription.pk)
+        if subscription.channel != Channel.DIRECT:
+            raise CannotCancelHere(Channel(subscription.channel))
+        if subscription.settled_at or not subscription.is_live(at):
+            raise AlreadyEnded
+        if existing := subscription.cancellations.open().first():
+            return existing, False
+        effective_at = subscription.paid_through(at)
+        cancellation = Cancellation.objects.create(
+            subscription=subscription,
+            requested_at=at,
+            requested_by=by.user,
+            reason=reason,
+            comment=comment,
+            effective_at=effective_at,
+        )
+        reminders.set_end(subscription, effective_at, at=at)
+        _tell(cancellation, "cancellation.requested", "cancellation_confirmed", by=by, at=at)
+    return cancellation, True
+
+
+def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
+    """Keep the subscription, until the very instant at which it ends. Returns whether anything changed.
+
+    Raises `AlreadyEnded` from that instant on, or when settling came first.
+    """
+    with transaction.atomic():
+        subscription = (
+            Subscription.objects.locked().select_related("account", "plan").get(pk=cancellation.subscription_id)
+        )
+        cancellation = Cancellation.objects.get(pk=cancellation.pk)
+        if cancellation.withdrawn_at:
+            return False
+        if cancellation.carried_out_at or subscription.settled_at or not subscription.is_live(at):
+            raise AlreadyEnded
+        cancellation.withdrawn_at, cancellation.withdrawn_by = at, by.user
+        cancellation.save(update_fields=["withdrawn_at", "withdrawn_by"])
+        reminders.set_end(subscription, None, at=at)
+        _tell(cancellation, "cancellation.withdrawn", "cancellation_withdrawn", by=by, at=at)
+    return True
+
+
+def _tell(cancellation: Cancellation, event: str, notice: str, *, by: Actor, at: datetime) -> None:
+    """History and the owner's mail, in the transaction of the transition."""
+    subscription = cancellation.subscription
+    account = subscription.account
+    history.record(
+        account.pk,
+        event,
+        at=at,
+        by=by,
+        subscription=subscription.pk,
+        reference=cancellation.reference,
+        effective_at=cancellation.effective_at.isoformat(),
+    )
+    notices.queue(
+        f"subscriptions/{notice}",
+        to=[account.owner()],
+        account=account,
+        occasion=f"{event}:{cancellation.pk}",
+        at=at,
+        reference=cancellation.reference,
+        plan=subscription.plan.name,
+        requested_at=cancellation.requested_at,
+        effective_at=cancellation.effective_at,
+        renews_at=subscription.paid_through(at),
+        **losses.of(account).as_facts(),
+    )

@@ -1,0 +1,222 @@
+"""`manage.py demo`: demo data that shows every state, dated around now. Safe to repeat."""
+
+from argparse import ArgumentParser
+from datetime import datetime, timedelta
+from typing import Any
+
+from dateutil.relativedelta import relativedelta
+from django.core.management.base import BaseCommand
+from django.db import transaction
+
+from accounts import clock
+from accounts.history import Actor
+from accounts.models import Account, Blueprint, CloudConnection, Grid, Membership, Provider, Role, User
+from accounts.support import RequestKind, ask
+from subscriptions.buying import start
+from subscriptions.cancellation import cancel
+from subscriptions.models import Channel, Interval, Plan, Reason, Subscription
+from subscriptions.settling import settle_due
+
+PASSWORD = "demo"  # noqa: S105  # published on purpose: demonstrations only
+
+SHOP = [
+    {"id": "lb", "type": "elb", "label": "shop-lb", "x": 0, "y": 0, "links": ["web-1", "web-2"]},
+    {"id": "web-1", "type": "ec2", "label": "web-1", "x": 3, "y": -1, "links": ["db"]},
+    {"id": "web-2", "type": "ec2", "label": "web-2", "x": 3, "y": 2, "links": ["db"]},
+    {"id": "db", "type": "rds", "label": "orders", "x": 6, "y": 0, "links": ["files"]},
+    {"id": "files", "type": "s3", "label": "receipts", "x": 8, "y": 2, "links": []},
+]
+LAKE = [
+    {"id": "in", "type": "lambda", "label": "ingest", "x": 0, "y": 0, "links": ["raw"]},
+    {"id": "raw", "type": "s3", "label": "raw-events", "x": 3, "y": 0, "links": ["etl"]},
+    {"id": "etl", "type": "vm", "label": "nightly-etl", "x": 6, "y": 1, "links": ["dwh"]},
+    {"id": "dwh", "type": "sql", "label": "warehouse", "x": 9, "y": 1, "links": []},
+]
+INVENTORY = [
+    {"id": f"i-{number:04}", "type": "ec2", "name": f"web-{number}", "region": "eu-west-1"} for number in range(1, 9)
+]
+
+
+class Command(BaseCommand):
+    help = "(Re)create the demo data: an account in every state, sign-ins with the password “demo”."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--if-empty", action="store_true", help="do nothing if there is an account already")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["if_empty"] and Account.objects.exists():
+            self.stdout.write("There are accounts already; no demo data added.")
+            return
+        with transaction.atomic():
+            Demo(clock.now()).create()
+        self.stdout.write(self.style.SUCCESS("Demo data is there. Sign in as owner@direct.example, password “demo”."))
+
+
+class Demo:
+    """All dates are relative to `at`, so the demo looks the same on every day."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self.pro = Plan.objects.get(code="pro")
+        self.enterprise = Plan.objects.get(code="enterprise")
+
+    def create(self) -> None:
+        self.staff()
+        self.active()
+        self.cancelling()
+        self.trying()
+        self.ended()
+        self.running_out()
+        self.at_aws()
+        self.at_github()
+
+    def staff(self) -> None:
+        self.person("agent@support.example", "Alex Agent", is_staff=True)
+        self.person("lead@support.example", "Lee Lead", is_staff=True, is_superuser=True)
+
+    def active(self) -> None:
+        """Renews every month; beyond the money-back period."""
+        account = self.account("Harbour Diagrams", "direct")
+        self.person("admin@direct.example", "Ada Admin", account, Role.ADMIN)
+        self.person("member@direct.example", "Max Member", account, Role.USER)
+        self.content(account)
+        self.subscribe(account, Channel.DIRECT, self.at - relativedelta(months=3, days=10), seats=3)
+
+    def cancelling(self) -> None:
+        """Cancelled two days ago, inside the money-back period, so that both hints show."""
+        account = self.account("Lighthouse Studio", "cancelling")
+        # The owner of the first account is a member here too: the account switcher has something to switch.
+        self.person("owner@direct.example", "Olivia Direct", account, Role.ADMIN)
+        self.content(account)
+        subscription = self.subscribe(account, Channel.DIRECT, self.at - timedelta(days=12))
+        if subscription:
+            owner = account.owner()
+            assert owner is not None
+            cancel(
+                subscription,
+                by=Actor.owner(owner),
+                at=self.at - timedelta(days=2),
+                reason=Reason.TOO_EXPENSIVE,
+                comment="We only draw a few times a year.",
+            )
+
+    def trying(self) -> None:
+        account = self.account("Pilot Boats", "trial")
+        self.content(account)
+        self.subscribe(
+            account, Channel.DIRECT, self.at - timedelta(days=4), trial_ends_at=self.at + timedelta(days=10)
+        )
+
+    def ended(self) -> None:
+        """Cancelled five weeks ago, ended a week ago: on Free, with a read-only blueprint and paused connections."""
+        account = self.account("Old Pier", "ended")
+        self.content(account)
+        started = self.at - timedelta(days=7) - relativedelta(months=2)
+        subscription = self.subscribe(account, Channel.DIRECT, started)
+        if subscription:
+            owner = account.owner()
+            assert owner is not None
+            cancel(
+                subscription,
+                by=Actor.owner(owner),
+                at=self.at - timedelta(days=20),
+                reason=Reason.UNUSED,
+            )
+            settle_due(self.at)
+            ask(
+                account,
+                kind=RequestKind.OTHER,
+                message="Can you send me my last receipt?",
+                by=Actor.owner(owner),
+                at=self.at - timedelta(days=1),
+            )
+
+    def running_out(self) -> None:
+        account = self.account("Containers United", "sales")
+        self.content(account)
+        self.subscribe(
+            account,
+            Channel.DATADOG_SALES,
+            self.at - relativedelta(months=11, days=10),
+            plan=self.enterprise,
+            seats=25,
+            ends_at=self.at + timedelta(days=20),
+        )
+
+    def at_aws(self) -> None:
+        account = self.account("Cloud Cranes", "aws")
+        self.content(account)
+        self.subscribe(account, Channel.AWS_MARKETPLACE, self.at - timedelta(days=70), seats=5)
+
+    def at_github(self) -> None:
+        account = self.account("Octo Ferries", "github")
+        self.content(account)
+        self.subscribe(account, Channel.GITHUB_MARKETPLACE, self.at - timedelta(days=45))
+
+    def subscribe(
+        self,
+        account: Account,
+        channel: Channel,
+        started: datetime,
+        *,
+        plan: Plan | None = None,
+        seats: int = 1,
+        trial_ends_at: datetime | None = None,
+        ends_at: datetime | None = None,
+    ) -> Subscription | None:
+        """Start the account's subscription, unless an earlier run did."""
+        if Subscription.objects.of(account).exists():
+            return None
+        plan = plan or self.pro
+        return start(
+            account,
+            plan=plan,
+            channel=channel,
+            interval=Interval.ANNUAL if plan == self.enterprise else Interval.MONTHLY,
+            by=Actor.system(),
+            at=started,
+            seats=seats,
+            trial_ends_at=trial_ends_at,
+            ends_at=ends_at,
+        )
+
+    def account(self, name: str, domain: str) -> Account:
+        """The account of `owner@DOMAIN.example`, made if it is missing."""
+        owner_email = f"owner@{domain}.example"
+        existing = Account.objects.filter(
+            memberships__user__email=owner_email, memberships__role=Role.OWNER, name=name
+        ).first()
+        account = existing or Account.objects.create(name=name, created_at=self.at - relativedelta(months=14))
+        self.person(owner_email, f"Olivia {domain.title()}", account)
+        return account
+
+    def person(
+        self, email: str, name: str, account: Account | None = None, role: Role = Role.OWNER, **fields: object
+    ) -> User:
+        """The person with this e-mail, made if missing, with the demo password, as a member of `account`."""
+        user = User.objects.filter(email=email).first() or User(email=email, name=name)
+        for field, value in fields.items():
+            setattr(user, field, value)
+        user.set_password(PASSWORD)
+        user.save()
+        if account:
+            Membership.objects.get_or_create(account=account, user=user, defaults={"role": role})
+        return user
+
+    def content(self, account: Account) -> None:
+        if account.blueprints.exists():
+            return
+        for name, grid, components in (
+            ("Web shop", Grid.STANDARD, SHOP),
+            ("Data lake", Grid.INFINITE, LAKE),
+            ("Everything we run", Grid.INFINITE, SHOP + [{**item, "y": item["y"] + 6} for item in LAKE]),  # type: ignore[operator]  # y is a number
+        ):
+            Blueprint.objects.create(account=account, name=name, grid=grid, components=components).redraw_thumbnail()
+        for provider, name in ((Provider.AWS, "production"), (Provider.AWS, "staging"), (Provider.AZURE, "analytics")):
+            CloudConnection.objects.create(
+                account=account,
+                provider=provider,
+                name=name,
+                resources=INVENTORY,
+                resources_at=self.at - timedelta(hours=1),
+            )

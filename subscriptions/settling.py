@@ -1,0 +1,101 @@
+"""Settling: carrying out the consequences of subscriptions that have ended. The `settle` sweep.
+
+Ending needs no job: a subscription ends at its date. What is left to do is to close its cancellation, to write the
+history and to queue the owner's mail. That is the same for every one of them, so it is done for a whole batch in
+one statement: everything or nothing, rows that another sweep or an owner holds are left for the next run, and a
+kill in the middle undoes the batch and no more.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import LiteralString
+
+from django.db import connection, transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts import invariants, sweeps
+from subscriptions.subscription import Subscription
+
+#: Settled in one statement. Larger batches hold their locks for longer and are no faster (measured: 20,000 halves the rate).
+BATCH = 5000
+#: Beat settles every minute; after so long without, something is wrong.
+OVERDUE = timedelta(minutes=15)
+
+#: The history line that says "over" is the same instant as the end, whenever the sweep comes: dates decide.
+SETTLE: LiteralString = """
+WITH due AS MATERIALIZED (
+    SELECT id, account_id, plan_id, channel, ends_at
+      FROM subscriptions_subscription
+     WHERE ends_at <= %(at)s AND settled_at IS NULL
+     ORDER BY ends_at
+     LIMIT %(batch)s
+       FOR NO KEY UPDATE SKIP LOCKED
+), settled AS (
+    UPDATE subscriptions_subscription AS subscription
+       SET settled_at = %(at)s, next_reminder_at = NULL
+      FROM due
+     WHERE subscription.id = due.id
+), carried_out AS (
+    UPDATE subscriptions_cancellation AS cancellation
+       SET carried_out_at = %(at)s
+      FROM due
+     WHERE cancellation.subscription_id = due.id
+       AND cancellation.withdrawn_at IS NULL AND cancellation.carried_out_at IS NULL
+), told AS (
+    INSERT INTO accounts_event (account_id, kind, at, actor_kind, facts)
+    SELECT account_id, 'subscription.ended', ends_at, 'system',
+           jsonb_build_object('subscription', id, 'plan', plan_id, 'channel', channel)
+      FROM due
+), mailed AS (
+    INSERT INTO accounts_notice
+           (id, account_id, recipient_id, kind, occasion, facts, queued_at, next_attempt_at, attempts, last_error)
+    SELECT gen_random_uuid(), due.account_id, owner.user_id, 'subscriptions/subscription_ended',
+           'subscription.ended:' || due.id,
+           jsonb_build_object('plan', plan.name, 'channel', due.channel, 'ended_at', due.ends_at),
+           %(at)s, %(at)s, 0, ''
+      FROM due
+      JOIN subscriptions_plan AS plan ON plan.code = due.plan_id
+      JOIN accounts_membership AS owner ON owner.account_id = due.account_id AND owner.role = 'owner'
+    ON CONFLICT DO NOTHING
+)
+SELECT count(*) FROM due
+"""
+
+
+def register() -> None:
+    """Register the sweep and its invariant. Called once, by `SubscriptionsConfig.ready`."""
+    sweeps.register(sweeps.Sweep("settle", run=settle_due, preview=preview, late_after=timedelta(minutes=5)))
+    invariants.register(
+        invariants.Invariant(
+            "unsettled-subscription",
+            _("subscriptions ended more than 15 minutes ago and still not settled"),
+            lambda at: Subscription.objects.ended(at - OVERDUE).unsettled(),
+        )
+    )
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """What `settle_due` would settle at `at`, a line each."""
+    ended = Subscription.objects.ended(at).unsettled().select_related("account").order_by("ends_at", "pk")
+    for subscription in ended.iterator():
+        account = subscription.account
+        yield (
+            f"{account.pk} {account.name}: {subscription.plan_id} ended at "
+            f"{subscription.ends_at:%Y-%m-%dT%H:%M:%SZ}, the account is on free"
+        )
+
+
+def settle_due(at: datetime) -> int:
+    """Settle everything that has ended at `at` and is not settled yet. Returns how many subscriptions that was."""
+    settled = 0
+    while batch := settle_some(at, batch=BATCH):
+        settled += batch
+    return settled
+
+
+def settle_some(at: datetime, *, batch: int) -> int:
+    """Settle up to `batch` subscriptions in one transaction. Returns how many."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(SETTLE, {"at": at, "batch": batch})
+        row: tuple[int] = cursor.fetchone()
+    return row[0]

@@ -1,0 +1,168 @@
+"""A subscription: an account's paid hold on a plan, bought through a channel."""
+
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
+
+import pgtrigger
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account
+from subscriptions.cycles import Cycle, cycle_at
+from subscriptions.plan import Interval, Plan
+
+#: seeds/003: inside it an owner may ask support for a refund instead of cancelling.
+MONEY_BACK = timedelta(days=30)
+
+
+class Channel(models.TextChoices):
+    """Where a subscription was bought; it decides who can end it (design, section 3)."""
+
+    DIRECT = "direct", _("Direct")
+    DATADOG_SALES = "datadog_sales", _("Datadog sales")
+    AWS_MARKETPLACE = "aws_marketplace", "AWS Marketplace"
+    GITHUB_MARKETPLACE = "github_marketplace", "GitHub Marketplace"
+
+
+class _Period(models.Func):
+    """The half-open period in which a subscription is live; an open end where none is set."""
+
+    function = "TSTZRANGE"
+    output_field = DateTimeRangeField()
+
+
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    def of(self, account: Account) -> Self:
+        return self.filter(account=account)
+
+    def live(self, at: datetime) -> Self:
+        """Begun and not ended at `at`: decided by dates alone, whether or not any job has run."""
+        return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=at), started_at__lte=at)
+
+    def ended(self, at: datetime) -> Self:
+        """Over at `at`, settled or not."""
+        return self.filter(ends_at__lte=at)
+
+    def unsettled(self) -> Self:
+        """Whose end, if any, has had no consequences yet."""
+        return self.filter(settled_at=None)
+
+    def reminder_due(self, at: datetime) -> Self:
+        """Whose owner should by now have been reminded that the end is near; an end that has passed needs no reminder."""
+        return self.filter(next_reminder_at__lte=at, settled_at=None, ends_at__gt=at)
+
+    def locked(self) -> Self:
+        """Held against other transitions until the transaction ends; rows that merely refer to it may still be added."""
+        return self.select_for_update(no_key=True, of=("self",))
+
+
+class Subscription(models.Model):
+    """Live from `started_at` up to, not including, `ends_at`. No live subscription means the free plan.
+
+    `ends_at` is set when the end is known: by a cancellation, by a contract, or by a marketplace. Only settling
+    looks at `settled_at`; nothing that decides access does.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="subscriptions", db_index=False)
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    channel = models.CharField(_("channel"), max_length=20, choices=Channel.choices)
+    interval = models.PositiveSmallIntegerField(_("billed"), choices=Interval.choices)
+    seats = models.PositiveIntegerField(_("seats"), default=1)
+    cents = models.PositiveIntegerField(_("price in cents"), help_text=_("For one seat and one cycle."))
+    currency = models.CharField(_("currency"), max_length=3, default="USD")
+    started_at = models.DateTimeField(_("started"))
+    trial_ends_at = models.DateTimeField(_("trial ends"), null=True, blank=True)
+    #: Cycles are counted from here: the end of the trial, or the start. Never changes (a trigger sees to it).
+    anchor_at = models.DateTimeField(_("cycles counted from"))
+    ends_at = models.DateTimeField(_("ends"), null=True, blank=True)
+    #: When the next reminder of the end is due. Kept by `subscriptions.reminders`.
+    next_reminder_at = models.DateTimeField(_("next reminder"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
+
+    objects: ClassVar[SubscriptionQuerySet] = SubscriptionQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
+        constraints = [
+            ExclusionConstraint(
+                name="subscription_one_live_an_account",
+                expressions=[
+                    ("account", RangeOperators.EQUAL),
+                    (_Period("started_at", "ends_at", RangeBoundary()), RangeOperators.OVERLAPS),
+                ],
+            ),
+            models.CheckConstraint(
+                condition=models.Q(channel__in=Channel.values), name="subscription_channel_is_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(interval__in=Interval.values), name="subscription_interval_is_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ends_at=None) | models.Q(ends_at__gte=models.F("started_at")),
+                name="subscription_ends_after_start",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(trial_ends_at=None, anchor_at__gte=models.F("started_at"))
+                | models.Q(trial_ends_at__gt=models.F("started_at"), anchor_at=models.F("trial_ends_at")),
+                name="subscription_anchor_after_trial",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(settled_at=None) | models.Q(settled_at__gte=models.F("ends_at")),
+                name="subscription_settled_after_end",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(next_reminder_at=None) | models.Q(next_reminder_at__lt=models.F("ends_at")),
+                name="subscription_reminded_before_end",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["account", "-started_at"], name="subscription_of_account"),
+            # Both as small as what waits: with nothing due they cost nothing, however many subscriptions there are.
+            models.Index(
+                fields=["ends_at"], condition=models.Q(settled_at=None, ends_at__isnull=False), name="subscription_due"
+            ),
+            models.Index(
+                fields=["next_reminder_at"],
+                condition=models.Q(next_reminder_at__isnull=False, settled_at=None),
+                name="subscription_remind",
+            ),
+        ]
+        triggers = [
+            pgtrigger.ReadOnly(name="anchor_is_fixed", fields=["account", "channel", "anchor_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan_id} ({self.channel}), {self.started_at:%Y-%m-%d}"
+
+    def is_live(self, at: datetime) -> bool:
+        return self.started_at <= at and (self.ends_at is None or at < self.ends_at)
+
+    def on_trial(self, at: datetime) -> bool:
+        return self.trial_ends_at is not None and at < self.trial_ends_at
+
+    def cycle(self, at: datetime) -> Cycle:
+        """The billing cycle that contains `at`: the trial while it lasts, then arithmetic on the anchor."""
+        if at < self.anchor_at:
+            return Cycle(self.started_at, self.anchor_at)
+        return cycle_at(self.anchor_at, self.interval, at)
+
+    def paid_through(self, at: datetime) -> datetime:
+        """The instant up to which the customer has paid, or may try for nothing: the end of the cycle at `at`."""
+        return self.cycle(at).end
+
+    @property
+    def money_back_until(self) -> datetime:
+        """The end of the 30 days, to the second, counted from the first payment."""
+        return self.anchor_at + MONEY_BACK
+
+    def money_back_open(self, at: datetime) -> bool:
+        """Whether a refund can be asked for at `at`: something was paid here, less than 30 days ago."""
+        return self.channel == Channel.DIRECT and self.cents > 0 and self.anchor_at <= at < self.money_back_until
+
+    @property
+    def total_cents(self) -> int:
+        """What one cycle costs, all seats together."""
+        return self.cents * self.seats

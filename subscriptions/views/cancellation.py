@@ -1,0 +1,112 @@
+"""The owner's cancellation: what it means, doing it, the receipt, and taking it back."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import clock
+from accounts.access import for_owner
+from accounts.account import Membership
+from accounts.history import Actor
+from accounts.user import User
+from subscriptions import losses
+from subscriptions.cancellation import AlreadyEnded, Cancellation, CannotCancelHere, cancel
+from subscriptions.cancellation import withdraw as withdraw_cancellation
+from subscriptions.forms import CancellationForm
+from subscriptions.standing import Standing, standing_of
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_owner
+def cancellation(request: HttpRequest, membership: Membership) -> HttpResponse:
+    """GET: what changes, when, and what stays; or the receipt if it is done. POST (`reason`, `comment`): cancel."""
+    at = clock.now()
+    standing = standing_of(membership.account, at)
+    if request.method != "POST":
+        if standing.cancellation:
+            return _receipt(request, membership, standing.cancellation)
+        return _confirmation(request, membership, standing, CancellationForm())
+    if standing.subscription is None:
+        return _refusal(request, standing, _("This account has no subscription that could be cancelled."))
+    form = CancellationForm(request.POST)
+    if not form.is_valid():
+        return _confirmation(request, membership, standing, form)
+    try:
+        cancel(standing.subscription, by=Actor.owner(User.signed_in(request.user)), at=at, **form.cleaned_data)
+    except CannotCancelHere:
+        return _refusal(request, standing, "")
+    except AlreadyEnded:
+        return _refusal(request, standing, _("The subscription has ended already. There is nothing left to cancel."))
+    return redirect("cancellation")
+
+
+@require_POST
+@for_owner
+def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
+    """POST: keep the subscription. Refused (409) from the instant at which it has ended, from a stale page too."""
+    at = clock.now()
+    newest = (
+        Cancellation.objects.filter(subscription__account=membership.account)
+        .order_by("-requested_at", "-pk")
+        .first()
+    )
+    if newest is None:
+        messages.info(request, _("There is no cancellation to take back."))
+        return redirect("subscription")
+    try:
+        changed = withdraw_cancellation(newest, by=Actor.owner(User.signed_in(request.user)), at=at)
+    except AlreadyEnded:
+        return _refusal(
+            request,
+            standing_of(membership.account, at),
+            _("The subscription has ended already and can't be kept any more. Your data is still there: subscribe again to go on."),
+        )
+    if changed:
+        messages.success(request, _("You keep your subscription. It renews as before."))
+    else:
+        messages.info(request, _("Your subscription was kept already. It renews as before."))
+    return redirect("subscription")
+
+
+def _confirmation(
+    request: HttpRequest, membership: Membership, standing: Standing, form: CancellationForm
+) -> HttpResponse:
+    if not standing.can_be_cancelled:
+        return _refusal(request, standing, "")
+    at = clock.now()
+    subscription = standing.subscription
+    assert subscription is not None
+    return render(
+        request,
+        "subscriptions/cancellation.html",
+        {
+            "membership": membership,
+            "subscription": subscription,
+            "effective_at": subscription.paid_through(at),
+            "on_trial": subscription.on_trial(at),
+            "money_back": subscription.money_back_open(at),
+            "losses": losses.of(membership.account),
+            "form": form,
+        },
+        status=422 if form.errors else 200,
+    )
+
+
+def _receipt(request: HttpRequest, membership: Membership, cancellation: Cancellation) -> HttpResponse:
+    return render(
+        request,
+        "subscriptions/receipt.html",
+        {"cancellation": cancellation, "losses": losses.of(membership.account), "membership": membership},
+    )
+
+
+def _refusal(request: HttpRequest, standing: Standing, message: str) -> HttpResponse:
+    """409: the state does not allow it. Says why, and where it can be done if not here."""
+    return render(
+        request,
+        "subscriptions/refusal.html",
+        {"standing": standing, "subscription": standing.subscription, "message": message},
+        status=409,
+    )

@@ -1,0 +1,42 @@
+"""User > Subscription Settings: where the account stands, and what its owner can do about it."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts import clock
+from accounts.access import for_members
+from accounts.account import Membership
+from subscriptions import losses
+from subscriptions.plan import Plan
+from subscriptions.standing import standing_of
+
+#: Lines of history on the page; staff see the rest.
+HISTORY = 20
+
+
+@require_safe
+@for_members
+def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
+    """GET /user/subscription/, for every member; what can be done is shown to the owner alone."""
+    at = clock.now()
+    account = membership.account
+    standing = standing_of(account, at)
+    live = standing.subscription
+    return render(
+        request,
+        "subscriptions/settings.html",
+        {
+            "membership": membership,
+            "account": account,
+            "owner": account.owner(),
+            "standing": standing,
+            "subscription": live,
+            "plan": live.plan if live else Plan.objects.free(),
+            "cycle": live.cycle(at) if live else None,
+            "on_trial": bool(live and live.on_trial(at)),
+            "money_back": bool(live and live.money_back_open(at)),
+            "losses": losses.of(account) if not live else None,
+            "history": account.events.story()[:HISTORY],
+        },
+    )

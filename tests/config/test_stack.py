@@ -1,0 +1,212 @@
+"""`make run`, for real: each test starts the launcher as a person would."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+#: Far more than a start or a stop takes; a test that waits this long has failed.
+LIMIT_SECONDS = 60
+#: Ctrl-C is promised to end everything within this time.
+STOP_SECONDS = 10
+#: A second start is promised to be ready within this time, on a machine that runs other tests beside.
+SECOND_START_SECONDS = 20
+
+
+#: Python for `manage.py shell`.
+USERS = "__import__('django.contrib.auth', fromlist=['get_user_model']).get_user_model().objects"
+
+
+@dataclass
+class Launched:
+    """A running launcher; its output, both streams, goes to a file."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    environment: dict[str, str]
+
+    def wait_until_ready(self) -> None:
+        wait_until(lambda: "Ready: http" in self.output.read_text() or self.process.poll() is not None)
+        assert f"Ready: http://127.0.0.1:{self.environment['PORT']}" in self.output.read_text().splitlines()
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def worker(self) -> psutil.Process | None:
+        """The worker's main process."""
+        for process in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if "worker" in process.cmdline() and "celery" in process.cmdline():
+                    return process
+        return None
+
+    def interrupt(self) -> int:
+        """Ctrl-C, twice, as impatient people do; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(STOP_SECONDS)
+
+
+Launch = Callable[..., Launched]
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launch]:
+    """Starts the launcher on a free port with a data folder of its own; what is left at the end is killed."""
+    launched: list[Launched] = []
+
+    def start(**environment: str) -> Launched:
+        full = bare_environment() | {"PORT": str(free_port()), "DATA_DIR": str(tmp_path / "data")} | environment
+        output = tmp_path / f"output-{len(launched)}"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "config.stack"],
+                cwd=PROJECT,
+                env=full,
+                stdout=file,
+                stderr=file,
+            )
+        launched.append(Launched(process, output, full))
+        return launched[-1]
+
+    yield start
+    for one in launched:
+        if one.process.poll() is None:
+            one.process.terminate()
+            one.process.wait(LIMIT_SECONDS)
+
+
+@pytest.mark.stack
+def test_the_stack_starts_heals_stops_and_keeps_its_data(launch: Launch) -> None:
+    first = launch()
+    first.wait_until_ready()
+    manage(first, "shell", "-c", f"{USERS}.create_user(email='new@direct.example')")
+
+    killed = first.worker()
+    assert killed is not None
+    killed.kill()
+    wait_until(lambda: (worker := first.worker()) is not None and worker.pid != killed.pid)
+
+    family = first.family()
+    assert first.interrupt() == 0
+    assert [process for process in family if process.is_running()] == []
+    assert "Traceback" not in first.output.read_text()
+
+    begun = time.monotonic()
+    second = launch()
+    second.wait_until_ready()
+    assert time.monotonic() - begun < SECOND_START_SECONDS
+    counted = manage(second, "shell", "-c", f"print({USERS}.filter(email='new@direct.example').count(), 'kept')")
+    assert "1 kept" in counted
+    assert second.interrupt() == 0
+
+
+@pytest.mark.stack
+def test_nothing_outlives_a_killed_launcher_and_the_next_start_copes(
+    launch: Launch,
+) -> None:
+    first = launch()
+    first.wait_until_ready()
+    family = first.family()
+
+    first.process.kill()
+    first.process.wait()
+
+    if sys.platform == "linux":
+        _gone, alive = psutil.wait_procs(family, timeout=STOP_SECONDS)
+        assert alive == []
+    second = launch(PORT=first.environment["PORT"])
+    second.wait_until_ready()
+
+
+@pytest.mark.stack
+def test_a_second_stack_on_the_same_folder_is_refused(launch: Launch) -> None:
+    first = launch()
+    first.wait_until_ready()
+
+    assert refusal(launch()) == f"offboard: {first.environment['DATA_DIR']} is in use by another running stack."
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "80.5"])
+def test_a_port_that_is_none_is_refused(launch: Launch, port: str) -> None:
+    assert refusal(launch(PORT=port)) == f"offboard: PORT must be a number from 1 to 65535, not {port!r}."
+
+
+def test_a_taken_port_is_refused(launch: Launch) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+
+        line = refusal(launch(PORT=str(port)))
+
+    assert line == f"offboard: Port {port} is taken by another program. Stop it, or choose another PORT."
+
+
+def test_a_file_in_place_of_the_data_folder_is_refused(launch: Launch, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    assert refusal(launch(DATA_DIR=str(file))) == f"offboard: DATA_DIR is not a folder: {file}"
+    assert refusal(launch(DATA_DIR=str(file / "below"))) == f"offboard: DATA_DIR is not a folder: {file / 'below'}"
+
+
+def test_an_unreachable_database_is_refused(launch: Launch) -> None:
+    line = refusal(launch(DATABASE_URL=f"postgres://someone:hidden@127.0.0.1:{free_port()}/offboard"))
+
+    assert line.startswith("offboard: DATABASE_URL cannot be reached: ")
+    assert "hidden" not in line
+
+
+def test_an_unreachable_redis_is_refused(launch: Launch) -> None:
+    line = refusal(launch(REDIS_URL=f"redis://:hidden@127.0.0.1:{free_port()}/0"))
+
+    assert line.startswith("offboard: REDIS_URL cannot be reached: ")
+    assert "hidden" not in line
+
+
+def refusal(launched: Launched) -> str:
+    """The one line that a launcher prints that refuses to start."""
+    assert launched.process.wait(LIMIT_SECONDS) == 1
+    (line,) = launched.output.read_text().splitlines()
+    return line
+
+
+def manage(launched: Launched, *arguments: str) -> str:
+    """What a command prints that runs beside the stack, knowing only its data folder."""
+    environment = bare_environment() | {"DATA_DIR": launched.environment["DATA_DIR"]}
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=PROJECT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+    ).stdout
+
+
+def bare_environment() -> dict[str, str]:
+    """Our environment without the settings of the tests."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return int(server.getsockname()[1])
+
+
+def wait_until(fulfilled: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not fulfilled():
+        assert time.monotonic() < deadline, f"waited for {LIMIT_SECONDS} s in vain"
+        time.sleep(0.05)

@@ -1,0 +1,61 @@
+"""The people that most tests need: an owner, colleagues, and a stranger, so that a permission test is one line."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.models import Account, Membership, Role, User
+from tests.factories import AccountFactory, UserFactory
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return UserFactory(email="owner@example.org", name="Olga Owner")
+
+
+@pytest.fixture
+def account(owner: User) -> Account:
+    return AccountFactory(name="Harbour", owner=owner)
+
+
+@pytest.fixture
+def admin(account: Account) -> User:
+    return _member(account, Role.ADMIN, "admin@example.org")
+
+
+@pytest.fixture
+def member(account: Account) -> User:
+    return _member(account, Role.USER, "member@example.org")
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    """The owner of another account."""
+    user: User = UserFactory(email="stranger@example.net")
+    AccountFactory(name="Elsewhere", owner=user)
+    return user
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    return UserFactory(email="staff@example.com", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def sign_in() -> Callable[[User | None], Client]:
+    """A browser in which this person is signed in; nobody for None."""
+
+    def sign_in(user: User | None) -> Client:
+        client = Client()
+        if user:
+            client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        return client
+
+    return sign_in
+
+
+def _member(account: Account, role: Role, email: str) -> User:
+    user: User = UserFactory(email=email)
+    Membership.objects.create(account=account, user=user, role=role)
+    return user

@@ -1,0 +1,56 @@
+"""A pytest plugin (`-p tests.servers`): gives every run its own PostgreSQL and Redis-protocol server.
+
+It works when it is imported, because pytest-django reads the settings soon after. With pytest-xdist the main
+process starts the servers and the workers inherit its environment. DATABASE_URL and REDIS_URL, if set, are used
+instead; everything else is set here, so that a test sees the same settings on every machine.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from config import embedded
+
+
+def start() -> None:
+    """Starts the servers and sets the environment, both until this process ends, also by Ctrl-C."""
+    running = ExitStack()
+    atexit.register(running.close)
+    folder = Path(tempfile.mkdtemp(prefix="offboard-tests-")).resolve()
+    # Others may pass through: started by root, the servers run as a system user.
+    folder.chmod(0o711)
+    running.callback(shutil.rmtree, folder, ignore_errors=True)
+    os.environ.update(settings(folder))
+    try:
+        if not os.environ.get("DATABASE_URL"):
+            os.environ["DATABASE_URL"] = running.enter_context(embedded.postgres(folder, durable=False)).url
+        if not os.environ.get("REDIS_URL"):
+            os.environ["REDIS_URL"] = running.enter_context(embedded.valkey(folder, durable=False)).url
+    except embedded.ServerFailed as failure:
+        raise pytest.UsageError(str(failure)) from None
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """The environment of every test, but for the servers."""
+    return {
+        "ALLOWED_HOSTS": "*",
+        "API_TOKENS": "test-api-token",
+        "AWS_EVENTS_TOKEN": "test-aws-events-token",
+        "DATA_DIR": str(folder),
+        "DEBUG": "0",
+        "EMAIL_URL": f"filemail://{folder}/mail",
+        # A Fernet key: 32 zero bytes in base64.
+        "FIELD_ENCRYPTION_KEYS": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "GITHUB_WEBHOOK_SECRETS": "test-webhook-secret",
+        "SECRET_KEY": "test-secret-key",
+        "SITE_URL": "http://testserver",
+    }
+
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    start()
