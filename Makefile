@@ -28,7 +28,7 @@ PRODUCTION := DEBUG=0 DATA_DIR=$(CURDIR)/.venv/production SITE_URL=https://bluep
 	FIELD_ENCRYPTION_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
 	DATABASE_URL=postgres://offboard@127.0.0.1:1/offboard REDIS_URL=redis://127.0.0.1:1/0
 
-.PHONY: help run test lint format bench screenshots messages
+.PHONY: help run test lint format bench screenshots messages python
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -44,7 +44,7 @@ lint: $(DEV_STAMP) ## Formatting, types, import contracts, migrations, deploymen
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	git ls-files -z --cached --others --exclude-standard -- 'templates/*.html' | xargs -0r .venv/bin/djade --check
-	.venv/bin/mypy .
+	$(PRODUCTION) .venv/bin/mypy .
 	.venv/bin/lint-imports
 	$(PRODUCTION) .venv/bin/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) .venv/bin/python manage.py check --deploy --fail-level WARNING
@@ -64,19 +64,21 @@ messages: $(RUN_STAMP)
 	@if [ -d locale ]; then .venv/bin/pybabel --quiet compile -D django -d locale; fi
 
 # A development environment can run the product too; `--inexact` leaves its additions alone.
-$(RUN_STAMP): uv.lock pyproject.toml | $(UV)
+$(RUN_STAMP): uv.lock pyproject.toml | python $(UV)
 	@echo "Preparing the virtual environment .venv"
 	@$(SYNC) --no-dev --inexact
 	@touch $@
 
-$(DEV_STAMP): uv.lock pyproject.toml | $(UV)
+$(DEV_STAMP): uv.lock pyproject.toml | python $(UV)
 	@echo "Preparing the virtual environment .venv, with the development tools"
 	@$(SYNC)
 	@touch $@ $(RUN_STAMP)
 
-.venv-uv/bin/uv:
+python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "offboard: Python 3.11 or newer is needed (set PYTHON=... if it has another name)." >&2; exit 1; }
+
+.venv-uv/bin/uv: | python
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "offboard: Python's venv module is missing (on Debian: apt install python3-venv)." >&2; exit 1; }
 	@echo "Fetching uv $(UV_VERSION)"

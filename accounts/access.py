@@ -41,7 +41,7 @@ def for_members(view: MemberView[P]) -> View[P]:
     """Hand the view the current membership. People without an account get a page that says so (403)."""
 
     @wraps(view)
-    def inner(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def inner(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         membership = current_membership(request)
         if membership is None:
             return render(request, "accounts/no_account.html", status=403)
@@ -54,7 +54,7 @@ def for_owner(view: MemberView[P]) -> View[P]:
     """Hand the view the owner's membership. Other members get 403 and are told who the owner is."""
 
     @wraps(view)
-    def inner(request: HttpRequest, membership: Membership, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def inner(request: HttpRequest, membership: Membership, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not membership.is_owner:
             owner: Any = membership.account.owner()
             raise PermissionDenied(_("Only the owner of this account, %(owner)s, can do this.") % {"owner": owner})

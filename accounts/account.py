@@ -17,6 +17,11 @@ class AccountQuerySet(models.QuerySet["Account"]):
         """The accounts that this person is a member of, in the order of their names."""
         return self.filter(memberships__user=user).order_by("name", "id")
 
+    def owners(self) -> "dict[uuid.UUID, User]":
+        """The owner of each of these accounts, by the account's id; accounts without members are left out."""
+        places = Membership.objects.filter(account__in=self, role=Role.OWNER).select_related("user")
+        return {place.account_id: place.user for place in places}
+
 
 class Account(models.Model):
     """A customer, person or company. What it may do is asked of `accounts.entitlements`, never stored here."""
@@ -24,7 +29,7 @@ class Account(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=200)
     created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
-    members = models.ManyToManyField(User, through="Membership", related_name="accounts")
+    members = models.ManyToManyField(User, through="Membership", related_name="accounts", verbose_name=_("members"))
 
     objects: ClassVar[AccountQuerySet] = AccountQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -54,7 +59,9 @@ class Membership(models.Model):
     checked at commit so that ownership can be handed over in one transaction, forbids none.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="memberships")
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("account")
+    )
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("person"))
     role = models.CharField(_("role"), max_length=10, choices=Role.choices)
     joined_at: "models.DateTimeField[datetime, datetime]" = models.DateTimeField(_("joined"), default=clock.now)

@@ -33,7 +33,7 @@ def api(*methods: str) -> Callable[[View[P]], View[P]]:
         @login_not_required
         @csrf_exempt
         @wraps(view)
-        def inner(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def inner(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             try:
                 require_token(request)
                 if request.method not in methods:

@@ -10,5 +10,12 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import sending
+        from accounts.history import register_labels
 
+        register_labels(
+            {
+                "request.made": _("Request made to support"),
+                "blueprint.converted": _("Blueprint converted to the standard grid"),
+            }
+        )
         sending.register()

@@ -34,7 +34,7 @@ class Blueprint(models.Model):
     """A diagram. Reading it is always possible; editing one on the infinite grid takes `infinite_grid`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="blueprints")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="blueprints", verbose_name=_("account"))
     name = models.CharField(_("name"), max_length=200)
     grid = models.CharField(_("grid"), max_length=10, choices=Grid.choices, default=Grid.STANDARD)
     #: A list of objects: `id`, `type`, `label`, `x`, `y`, and `links` to other ids. See `accounts.components`.
@@ -77,7 +77,7 @@ class Blueprint(models.Model):
         self.redraw_thumbnail()
 
     def convert_to_standard_grid(self, *, by: Actor, at: datetime) -> bool:
-        """Make it editable on every plan. Returns whether anything changed; there is no way back without the feature."""
+        """Make it editable on every plan; there is no way back without the feature. Says whether anything changed."""
         with transaction.atomic():
             changed = Blueprint.objects.infinite().filter(pk=self.pk).update(grid=Grid.STANDARD, changed_at=at)
             if changed:

@@ -28,7 +28,9 @@ class CloudConnection(models.Model):
     """One connected cloud account with its newest inventory. Without `cloud_updates` the inventory stays as it is."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="connections")
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="connections", verbose_name=_("account")
+    )
     provider = models.CharField(_("provider"), max_length=10, choices=Provider.choices)
     name = models.CharField(_("name"), max_length=200)
     #: A list of objects with `id`, `type`, `name` and `region`, as the product's scanner last sent it.

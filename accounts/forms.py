@@ -30,7 +30,7 @@ class ComponentsField(forms.CharField):
         try:
             return validate_components(strict_json.parse(text))
         except strict_json.BadJSON as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(_("This is not JSON that can be read: %(why)s"), params={"why": error}) from error
 
 
 class BlueprintForm(forms.Form):

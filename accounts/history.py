@@ -4,6 +4,7 @@ Append-only, and free of personal data: people appear as ids, texts of customers
 purge. A trigger in the database refuses to change or delete a line.
 """
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,7 +99,7 @@ def register_labels(labels: Mapping[str, Promise]) -> None:
     _labels.update(labels)
 
 
-def record(account_id: object, kind: str, *, at: datetime, by: Actor, **facts: object) -> Event:
+def record(account_id: uuid.UUID, kind: str, *, at: datetime, by: Actor, **facts: object) -> Event:
     """Write a line of history. Facts are ids, dates (ISO 8601), codes and counts: no personal data."""
     return Event.objects.create(
         account_id=account_id,

@@ -75,5 +75,3 @@ def silent_sweeps(at: datetime) -> list[Violation]:
         elif at - last > sweep.late_after:
             found.append(Violation("beat", _("sweep has not finished in time"), 1, [sweep.name]))
     return found
-
-

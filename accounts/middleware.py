@@ -44,7 +44,7 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
 
 
 class CurrentAccountMiddleware:
-    """Sets `request.memberships` (all of the person's, by account name) and `request.membership` (the chosen one, or None)."""
+    """Sets `request.memberships` (all of the person's, by name) and `request.membership` (the chosen one, or None)."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

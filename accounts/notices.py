@@ -33,7 +33,7 @@ class Notice(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="notices")
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="notices", verbose_name=_("account"))
     recipient = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices", verbose_name=_("recipient"))
     #: The template: `<app>/<name>` is `templates/<app>/mail/<name>.txt` and `.html`.
     kind = models.CharField(_("kind"), max_length=80)
@@ -63,24 +63,33 @@ class Notice(models.Model):
         return f"{self.kind} ({self.occasion})"
 
 
+def draft(
+    kind: str, *, to: Iterable[User | None], account: Account, occasion: str, at: datetime, **facts: object
+) -> list[Notice]:
+    """One notice for each person, not yet stored: for callers that store many with `store`."""
+    stored = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in facts.items()}
+    return [
+        Notice(
+            account=account,
+            recipient=person,
+            kind=kind,
+            occasion=occasion,
+            facts=stored,
+            queued_at=at,
+            next_attempt_at=at,
+        )
+        for person in to
+        if person
+    ]
+
+
+def store(drafts: Iterable[Notice]) -> None:
+    """Queue drafted notices in the caller's transaction. Queueing the same occasion again changes nothing."""
+    Notice.objects.bulk_create(drafts, ignore_conflicts=True)
+
+
 def queue(
     kind: str, *, to: Iterable[User | None], account: Account, occasion: str, at: datetime, **facts: object
 ) -> None:
-    """Queue one notice for each person, in the caller's transaction. Queueing the same occasion again changes nothing."""
-    stored = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in facts.items()}
-    Notice.objects.bulk_create(
-        [
-            Notice(
-                account=account,
-                recipient=person,
-                kind=kind,
-                occasion=occasion,
-                facts=stored,
-                queued_at=at,
-                next_attempt_at=at,
-            )
-            for person in to
-            if person
-        ],
-        ignore_conflicts=True,
-    )
+    """Queue one notice for each person, in the caller's transaction; the same occasion again changes nothing."""
+    store(draft(kind, to=to, account=account, occasion=occasion, at=at, **facts))

@@ -108,7 +108,7 @@ def write(notice: Notice) -> EmailMultiAlternatives:
         for key, value in notice.facts.items()
     }
     context = {**facts, "account": notice.account, "reader": reader, "site_url": settings.SITE_URL}
-    language = reader.language or settings.LANGUAGE_CODE
+    language = reader.language or reader.browser_language or settings.LANGUAGE_CODE
     with translation.override(language), timezone.override(ZoneInfo(reader.time_zone)):
         subject, text = render_to_string(f"{app}/mail/{name}.txt", context).split("\n", 1)
         html = render_to_string(f"{app}/mail/{name}.html", {**context, "subject": subject})

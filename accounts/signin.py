@@ -6,8 +6,11 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
+
+from accounts.user import User
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +20,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """People come in through a purchase or an invitation, not through an open form."""
         return False
 
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        """Note the browser's language, for mails to people who have chosen none."""
+        language = get_language_from_request(request)
+        if user.browser_language != language:
+            user.browser_language = language
+            user.save(update_fields=["browser_language"])
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        return response
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send a sign-in mail at once: its link is a secret, so it is never stored in a row. Failing is said, not hidden."""
+        """Send a sign-in mail at once: its link is a secret and never stored in a row. Failing is said, not hidden."""
         try:
             super().send_mail(template_prefix, email, context)
         except (smtplib.SMTPException, OSError) as error:

@@ -31,7 +31,9 @@ def read_body(request: HttpRequest, *, limit: int) -> bytes:
 def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     """The value that `text` means. Raises `BadJSON` for anything that JSON or PostgreSQL's `jsonb` does not know."""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        # Decoded here, because `json` would guess at other encodings and swallow a byte order mark.
+        decoded = text.decode() if isinstance(text, bytes) else text
+        value = json.loads(decoded, parse_constant=_no_constant)
     except RecursionError:
         raise BadJSON(f"The JSON is nested more than {max_depth} levels deep.") from None
     except UnicodeDecodeError:

@@ -43,7 +43,7 @@ class SupportRequest(models.Model):
     reference = models.CharField(
         _("reference"), max_length=20, unique=True, default=partial(new_reference, "REQ"), editable=False
     )
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="requests")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="requests", verbose_name=_("account"))
     kind = models.CharField(_("about"), max_length=10, choices=RequestKind.choices)
     message = models.TextField(_("message"), max_length=MAX_MESSAGE, blank=True)
     made_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("made by"))

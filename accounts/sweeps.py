@@ -32,7 +32,7 @@ class SweepRun(models.Model):
     name = models.CharField(_("sweep"), max_length=40, primary_key=True)
     started_at = models.DateTimeField(_("started"))
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
-    handled = models.PositiveIntegerField(_("carried out"), default=0)
+    handled = models.PositiveIntegerField(_("handled"), default=0)
     last_error = models.TextField(_("last error"), blank=True)
 
     class Meta:

@@ -43,6 +43,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     language = models.CharField(
         _("language"), max_length=7, blank=True, choices=settings.LANGUAGES, help_text=_("Empty: as the browser asks.")
     )
+    #: What the browser asked for at the last sign-in: the language of mails to people who chose none.
+    browser_language = models.CharField(_("language of the browser"), max_length=7, blank=True, editable=False)
     time_zone = models.CharField(_("time zone"), max_length=64, default="UTC", validators=[validate_time_zone])
     is_staff = models.BooleanField(_("staff"), default=False)
     is_active = models.BooleanField(_("may sign in"), default=True)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -63,11 +63,11 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-class ServerFailed(Exception):
+class ServerStartError(Exception):
     """A server did not start. The message is one line for the person who started it."""
 
 
-class FolderInUse(Exception):
+class FolderInUseError(Exception):
     """Another process is running its servers in this data folder."""
 
 
@@ -81,7 +81,7 @@ class Urls:
 
 @contextmanager
 def servers(folder: Path, *, durable: bool = True) -> Iterator[Urls]:
-    """Both servers, for as long as the block runs. Raises FolderInUse and ServerFailed.
+    """Both servers, for as long as the block runs. Raises FolderInUseError and ServerStartError.
 
     `durable=False` is for tests: what was written does not survive a crash of the machine.
     """
@@ -99,7 +99,7 @@ def held(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FolderInUse(f"{folder} is in use by another running stack.") from None
+            raise FolderInUseError(f"{folder} is in use by another running stack.") from None
         yield
 
 
@@ -140,6 +140,7 @@ def postgres(folder: Path, *, durable: bool = True) -> Iterator["Server"]:
             stop_signal=signal.SIGINT,
             url=_database_url(sockets, DATABASE_NAME),
             answers=partial(_postgres_answers, _database_url(sockets, "postgres")),
+            locks=(home / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"),
         )
         with server.running():
             _create_database(_database_url(sockets, "postgres"))
@@ -196,6 +197,8 @@ class Server:
     stop_signal: signal.Signals
     url: str
     answers: Callable[[], bool]
+    #: Files by which the server would take a killed one for a living one.
+    locks: Sequence[Path] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @contextmanager
@@ -208,10 +211,11 @@ class Server:
             self.stop()
 
     def start(self) -> None:
-        """Starts the server and waits until it answers. Raises ServerFailed."""
+        """Starts the server and waits until it answers. Raises ServerStartError."""
         self._end_leftovers()
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+            earlier_bytes = log.tell()
+            self._process = subprocess.Popen(  # noqa: S603 - our own command line
                 self.command,
                 cwd=self.home,
                 env={"PATH": os.defpath, "LC_ALL": "C"},
@@ -228,13 +232,15 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if self._process.poll() is not None:
-                raise ServerFailed(f"{self.name} did not start: {_last_line(self.log)} (see {self.log})")
+                raise ServerStartError(
+                    f"{self.name} did not start: {_reason(self.log, earlier_bytes)} (see {self.log})"
+                )
             if time.monotonic() > deadline:
-                raise ServerFailed(f"{self.name} did not answer within {START_SECONDS} s (see {self.log})")
+                raise ServerStartError(f"{self.name} did not answer within {START_SECONDS} s (see {self.log})")
             time.sleep(POLL_SECONDS)
 
     def revive(self) -> bool:
-        """Starts the server again if it died; whether it had to. Raises ServerFailed."""
+        """Starts the server again if it died; whether it had to. Raises ServerStartError."""
         if self._process is None or self._process.poll() is None:
             return False
         self.start()
@@ -253,7 +259,7 @@ class Server:
     def _end_leftovers(self) -> None:
         """Ends processes of this server that an earlier caller, killed before it could stop them, left in the folder.
 
-        Also removes PostgreSQL's pid file then: its number may by now belong to some other program.
+        Also removes its lock files then: the number in them may by now be some other program's, or a zombie's.
         """
         leftovers = [process for process in psutil.process_iter(["name"]) if self._is_ours(process)]
         for process in leftovers:
@@ -264,7 +270,8 @@ class Server:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(alive, timeout=STOP_SECONDS)
-        (self.home / "postmaster.pid").unlink(missing_ok=True)
+        for lock in self.locks:
+            lock.unlink(missing_ok=True)
 
     def _is_ours(self, process: psutil.Process) -> bool:
         if process.info["name"] != Path(self.command[0]).name:
@@ -282,10 +289,10 @@ def end_with_parent(sign: int) -> None:
 
 
 def _owner(home: Path) -> pwd.struct_passwd | None:
-    """The user to run a server as, or None for ourselves. Raises ServerFailed if the files are somebody else's."""
+    """The user to run a server as, or None for ourselves. Raises ServerStartError if the files are somebody else's."""
     if os.geteuid() != 0:
         if home.exists() and home.stat().st_uid != os.geteuid():
-            raise ServerFailed(f"{home} belongs to another user. Run as that user, or choose another DATA_DIR.")
+            raise ServerStartError(f"{home} belongs to another user. Run as that user, or choose another DATA_DIR.")
         return None
     if home.exists() and home.stat().st_uid != 0:
         with suppress(KeyError):
@@ -294,27 +301,16 @@ def _owner(home: Path) -> pwd.struct_passwd | None:
 
 
 def _system_user() -> pwd.struct_passwd:
-    """The system user for servers started by root, made if it is missing. Raises ServerFailed."""
+    """The system user for servers started by root, made if it is missing. Raises ServerStartError."""
     with suppress(KeyError):
         return pwd.getpwnam(SYSTEM_USER)
+    options = ("--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin")
     try:
-        subprocess.run(
-            [
-                "useradd",
-                "--system",
-                "--user-group",
-                "--no-create-home",
-                "--shell",
-                "/usr/sbin/nologin",
-                SYSTEM_USER,
-            ],
-            check=False,
-            capture_output=True,
-        )
+        subprocess.run(["useradd", *options, SYSTEM_USER], check=False, capture_output=True)  # noqa: S603, S607
         # Asked again whatever useradd said: another start may have made the user at the same moment.
         return pwd.getpwnam(SYSTEM_USER)
     except (OSError, KeyError):
-        raise ServerFailed(
+        raise ServerStartError(
             f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} for it could not be made. "
             "Run as an ordinary user."
         ) from None
@@ -325,10 +321,7 @@ def _let_through(path: Path, user: pwd.struct_passwd) -> None:
     for parent in path.resolve().parents:
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH and parent.stat().st_uid != user.pw_uid:
-            print(
-                f"Letting the system user {user.pw_name} pass through {parent} (chmod o+x).",
-                flush=True,
-            )
+            sys.stderr.write(f"Letting the system user {user.pw_name} pass through {parent} (chmod o+x).\n")
             parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
 
@@ -373,7 +366,7 @@ def _create_cluster(home: Path, *, user: pwd.struct_passwd | None, durable: bool
         *("--auth-local=trust", "--auth-host=reject", "--no-instructions"),
         *([] if durable else ["--no-sync"]),
     ]
-    initdb = subprocess.run(
+    initdb = subprocess.run(  # noqa: S603 - our own command line
         command,
         cwd=unfinished,
         env={"PATH": os.defpath, "LC_ALL": "C"},
@@ -387,7 +380,7 @@ def _create_cluster(home: Path, *, user: pwd.struct_passwd | None, durable: bool
     )
     if initdb.returncode != 0:
         reason = (initdb.stderr.strip() or initdb.stdout.strip() or "no reason given").splitlines()[0]
-        raise ServerFailed(f"PostgreSQL's files could not be made in {home}: {reason}")
+        raise ServerStartError(f"PostgreSQL's files could not be made in {home}: {reason}")
     unfinished.rename(home)
 
 
@@ -436,6 +429,8 @@ def _valkey_answers(url: str) -> bool:
             return False
 
 
-def _last_line(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no reason given"
+def _reason(log: Path, skipped_bytes: int) -> str:
+    """Why a server gave up, from what it logged after the first so many bytes."""
+    lines = [line.strip() for line in log.read_bytes()[skipped_bytes:].decode(errors="replace").splitlines()]
+    fatal = [line for line in lines if "FATAL" in line]
+    return next(iter(fatal + lines[-1:]), "no reason given")

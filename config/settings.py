@@ -22,7 +22,7 @@ env.read_env(DATA_DIR / "stack.env")
 
 def secret(name: str) -> str:
     """The value of a setting without which no server may start."""
-    value = env.str(name, default="")
+    value: str = env.str(name, default="")
     if not value:
         raise ImproperlyConfigured(
             f"{name} is not set. Set it in the environment, or use `make run`, which makes one up for its own stack."

@@ -66,7 +66,7 @@ SHARED_SETTINGS = (
 )
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The stack cannot start as asked. The message is one line that says what to change."""
 
 
@@ -84,12 +84,12 @@ def main() -> int:
     except Asked:
         return 0
     except (
-        Refused,
-        supervision.Stopped,
-        embedded.FolderInUse,
-        embedded.ServerFailed,
+        RefusedError,
+        supervision.StackStoppedError,
+        embedded.FolderInUseError,
+        embedded.ServerStartError,
     ) as failure:
-        print(f"offboard: {failure}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"offboard: {failure}\n")
         return 1
     return 0
 
@@ -206,26 +206,26 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
 
 
 def checked_port(text: str) -> int:
-    """The port, if it is one. Raises Refused."""
+    """The port, if it is one. Raises RefusedError."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HIGHEST_PORT):
-        raise Refused(f"PORT must be a number from 1 to {HIGHEST_PORT}, not {text!r}.")
+        raise RefusedError(f"PORT must be a number from 1 to {HIGHEST_PORT}, not {text!r}.")
     return int(text)
 
 
 def check_port_is_free(port: int) -> None:
-    """Raises Refused if the address cannot be had."""
+    """Raises RefusedError if the address cannot be had."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except PermissionError:
-            raise Refused(f"Port {port} is reserved for root. Choose a PORT above 1023.") from None
+            raise RefusedError(f"Port {port} is reserved for root. Choose a PORT above 1023.") from None
         except OSError:
-            raise Refused(f"Port {port} is taken by another program. Stop it, or choose another PORT.") from None
+            raise RefusedError(f"Port {port} is taken by another program. Stop it, or choose another PORT.") from None
 
 
 def checked_folder(name: str) -> Path:
-    """The data folder, made if missing, as an absolute path. Raises Refused if we cannot write there."""
+    """The data folder, made if missing, as an absolute path. Raises RefusedError if we cannot write there."""
     folder = Path(name).expanduser().absolute()
     try:
         # Others may pass through (PostgreSQL runs as a system user if we are root) but not look around.
@@ -233,16 +233,16 @@ def checked_folder(name: str) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder.resolve()
     except (FileExistsError, NotADirectoryError):
-        raise Refused(f"DATA_DIR is not a folder: {folder}") from None
+        raise RefusedError(f"DATA_DIR is not a folder: {folder}") from None
     except OSError as failure:
-        raise Refused(f"DATA_DIR cannot be written to: {folder} ({failure.strerror})") from None
+        raise RefusedError(f"DATA_DIR cannot be written to: {folder} ({failure.strerror})") from None
 
 
 def check_database(url: str) -> None:
-    """Raises Refused unless PostgreSQL answers at this URL."""
+    """Raises RefusedError unless PostgreSQL answers at this URL."""
     parsed = environ.Env.db_url_config(url)
     if parsed.get("ENGINE") != "django.db.backends.postgresql":
-        raise Refused("DATABASE_URL must be a PostgreSQL URL: postgres://user:password@host:5432/name")
+        raise RefusedError("DATABASE_URL must be a PostgreSQL URL: postgres://user:password@host:5432/name")
     options = {**parsed.get("OPTIONS", {}), "connect_timeout": REACH_SECONDS}
     for keyword, name in (
         ("host", "HOST"),
@@ -255,11 +255,11 @@ def check_database(url: str) -> None:
     try:
         psycopg.connect(dbname=parsed["NAME"], **options).close()
     except psycopg.Error as failure:
-        raise Refused(f"DATABASE_URL cannot be reached: {_one_line(failure)}") from None
+        raise RefusedError(f"DATABASE_URL cannot be reached: {_one_line(failure)}") from None
 
 
 def check_redis(url: str) -> None:
-    """Raises Refused unless a Redis-protocol server answers at this URL."""
+    """Raises RefusedError unless a Redis-protocol server answers at this URL."""
     try:
         with redis.Redis.from_url(
             url,
@@ -269,7 +269,7 @@ def check_redis(url: str) -> None:
         ) as client:
             client.ping()
     except (redis.RedisError, ValueError) as failure:
-        raise Refused(f"REDIS_URL cannot be reached: {_one_line(failure)}") from None
+        raise RefusedError(f"REDIS_URL cannot be reached: {_one_line(failure)}") from None
 
 
 def kept_secrets(path: Path) -> dict[str, str]:
@@ -318,7 +318,7 @@ def _prepare_in_a_child() -> None:
         preexec_fn=partial(embedded.end_with_parent, signal.SIGKILL),
     )
     if prepared.returncode != 0:
-        raise Refused("the database could not be prepared; the lines above say why.")
+        raise RefusedError("the database could not be prepared; the lines above say why.")
 
 
 def _fernet_key() -> str:

@@ -19,13 +19,13 @@ from configparser import RawConfigParser
 from contextlib import suppress
 from pathlib import Path
 
-from supervisor import events  # type: ignore[import-untyped]
-from supervisor.medusa.asyncore_25 import ExitNow  # type: ignore[import-untyped]
-from supervisor.options import ServerOptions  # type: ignore[import-untyped]
-from supervisor.states import SupervisorStates  # type: ignore[import-untyped]
-from supervisor.supervisord import Supervisor  # type: ignore[import-untyped]
+from supervisor import events
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ServerOptions
+from supervisor.states import SupervisorStates
+from supervisor.supervisord import Supervisor
 
-from config.embedded import Server, ServerFailed, end_with_parent
+from config.embedded import Server, ServerStartError, end_with_parent
 
 #: The web server's name: the stack is ready when this one answers.
 WEB = "web"
@@ -36,13 +36,15 @@ PROBE_PAUSE_SECONDS = 0.1
 PROBE_SECONDS = 2
 #: What has not ended this long after SIGTERM is killed. With the servers' own limits, Ctrl-C ends within 10 s.
 STOP_SECONDS = 5
+#: The signals by which processes are asked to end.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 #: A process that keeps dying is tried again for ever, a second later each time: its cause may pass.
 RETRIES = 1_000_000
 #: Supervisor's log rolls over at this size.
 LOG_BYTES = 1_000_000
 
 
-class Stopped(Exception):
+class StackStoppedError(Exception):
     """The stack ended because it could not go on. The message is one line for the person who started it."""
 
 
@@ -55,7 +57,7 @@ def supervise(
 ) -> None:
     """Runs the programs (name and command) until SIGINT or SIGTERM; prints `Ready: …` when the web server answers.
 
-    Raises Stopped if the web server does not come up, or if one of `servers` died and does not start again.
+    Raises StackStoppedError if the web server does not come up, or if one of `servers` died and does not start again.
     """
     configuration = folder / "supervisor.conf"
     _write_configuration(configuration, programs, folder=folder)
@@ -68,15 +70,27 @@ def supervise(
         stack.main()
     options.close_logger()
     if stack.failure:
-        raise Stopped(stack.failure)
+        raise StackStoppedError(stack.failure)
 
 
 class ForegroundOptions(ServerOptions):  # type: ignore[misc]
-    """Supervisor's options, with one thing more for each new process: it ends when we are killed."""
+    """Supervisor's options, with two things more for each new process."""
 
-    def setpgrp(self) -> None:
-        super().setpgrp()
-        end_with_parent(signal.SIGTERM)
+    def fork(self) -> int:
+        """The new process ends when we are killed, and hears a signal sent before it has become its program.
+
+        Until then it has our handlers, and would only have noted the signal: then it ended 5 s late, by SIGKILL.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            pid: int = super().fork()
+            if pid == 0:
+                end_with_parent(signal.SIGTERM)
+                for number in STOP_SIGNALS:
+                    signal.signal(number, signal.SIG_DFL)
+            return pid
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 class Stack(Supervisor):  # type: ignore[misc]
@@ -88,7 +102,9 @@ class Stack(Supervisor):  # type: ignore[misc]
         self._servers = servers
         self._port = port
         self._ready = False
-        self._width = max(len(group.name) for group in options.process_group_configs)
+        self._width = max(
+            len(process.name) for group in options.process_group_configs for process in group.process_configs
+        )
         self._unfinished_lines: defaultdict[str, bytes] = defaultdict(bytes)
 
     def runforever(self) -> None:
@@ -111,7 +127,7 @@ class Stack(Supervisor):  # type: ignore[misc]
             for server in self._servers:
                 if server.revive():
                     self._say("stack", f"{server.name} had died; it runs again")
-        except ServerFailed as failure:
+        except ServerStartError as failure:
             self._fail(str(failure))
 
     def _announce(self) -> None:

@@ -58,7 +58,11 @@ class Cancellation(models.Model):
         _("reference"), max_length=20, unique=True, default=partial(new_reference, "CAN"), editable=False
     )
     subscription = models.ForeignKey(
-        Subscription, on_delete=models.PROTECT, related_name="cancellations", db_index=False
+        Subscription,
+        on_delete=models.PROTECT,
+        related_name="cancellations",
+        db_index=False,
+        verbose_name=_("subscription"),
     )
     requested_at = models.DateTimeField(_("asked for"))
     requested_by = models.ForeignKey(

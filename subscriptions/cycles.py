@@ -20,7 +20,7 @@ class Cycle:
 
 
 def cycle_at(anchor: datetime, months: int, at: datetime) -> Cycle:
-    """The cycle of `months` months (1: monthly, 12: yearly) that contains `at`. Raises `ValueError` before the anchor."""
+    """The cycle of `months` months (1 or 12) that contains `at`. Raises `ValueError` for one before the anchor."""
     anchor, at = anchor.astimezone(UTC), at.astimezone(UTC)
     if at < anchor:
         raise ValueError(f"no cycle contains {at:%Y-%m-%d %H:%M}: the first begins at {anchor:%Y-%m-%d %H:%M}")

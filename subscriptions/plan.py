@@ -51,7 +51,7 @@ class Plan(models.Model):
 class Price(models.Model):
     """What a plan costs a seat and cycle when it is bought today. A subscription keeps the price it was bought at."""
 
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="prices")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="prices", verbose_name=_("plan"))
     interval = models.PositiveSmallIntegerField(_("billed"), choices=Interval.choices)
     cents = models.PositiveIntegerField(_("price in cents"))
     currency = models.CharField(_("currency"), max_length=3, default="USD")

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from accounts import notices, sweeps
+from accounts.models import Account, Notice
 from subscriptions.subscription import Channel, Subscription
 
 #: Days before the end. A cancellation was the owner's own; a contract that runs out needs time to be renewed.
@@ -65,13 +66,14 @@ def _remind_some(at: datetime) -> int:
             .order_by("next_reminder_at", "pk")
             .select_for_update(skip_locked=True, no_key=True, of=("self",))[:BATCH]
         )
+        owners = Account.objects.filter(pk__in=[subscription.account_id for subscription in batch]).owners()
+        drafts: list[Notice] = []
         for subscription in batch:
             assert subscription.ends_at is not None
             days = _most_urgent(subscription, at)
-            cancellation = subscription.cancellations.open().first()
-            notices.queue(
+            drafts += notices.draft(
                 "subscriptions/ending_soon",
-                to=[subscription.account.owner()],
+                to=[owners.get(subscription.account_id)],
                 account=subscription.account,
                 # The end is part of the occasion: a contract that was extended is reminded of again.
                 occasion=f"ending:{subscription.pk}:{subscription.ends_at:%Y%m%dT%H%M%S}:{days}",
@@ -79,9 +81,9 @@ def _remind_some(at: datetime) -> int:
                 plan=subscription.plan.name,
                 channel=subscription.channel,
                 ends_at=subscription.ends_at,
-                reference=cancellation.reference if cancellation else "",
             )
             subscription.next_reminder_at = next_reminder(subscription.channel, subscription.ends_at, at)
+        notices.store(drafts)
         Subscription.objects.bulk_update(batch, ["next_reminder_at"])
     return len(batch)
 
@@ -89,8 +91,4 @@ def _remind_some(at: datetime) -> int:
 def _most_urgent(subscription: Subscription, at: datetime) -> int:
     """The smallest number of days before the end whose reminder has fallen due."""
     assert subscription.ends_at is not None
-    return min(
-        days
-        for days in DAYS_BEFORE[subscription.channel]
-        if subscription.ends_at - timedelta(days=days) <= at
-    )
+    return min(days for days in DAYS_BEFORE[subscription.channel] if subscription.ends_at - timedelta(days=days) <= at)

@@ -7,7 +7,6 @@ from dates, so it is right whether or not any job has run.
 from dataclasses import dataclass
 from datetime import datetime
 
-
 from accounts.entitlements import Entitlements, Feature
 from accounts.models import Account
 from subscriptions.cancellation import Cancellation

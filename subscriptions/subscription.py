@@ -50,11 +50,11 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return self.filter(settled_at=None)
 
     def reminder_due(self, at: datetime) -> Self:
-        """Whose owner should by now have been reminded that the end is near; an end that has passed needs no reminder."""
+        """Whose owner should by now have been reminded of the end; one that has passed needs no reminder."""
         return self.filter(next_reminder_at__lte=at, settled_at=None, ends_at__gt=at)
 
     def locked(self) -> Self:
-        """Held against other transitions until the transaction ends; rows that merely refer to it may still be added."""
+        """Held against other transitions until the transaction ends; rows that refer to it may still be added."""
         return self.select_for_update(no_key=True, of=("self",))
 
 
@@ -65,8 +65,14 @@ class Subscription(models.Model):
     looks at `settled_at`; nothing that decides access does.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="subscriptions", db_index=False)
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(
+        Account,
+        on_delete=models.PROTECT,
+        related_name="subscriptions",
+        db_index=False,
+        verbose_name=_("account"),
+    )
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", verbose_name=_("plan"))
     channel = models.CharField(_("channel"), max_length=20, choices=Channel.choices)
     interval = models.PositiveSmallIntegerField(_("billed"), choices=Interval.choices)
     seats = models.PositiveIntegerField(_("seats"), default=1)

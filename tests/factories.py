@@ -27,7 +27,7 @@ class UserFactory(DjangoModelFactory[User]):
 
     @classmethod
     def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
-        user = model_class(*args, **kwargs)
+        user = model_class(**kwargs)
         if PASSWORD not in _HASHES:
             user.set_password(PASSWORD)
             _HASHES[PASSWORD] = user.password
@@ -76,9 +76,7 @@ def subscribe(account: Account | None = None, *, at: datetime = NOW, **changes: 
     """A monthly Pro subscription bought directly at `at`, unless told otherwise."""
     options: dict[str, Any] = {"channel": Channel.DIRECT, "interval": Interval.MONTHLY, **changes}
     plan = options.pop("plan", "pro")
-    return start(
-        account or AccountFactory(), plan=Plan.objects.get(code=plan), by=Actor.system(), at=at, **options
-    )
+    return start(account or AccountFactory(), plan=Plan.objects.get(code=plan), by=Actor.system(), at=at, **options)
 
 
 def owner_of(subscription: Subscription) -> Actor:

@@ -31,7 +31,7 @@ def start() -> None:
             os.environ["DATABASE_URL"] = running.enter_context(embedded.postgres(folder, durable=False)).url
         if not os.environ.get("REDIS_URL"):
             os.environ["REDIS_URL"] = running.enter_context(embedded.valkey(folder, durable=False)).url
-    except embedded.ServerFailed as failure:
+    except embedded.ServerStartError as failure:
         raise pytest.UsageError(str(failure)) from None
 
 

@@ -1,7 +1,9 @@
 """Instants, days, money and counts in the reader's language and zone."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Literal
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
@@ -28,13 +30,22 @@ def moment(at: datetime) -> str:
     local = timezone.localtime(at)
     locale = _locale()
     clock = format_time(local.timetz().replace(tzinfo=None), "short", locale=locale)
-    return f"{format_date(local.date(), 'full', locale=locale)}, {clock} ({local.tzname()})"
+    return f"{_date(local, 'full')}, {clock} ({local.tzname()})"
 
 
 @register.filter
 def day(at: datetime) -> str:
     """The date as text: “December 22, 2026”."""
-    return format_date(timezone.localtime(at).date(), "long", locale=_locale())
+    return _date(timezone.localtime(at), "long")
+
+
+def _date(local: datetime, length: Literal["full", "long"]) -> str:
+    locale = _locale()
+    text = format_date(local.date(), length, locale=locale)
+    if locale.language == "fr" and local.day == 1:
+        # CLDR has no ordinal here; French writes "1er janvier".
+        return re.sub(r"\b1 ", "1er ", text, count=1)
+    return text
 
 
 @register.simple_tag

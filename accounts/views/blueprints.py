@@ -52,7 +52,7 @@ def _page_number(request: HttpRequest) -> int:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def blueprint(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
-    """GET: one blueprint, its drawing, and the form to edit it if it can be edited. POST (`name`, `components`): edit it."""
+    """GET: one blueprint, its drawing, and a form if it can be edited. POST (`name`, `components`): edit it."""
     found = _find(request, blueprint_id)
     at = clock.now()
     if request.method == "POST":
@@ -93,9 +93,7 @@ def live(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
     """GET: the Live view, where cloud resources are drawn as they are now."""
     found = _find(request, blueprint_id)
     entitlements.require(Feature.LIVE, found.account, clock.now())
-    return render(
-        request, "accounts/live.html", {"blueprint": found, "connections": found.account.connections.all()}
-    )
+    return render(request, "accounts/live.html", {"blueprint": found, "connections": found.account.connections.all()})
 
 
 @require_GET

@@ -20,7 +20,10 @@ def _answer(request: HttpRequest, status: HTTPStatus, title: str, message: str) 
 @login_not_required
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _answer(
-        request, HTTPStatus.BAD_REQUEST, _("That did not work"), _("The request could not be read. Nothing was changed.")
+        request,
+        HTTPStatus.BAD_REQUEST,
+        _("That did not work"),
+        _("The request could not be read. Nothing was changed."),
     )
 
 
@@ -43,7 +46,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     message = _("Something went wrong on our side. Nothing was half done; please try again in a minute.")
     if request.path.startswith(MACHINE_PATHS):
         return JsonResponse({"error": "internal_server_error", "message": message}, status=500)
-    return render(None, "500.html", {"message": message}, status=500)  # type: ignore[arg-type]  # no request: no context processors
+    return render(None, "500.html", {"message": message}, status=500)  # no request: no context processors
 
 
 @login_not_required

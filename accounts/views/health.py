@@ -2,6 +2,7 @@
 
 import logging
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -10,7 +11,6 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from accounts import clock, invariants
-from django.conf import settings
 
 log = logging.getLogger(__name__)
 
@@ -56,4 +56,6 @@ def _broker_problems() -> list[str]:
 
 
 def _overdue() -> list[str]:
-    return [f"{violation.name}: {violation.count} {violation.message}" for violation in invariants.violations(clock.now())]
+    return [
+        f"{violation.name}: {violation.count} {violation.message}" for violation in invariants.violations(clock.now())
+    ]

@@ -51,7 +51,5 @@ def _ask(request: HttpRequest, membership: Membership, kind: RequestKind, messag
             request, _("We have your request %(reference)s and will answer by mail.") % {"reference": made.reference}
         )
     else:
-        messages.info(
-            request, _("Your request %(reference)s is already with us.") % {"reference": made.reference}
-        )
+        messages.info(request, _("Your request %(reference)s is already with us.") % {"reference": made.reference})
     return redirect("support")

@@ -48,9 +48,7 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
     """POST: keep the subscription. Refused (409) from the instant at which it has ended, from a stale page too."""
     at = clock.now()
     newest = (
-        Cancellation.objects.filter(subscription__account=membership.account)
-        .order_by("-requested_at", "-pk")
-        .first()
+        Cancellation.objects.filter(subscription__account=membership.account).order_by("-requested_at", "-pk").first()
     )
     if newest is None:
         messages.info(request, _("There is no cancellation to take back."))
@@ -61,7 +59,10 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
         return _refusal(
             request,
             standing_of(membership.account, at),
-            _("The subscription has ended already and can't be kept any more. Your data is still there: subscribe again to go on."),
+            _(
+                "The subscription has ended already and can't be kept any more. "
+                "Your data is still there: subscribe again to go on."
+            ),
         )
     if changed:
         messages.success(request, _("You keep your subscription. It renews as before."))

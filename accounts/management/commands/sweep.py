@@ -36,10 +36,11 @@ class Command(BaseCommand):
             )
         for sweep in self._chosen(options["names"]):
             if dry_run:
-                lines = 0
-                for lines, line in enumerate(sweep.preview(at), start=1):
+                due = 0
+                for line in sweep.preview(at):
                     self.stdout.write(f"{sweep.name}: {line}")
-                self.stdout.write(f"{sweep.name}: {lines} due")
+                    due += 1
+                self.stdout.write(f"{sweep.name}: {due} due")
             else:
                 self.stdout.write(f"{sweep.name}: {sweeps.run_and_note(sweep, at)} done")
 

@@ -103,9 +103,7 @@ class Demo:
     def trying(self) -> None:
         account = self.account("Pilot Boats", "trial")
         self.content(account)
-        self.subscribe(
-            account, Channel.DIRECT, self.at - timedelta(days=4), trial_ends_at=self.at + timedelta(days=10)
-        )
+        self.subscribe(account, Channel.DIRECT, self.at - timedelta(days=4), trial_ends_at=self.at + timedelta(days=10))
 
     def ended(self) -> None:
         """Cancelled five weeks ago, ended a week ago: on Free, with a read-only blueprint and paused connections."""

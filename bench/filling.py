@@ -1,0 +1,108 @@
+"""Filling a database with customers, fast: a few INSERT … SELECT with triggers and foreign keys asleep.
+
+What lies in it is what the product would have written: each account has an owner, a subscription and the history of
+its start; a share of the subscriptions ends at one instant (`ENDS`) and as many later, each by an open cancellation
+whose confirmation was mailed. Checks, unique indexes and the exclusion constraint are awake all the while.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import LiteralString
+
+import psycopg
+
+from bench.stage import Stage
+
+#: The instant at which the share of the subscriptions ends.
+ENDS = datetime(2026, 3, 17, 9, 30, tzinfo=UTC)
+#: Just before: nothing is due yet.
+QUIET = ENDS - timedelta(seconds=1)
+
+#: Customer `n` of `every`: those with n % every = 0 end at ENDS, those with n % every = 1 end 10 to 300 days later.
+CUSTOMERS: LiteralString = """
+CREATE TEMPORARY TABLE customer AS
+SELECT n,
+       gen_random_uuid() AS account_id,
+       %(ends)s - interval '1 day' * (30 + n %% 700) AS started_at,
+       CASE n %% %(every)s
+           WHEN 0 THEN %(ends)s
+           WHEN 1 THEN %(ends)s + interval '1 day' * (10 + n %% 290)
+       END AS ends_at,
+       CASE n %% %(every)s WHEN 1 THEN %(ends)s + interval '1 day' * (3 + n %% 290) END AS next_reminder_at,
+       %(ends)s - interval '20 days' AS requested_at,
+       CASE WHEN n %% 5 = 0 THEN 'enterprise' ELSE 'pro' END AS plan_id
+  FROM generate_series(1, %(subscriptions)s) AS n
+"""
+
+STATEMENTS: tuple[LiteralString, ...] = (
+    """
+    INSERT INTO accounts_user
+           (id, password, is_superuser, email, name, language, time_zone, is_staff, is_active, joined_at)
+    SELECT n, '!', false, 'owner' || n || '@bench.example', 'Owner ' || n, '', 'UTC', false, true, started_at
+      FROM customer
+    """,
+    """
+    INSERT INTO accounts_account (id, name, created_at)
+    SELECT account_id, 'Account ' || n, started_at FROM customer
+    """,
+    """
+    INSERT INTO accounts_membership (account_id, user_id, role, joined_at)
+    SELECT account_id, n, 'owner', started_at FROM customer
+    """,
+    """
+    INSERT INTO subscriptions_subscription
+           (id, account_id, plan_id, channel, interval, seats, cents, currency, started_at, anchor_at,
+            ends_at, next_reminder_at)
+    SELECT n, account_id, plan_id, 'direct', 1, 1, 4900, 'USD', started_at, started_at,
+           ends_at, next_reminder_at
+      FROM customer
+    """,
+    """
+    INSERT INTO subscriptions_cancellation
+           (id, reference, subscription_id, requested_at, requested_by_id, reason, comment, effective_at)
+    SELECT n, 'CAN-' || n, n, requested_at, n, 'unused', '', ends_at
+      FROM customer WHERE ends_at IS NOT NULL
+    """,
+    """
+    INSERT INTO accounts_event (account_id, kind, at, actor_kind, facts)
+    SELECT account_id, 'subscription.started', started_at, 'system',
+           jsonb_build_object('subscription', n, 'plan', plan_id, 'channel', 'direct', 'seats', 1)
+      FROM customer
+    """,
+    """
+    INSERT INTO accounts_event (account_id, kind, at, actor_kind, actor_id, facts)
+    SELECT account_id, 'cancellation.requested', requested_at, 'owner', n,
+           jsonb_build_object('subscription', n, 'reference', 'CAN-' || n, 'effective_at', ends_at)
+      FROM customer WHERE ends_at IS NOT NULL
+    """,
+    """
+    INSERT INTO accounts_notice
+           (id, account_id, recipient_id, kind, occasion, facts, queued_at, next_attempt_at, attempts, last_error,
+            sent_at)
+    SELECT gen_random_uuid(), account_id, n, 'subscriptions/cancellation_confirmed', 'cancellation.requested:' || n,
+           jsonb_build_object('reference', 'CAN-' || n, 'effective_at', ends_at), requested_at, requested_at, 1, '',
+           requested_at
+      FROM customer WHERE ends_at IS NOT NULL
+    """,
+    *(
+        f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"  # noqa: S608  # no input
+        for table in ("accounts_user", "subscriptions_subscription", "subscriptions_cancellation")
+    ),
+    "SET session_replication_role = origin",
+    "VACUUM (ANALYZE)",
+    "CHECKPOINT",
+)
+
+
+def filled(stage: Stage, *, subscriptions: int, ending: int) -> str:
+    """The name of a database with so many subscriptions, of which `ending` end at `ENDS` and as many later."""
+
+    def fill(connection: psycopg.Connection) -> None:
+        every = subscriptions // ending
+        connection.execute("SET session_replication_role = replica")
+        # Values put in by the client: CREATE TABLE takes no parameters.
+        with psycopg.ClientCursor(connection) as cursor:
+            cursor.execute(CUSTOMERS, {"ends": ENDS, "every": every, "subscriptions": subscriptions})
+        for statement in STATEMENTS:
+            connection.execute(statement)
+
+    return stage.once(f"filled_{subscriptions}", fill)

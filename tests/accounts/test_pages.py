@@ -1,0 +1,123 @@
+"""Preferences, the account switcher, support: a person's own pages."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.models import Account, Event, Membership, Notice, Role, SupportRequest, User
+from tests.factories import AccountFactory, BlueprintFactory, ConnectionFactory
+
+pytestmark = pytest.mark.django_db
+SignIn = Callable[[User | None], Client]
+
+
+def test_the_reader_chooses_the_language_else_the_browser_does(owner: User, account: Account, sign_in: SignIn) -> None:
+    client = sign_in(owner)
+    french = {"Accept-Language": "fr-CA,fr;q=0.9,en;q=0.5"}
+    assert "Paramètres de l" in client.get("/user/subscription/", headers=french).content.decode()
+    client.post("/user/preferences/", {"name": "Olga", "language": "en", "time_zone": "Europe/Paris"})
+    assert "Subscription Settings" in client.get("/user/subscription/", headers=french).content.decode()
+
+
+@pytest.mark.parametrize(
+    "change", [{"language": "tlh"}, {"time_zone": "Mars/Olympus_Mons"}, {"time_zone": ""}, {"name": "x" * 151}]
+)
+def test_preferences_that_do_not_exist_are_refused(
+    owner: User, account: Account, sign_in: SignIn, change: dict[str, str]
+) -> None:
+    response = sign_in(owner).post(
+        "/user/preferences/", {"name": "Olga", "language": "fr", "time_zone": "UTC", **change}
+    )
+    assert response.status_code == 422
+    owner.refresh_from_db()
+    assert (owner.name, owner.language, owner.time_zone) == ("Olga Owner", "", "UTC")
+
+
+def test_a_zone_that_was_dropped_from_the_database_does_not_break_pages(
+    owner: User, account: Account, sign_in: SignIn
+) -> None:
+    User.objects.filter(pk=owner.pk).update(time_zone="Europe/Atlantis", language="xx")
+    assert sign_in(owner).get("/user/subscription/").status_code == 200
+
+
+def test_a_person_in_several_accounts_switches_between_them(owner: User, account: Account, sign_in: SignIn) -> None:
+    other = AccountFactory(name="Zebra")
+    Membership.objects.create(account=other, user=owner, role=Role.USER)
+    client = sign_in(owner)
+    assert "Harbour is on the Free plan" in client.get("/").content.decode()
+    client.post("/user/account/", {"account": str(other.pk)})
+    assert "Zebra is on the Free plan" in client.get("/").content.decode()
+    # In the other account this person is no owner.
+    assert client.post("/user/subscription/cancellation/").status_code == 403
+
+
+@pytest.mark.parametrize("chosen", ["", "nonsense", "11111111-2222-4333-8444-555555555555"])
+def test_switching_to_nothing_changes_nothing(owner: User, account: Account, sign_in: SignIn, chosen: str) -> None:
+    client = sign_in(owner)
+    assert client.post("/user/account/", {"account": chosen}).status_code in (302, 404)
+    assert "Harbour is on the Free plan" in client.get("/").content.decode()
+
+
+def test_a_request_gets_a_reference_and_an_acknowledgement(owner: User, account: Account, sign_in: SignIn) -> None:
+    client = sign_in(owner)
+    client.post("/user/support/", {"kind": "refund", "message": "Too <i>soon</i>"})
+    request = SupportRequest.objects.get()
+    page = client.get("/user/support/").content.decode()
+    assert request.reference in page
+    assert Notice.objects.get().facts["reference"] == request.reference
+    assert Event.objects.get().facts == {"reference": request.reference, "about": "refund"}
+
+
+def test_a_deletion_is_to_be_answered_within_one_month(owner: User, account: Account, sign_in: SignIn) -> None:
+    sign_in(owner).post("/user/support/", {"kind": "deletion"})
+    request = SupportRequest.objects.get()
+    assert request.due_at is not None
+    assert 28 <= (request.due_at - request.made_at).days <= 31
+
+
+def test_asking_twice_for_the_same_is_one_request(owner: User, account: Account, sign_in: SignIn) -> None:
+    client = sign_in(owner)
+    for _time in range(2):
+        client.post("/user/support/", {"kind": "refund"})
+    assert SupportRequest.objects.count() == 1
+    assert Notice.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "posted", [{}, {"kind": "everything"}, {"kind": "other"}, {"kind": "other", "message": "x" * 5001}]
+)
+def test_a_request_that_says_nothing_is_refused(
+    owner: User, account: Account, sign_in: SignIn, posted: dict[str, str]
+) -> None:
+    assert sign_in(owner).post("/user/support/", posted).status_code == 422
+    assert not SupportRequest.objects.exists()
+
+
+def test_members_may_ask_but_not_for_what_the_owner_decides(member: User, account: Account, sign_in: SignIn) -> None:
+    client = sign_in(member)
+    assert client.post("/user/support/", {"kind": "deletion"}).status_code == 403
+    assert client.post("/user/support/", {"kind": "refund"}).status_code == 403
+    assert client.post("/user/support/", {"kind": "other", "message": "Hello"}).status_code == 302
+    assert SupportRequest.objects.get().kind == "other"
+
+
+def test_connections_say_since_when_they_are_paused(owner: User, account: Account, sign_in: SignIn) -> None:
+    connection = ConnectionFactory(
+        account=account, resources=[{"id": "i-1", "type": "ec2", "name": "web-1", "region": "eu-west-1"}]
+    )
+    client = sign_in(owner)
+    for page in ("/connections/", f"/connections/{connection.pk}/"):
+        words = client.get(page).content.decode()
+        assert "paused since" in words
+        assert "February 10, 2025" in words
+    assert "web-1" in client.get(f"/connections/{connection.pk}/").content.decode()
+
+
+def test_a_strict_policy_holds_on_every_page(owner: User, account: Account, sign_in: SignIn) -> None:
+    BlueprintFactory(account=account)
+    client = sign_in(owner)
+    for page in ("/", "/user/subscription/", "/user/support/", "/auth/2fa/", "/nothing/here/", "/admin/"):
+        policy = client.get(page, follow=True)["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy

@@ -1,0 +1,192 @@
+"""What happens when everything happens at once: real transactions, threads, and a barrier."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts import clock
+from accounts.models import Account, Event, Notice, User
+from accounts.sending import send_due
+from subscriptions.cancellation import AlreadyEnded, cancel, withdraw
+from subscriptions.models import Cancellation, Subscription
+from subscriptions.reminders import remind_due
+from subscriptions.settling import settle_due
+from tests.factories import NOW, owner_of, subscribe
+
+pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True), pytest.mark.concurrency]
+DAY = timedelta(days=1)
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """Run the calls in threads that all start at the same moment; what each returned or raised."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        barrier.wait(timeout=20)
+        try:
+            return call()
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [future.result(timeout=60) for future in [threads.submit(run, call) for call in calls]]
+
+
+@contextmanager
+def held(subscription: Subscription) -> Iterator[None]:
+    """The subscription's row, locked by somebody else for as long as the block runs."""
+    locked, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        from django.db import transaction
+
+        try:
+            with transaction.atomic():
+                Subscription.objects.locked().get(pk=subscription.pk)
+                locked.set()
+                release.wait(timeout=20)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert locked.wait(timeout=20)
+    try:
+        yield
+    finally:
+        release.set()
+        thread.join()
+
+
+def test_fifty_posts_of_one_cancellation_make_one_row_one_event_one_mail(
+    account: Account, owner: User, sign_in: Callable[[User | None], Client]
+) -> None:
+    subscribe(account, at=clock.now())
+    client = sign_in(owner)
+    cookies = client.cookies
+
+    def post() -> int:
+        tab = Client()
+        tab.cookies = cookies
+        return tab.post("/user/subscription/cancellation/", {"reason": "unused"}).status_code
+
+    statuses = []
+    # The pool has twelve connections; fifty requests queue for them as they would in production.
+    for _round in range(5):
+        statuses += together(*[post] * 10)
+    assert statuses == [302] * 50
+    assert Cancellation.objects.count() == 1
+    assert Event.objects.filter(kind="cancellation.requested").count() == 1
+    assert Notice.objects.count() == 1
+
+
+def test_the_owner_keeps_while_the_sweep_settles_and_there_is_always_one_winner(account: Account) -> None:
+    outcomes = set()
+    chance = random.Random(20260317)  # noqa: S311  # the same staggers in every run
+    for number in range(200):
+        start = NOW + number * timedelta(days=40)
+        subscription = subscribe(account, at=start)
+        owner = owner_of(subscription)
+        cancellation, _new = cancel(subscription, by=owner, at=start)
+        end = cancellation.effective_at
+
+        def keep(cancellation: Cancellation = cancellation) -> bool:
+            # The owner's click came a moment before the end; the sweep runs at the end.
+            at = cancellation.effective_at - timedelta(microseconds=1)
+            return withdraw(cancellation, by=owner_of(cancellation.subscription), at=at)
+
+        def settle(end: Any = end) -> int:
+            # A stagger within the time that keeping takes, so that each wins some of the rounds.
+            time.sleep(chance.uniform(0, 0.012))
+            return settle_due(end)
+
+        kept, settled = together(keep, settle)
+        subscription.refresh_from_db()
+        cancellation.refresh_from_db()
+        story = list(
+            Event.objects.filter(account=account, facts__subscription=subscription.pk)
+            .order_by("id")
+            .values_list("kind", flat=True)
+        )
+        if kept is True:
+            outcomes.add("kept")
+            assert settled == 0
+            assert (subscription.ends_at, subscription.settled_at, cancellation.carried_out_at) == (None, None, None)
+            assert story == ["subscription.started", "cancellation.requested", "cancellation.withdrawn"]
+            # Out of the way of the next round.
+            Subscription.objects.filter(pk=subscription.pk).update(ends_at=end, settled_at=end)
+        else:
+            outcomes.add("settled")
+            assert isinstance(kept, AlreadyEnded)
+            assert settled == 1
+            assert (subscription.ends_at, subscription.settled_at, cancellation.withdrawn_at) == (end, end, None)
+            assert story == ["subscription.started", "cancellation.requested", "subscription.ended"]
+    # Both must have happened at least once, or nothing was raced.
+    assert outcomes == {"kept", "settled"}
+
+
+def test_two_sweeps_side_by_side_settle_everything_once() -> None:
+    for _number in range(40):
+        subscribe(ends_at=NOW + DAY)
+    counts = together(*[lambda: settle_due(NOW + DAY)] * 4)
+    assert sum(counts) == 40
+    assert Event.objects.filter(kind="subscription.ended").count() == 40
+    assert Notice.objects.filter(kind="subscriptions/subscription_ended").count() == 40
+
+
+def test_two_sweeps_side_by_side_remind_once() -> None:
+    for _number in range(20):
+        subscribe(ends_at=NOW + 8 * DAY)
+    counts = together(*[lambda: remind_due(NOW + DAY)] * 4)
+    assert sum(counts) == 20
+    assert Notice.objects.filter(kind="subscriptions/ending_soon").count() == 20
+
+
+def test_two_workers_side_by_side_send_each_mail_once(settings: Any, tmp_path: Any) -> None:
+    settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "config.mail.FolderBackend", str(tmp_path)
+    for _number in range(30):
+        subscribe(ends_at=NOW + DAY)
+    settle_due(NOW + DAY)
+    counts = together(*[lambda: send_due(NOW + DAY)] * 3)
+    assert sum(counts) == 30
+    assert list(Notice.objects.values_list("attempts", flat=True)) == [1] * 30
+    assert len(list(tmp_path.glob("*.eml"))) == 30
+
+
+def test_settling_leaves_a_locked_subscription_for_the_next_run_and_settles_the_others(account: Account) -> None:
+    busy = subscribe(account, ends_at=NOW + DAY)
+    subscribe(ends_at=NOW + DAY)
+    with held(busy):
+        assert settle_due(NOW + DAY) == 1
+    assert settle_due(NOW + DAY) == 1
+
+
+def test_a_cancellation_waits_for_the_lock(account: Account) -> None:
+    """Proves that the lock is taken: with the row held, cancelling runs into the time limit of its statement."""
+    subscription = subscribe(account)
+    owner = owner_of(subscription)
+
+    def cancel_in_a_hurry() -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+        try:
+            return cancel(subscription, by=owner, at=NOW)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("RESET lock_timeout")
+
+    with held(subscription):
+        (outcome,) = together(cancel_in_a_hurry)
+    assert "lock timeout" in str(outcome)
+    assert not Cancellation.objects.exists()

@@ -1,0 +1,205 @@
+"""Every URL with every role, made from the URL configuration: a new URL without an entry here fails."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.models import Account, Event, Grid, User
+from subscriptions.models import Cancellation, Subscription
+from tests.factories import BlueprintFactory, ConnectionFactory, subscribe
+
+pytestmark = pytest.mark.django_db
+SignIn = Callable[[User | None], Client]
+
+APPS = ("accounts", "subscriptions", "marketplace")
+ROLES = ("owner", "admin", "member", "stranger", "staff", "nobody")
+#: Doors that other packages own and test. What we ask of them: `test_sign_in_is_the_only_open_door_of_allauth`.
+FOREIGN = ("auth/", "admin/")
+
+
+@dataclass(frozen=True)
+class Door:
+    """The status of one method for each role, in the order of `ROLES`."""
+
+    method: str
+    statuses: tuple[int, int, int, int, int, int]
+
+
+def all_alike(status: int) -> tuple[int, int, int, int, int, int]:
+    return (status,) * 6
+
+
+#: `staff` belongs to no account. `stranger` owns another account: pages show that one, objects are not found.
+EXPECTED: dict[str, tuple[Door, ...]] = {
+    "home": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
+    "blueprint": (Door("GET", (200, 200, 200, 404, 404, 302)), Door("POST", (302, 302, 302, 404, 404, 302))),
+    "blueprint_convert": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 302, 404, 404, 302))),
+    "blueprint_live": (Door("GET", (200, 200, 200, 404, 404, 302)),),
+    "blueprint_bits": (Door("GET", (200, 200, 200, 404, 404, 302)),),
+    "blueprint_thumbnail": (Door("GET", (200, 200, 200, 404, 404, 302)),),
+    "connections": (Door("GET", (200, 200, 200, 200, 403, 302)),),
+    "connection": (Door("GET", (200, 200, 200, 404, 404, 302)),),
+    "preferences": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (302, 302, 302, 302, 302, 302))),
+    "switch_account": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 302, 404, 404, 302))),
+    "support": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    "subscription": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
+    # The stranger's own account has no subscription: 409 says so.
+    "cancellation": (Door("GET", (200, 403, 403, 409, 403, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),
+    "cancellation_withdraw": (
+        Door("GET", (405, 405, 405, 405, 405, 302)),
+        Door("POST", (302, 403, 403, 302, 403, 302)),
+    ),
+    "api_entitlements": (Door("GET", all_alike(401)),),
+    "api_resources": (Door("PUT", all_alike(401)),),
+    "healthz": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
+    "readyz": (Door("GET", all_alike(503)),),
+}
+#: What a POST sends; anything else is sent empty.
+POSTED = {
+    "blueprint": {"name": "New", "components": "[]"},
+    "preferences": {"name": "", "language": "", "time_zone": "UTC"},
+    "support": {"kind": "deletion", "message": ""},
+}
+
+
+def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    for pattern in resolver.url_patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield path, pattern.name
+        else:
+            yield from patterns(pattern, path)
+
+
+OUR_URLS = [(path, name) for path, name in patterns(get_resolver()) if not path.startswith(FOREIGN)]
+
+
+def test_every_url_is_in_the_matrix() -> None:
+    assert sorted(name or path for path, name in OUR_URLS) == sorted(EXPECTED)
+
+
+@pytest.fixture
+def world(account: Account) -> dict[str, str]:
+    """What the placeholders of the URLs stand for: things of the owner's account, which is on Pro."""
+    from accounts import clock
+
+    subscribe(account, at=clock.now())
+    blueprint = BlueprintFactory(account=account, grid=Grid.INFINITE)
+    blueprint.redraw_thumbnail()
+    return {
+        "account_id": str(account.pk),
+        "blueprint_id": str(blueprint.pk),
+        "connection_id": str(ConnectionFactory(account=account).pk),
+        "component_id": "web",
+    }
+
+
+def filled(path: str, world: dict[str, str]) -> str:
+    for name, value in world.items():
+        for kind in ("uuid", "str"):
+            path = path.replace(f"<{kind}:{name}>", value)
+    return "/" + path
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("path", "name"), OUR_URLS, ids=[str(name) for _path, name in OUR_URLS])
+def test_who_may_knock_at_which_door(
+    path: str,
+    name: str,
+    role: str,
+    world: dict[str, str],
+    sign_in: SignIn,
+    request: pytest.FixtureRequest,
+) -> None:
+    client = sign_in(None if role == "nobody" else request.getfixturevalue(role))
+    for door in EXPECTED[name]:
+        posted = {"account": world["account_id"]} if name == "switch_account" else POSTED.get(name, {})
+        if door.method == "POST":
+            response = client.post(filled(path, world), posted)
+        else:
+            response = client.generic(door.method, filled(path, world))
+        assert response.status_code == door.statuses[ROLES.index(role)], f"{door.method} {path} as {role}"
+        if role == "nobody" and response.status_code == 302:
+            assert response["Location"].startswith("/auth/login/")
+
+
+@pytest.mark.parametrize("role", ["admin", "member", "stranger", "staff", "nobody"])
+def test_who_is_not_the_owner_changes_nothing(
+    role: str, world: dict[str, str], sign_in: SignIn, request: pytest.FixtureRequest
+) -> None:
+    client = sign_in(None if role == "nobody" else request.getfixturevalue(role))
+    before = Event.objects.count()
+    client.post("/user/subscription/cancellation/", {"reason": "unused"})
+    client.post("/user/subscription/cancellation/withdraw/")
+    assert not Cancellation.objects.exists()
+    assert Subscription.objects.get().ends_at is None
+    assert Event.objects.count() == before
+
+
+def test_others_are_told_who_the_owner_is(account: Account, admin: User, sign_in: SignIn) -> None:
+    assert "Olga Owner" in sign_in(admin).get("/user/subscription/").content.decode()
+    refusal = sign_in(admin).post("/user/subscription/cancellation/").content.decode()
+    assert "Only the owner of this account, Olga Owner, can do this." in refusal
+    assert "Nothing was changed." in refusal
+
+
+def test_the_support_desk_is_for_staff(account: Account, owner: User, staff: User, sign_in: SignIn) -> None:
+    assert sign_in(None).get("/admin/")["Location"] == "/admin/login/?next=/admin/"
+    assert sign_in(None).get("/admin/login/?next=/admin/")["Location"] == "/auth/login/?next=/admin/"
+    assert sign_in(owner).get("/admin/login/?next=/admin/").status_code == 403
+    assert sign_in(staff).get("/admin/").status_code == 200
+
+
+def test_sign_in_is_the_only_open_door_of_allauth(account: Account, sign_in: SignIn) -> None:
+    """Of allauth's pages a stranger sees those for getting in, and nothing else."""
+    opened = set()
+    for path, name in patterns(get_resolver()):
+        if path.startswith("auth/") and "<" not in path and "(?P" not in path and "^" not in path:
+            response = sign_in(None).get("/" + path)
+            if response.status_code == 200:
+                opened.add(name)
+    assert opened == {
+        "account_login",
+        "account_signup",
+        "account_reset_password",
+        "account_reset_password_done",
+        "account_reset_password_from_key_done",
+        "account_inactive",
+        "account_email_verification_sent",
+        "socialaccount_login_cancelled",
+    }
+
+
+def test_nobody_can_sign_up_by_themselves(db: None, sign_in: SignIn) -> None:
+    sign_in(None).post(
+        "/auth/signup/", {"email": "new@example.org", "password1": "correct horse", "password2": "correct horse"}
+    )
+    assert not User.objects.filter(email="new@example.org").exists()
+
+
+def test_a_form_without_its_token_changes_nothing(account: Account, owner: User, sign_in: SignIn) -> None:
+    from accounts import clock
+
+    subscribe(account, at=clock.now())
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(owner, backend="allauth.account.auth_backends.AuthenticationBackend")
+    response = client.post("/user/subscription/cancellation/")
+    assert response.status_code == 403
+    assert "open for too long" in response.content.decode()
+    assert not Cancellation.objects.exists()
+
+
+def test_the_support_desk_shows_rows_and_edits_none(account: Account, staff: User, sign_in: SignIn) -> None:
+    subscribe(account)
+    client = sign_in(staff)
+    ours = {model: found for model, found in admin.site._registry.items() if model._meta.app_label in APPS}
+    for model, model_admin in ours.items():
+        list_url = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        assert client.get(list_url).status_code == 200, list_url
+        assert client.get(f"{list_url}add/").status_code == 403, list_url
+        assert not model_admin.has_delete_permission(client.get(list_url).wsgi_request), list_url
+    assert "allauth" not in {model.__module__.split(".")[0] for model in admin.site._registry}
