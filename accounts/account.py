@@ -29,6 +29,12 @@ class Account(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=200)
     created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
+    #: Set while the account is switched off, because a marketplace said that the customer has left.
+    deactivated_at = models.DateTimeField(_("deactivated"), null=True, blank=True, editable=False)
+    #: Until then a deactivated account can still come back with everything in it.
+    returnable_until = models.DateTimeField(_("can come back until"), null=True, blank=True, editable=False)
+    #: Set when a purge begins: from then on nothing may be written to the account, and there is no way back.
+    purging_at = models.DateTimeField(_("being erased"), null=True, blank=True, editable=False)
     members = models.ManyToManyField(User, through="Membership", related_name="accounts", verbose_name=_("members"))
 
     objects: ClassVar[AccountQuerySet] = AccountQuerySet.as_manager()  # type: ignore[assignment]

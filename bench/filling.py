@@ -6,11 +6,16 @@ whose confirmation was mailed. Checks, unique indexes and the exclusion constrai
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 
+from accounts.models import Account, Event, Membership, Notice, User
 from bench.stage import Stage
+from subscriptions.models import Cancellation, Subscription
+
+MODELS = (User, Account, Membership, Subscription, Cancellation, Event, Notice)
 
 #: The instant at which the share of the subscriptions ends.
 ENDS = datetime(2026, 3, 17, 9, 30, tzinfo=UTC)
@@ -87,9 +92,6 @@ STATEMENTS: tuple[LiteralString, ...] = (
         f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"  # noqa: S608  # no input
         for table in ("accounts_user", "subscriptions_subscription", "subscriptions_cancellation")
     ),
-    "SET session_replication_role = origin",
-    "VACUUM (ANALYZE)",
-    "CHECKPOINT",
 )
 
 
@@ -99,10 +101,38 @@ def filled(stage: Stage, *, subscriptions: int, ending: int) -> str:
     def fill(connection: psycopg.Connection) -> None:
         every = subscriptions // ending
         connection.execute("SET session_replication_role = replica")
+        defaults = _constants()
+        for table, column, value in defaults:
+            _alter(connection, table, column, sql.SQL("SET DEFAULT {}").format(sql.Literal(value)))
         # Values put in by the client: CREATE TABLE takes no parameters.
         with psycopg.ClientCursor(connection) as cursor:
             cursor.execute(CUSTOMERS, {"ends": ENDS, "every": every, "subscriptions": subscriptions})
         for statement in STATEMENTS:
             connection.execute(statement)
+        for table, column, _value in defaults:
+            _alter(connection, table, column, sql.SQL("DROP DEFAULT"))
+        connection.execute("VACUUM (ANALYZE)")
+        connection.execute("CHECKPOINT")
 
     return stage.once(f"filled_{subscriptions}", fill)
+
+
+def _constants() -> list[tuple[str, str, Any]]:
+    """What Django would put in each column that a statement leaves out: table, column, value.
+
+    So a new column with a default in its model needs no change here.
+    """
+    return [
+        (model._meta.db_table, field.column, field.get_default())
+        for model in MODELS
+        for field in model._meta.local_concrete_fields
+        if not (field.null or field.primary_key or field.is_relation or field.has_db_default())
+        and not callable(field.default)
+        and field.get_default() is not None
+    ]
+
+
+def _alter(connection: psycopg.Connection, table: str, column: str, change: sql.Composable) -> None:
+    connection.execute(
+        sql.SQL("ALTER TABLE {} ALTER COLUMN {} {}").format(sql.Identifier(table), sql.Identifier(column), change)
+    )

@@ -172,7 +172,7 @@ def test_pages_of_an_account_with_a_subscription(
     page.get_by_text("User", exact=True).click()
     look_at_markup(page, "/ with the menu open")
     visit(page, blueprint)
-    page.get_by_label("Components").fill("[{")
+    page.get_by_role("textbox", name="Components").fill("[{")
     press(page, "Save", 422)
     visit(page, f"{blueprint}live/")
     visit(page, f"{blueprint}bits/web/")
@@ -283,11 +283,9 @@ def test_pages_about_signing_in(open_as: OpenAs, open_window: OpenWindow, owner:
     page = open_as(owner)
     for path in ("/auth/password/change/", "/auth/2fa/", "/auth/logout/", "/auth/sessions/", "/auth/3rdparty/"):
         visit(page, path)
-    visit(page, "/auth/email/")
-    visit(page, "/auth/reauthenticate/")
+    visit(page, "/auth/2fa/totp/activate/")
     page.locator("input[name=password]").fill(PASSWORD)
     press(page, "Confirm")
-    visit(page, "/auth/2fa/totp/activate/")
     secret = page.locator("#authenticator_secret").input_value()
     page.locator("input[name=code]").fill("000000")
     press(page, "Activate")
@@ -296,6 +294,7 @@ def test_pages_about_signing_in(open_as: OpenAs, open_window: OpenWindow, owner:
     for path in ("/auth/2fa/", "/auth/2fa/recovery-codes/", "/auth/2fa/recovery-codes/generate/"):
         visit(page, path)
     visit(page, "/auth/2fa/totp/deactivate/")
+    visit(page, "/auth/email/")
 
     another = open_window()
     another.goto("/")
