@@ -30,11 +30,28 @@ def current_membership(request: HttpRequest) -> Membership | None:
 
 
 def membership_in(request: HttpRequest, account_id: uuid.UUID) -> Membership:
-    """The signed-in person's place in this account. A stranger gets 404: not even its existence is told."""
+    """The signed-in person's place in this account. A stranger gets 404: not even its existence is told.
+
+    Raises `AccountDeactivated`.
+    """
     for membership in memberships(request):
         if membership.account_id == account_id:
+            _require_active(membership)
             return membership
     raise Http404
+
+
+class AccountDeactivated(Exception):
+    """The account is switched off; its members are told why, and until when it can come back."""
+
+    def __init__(self, membership: Membership) -> None:
+        super().__init__(f"account {membership.account_id} is deactivated")
+        self.account = membership.account
+
+
+def _require_active(membership: Membership) -> None:
+    if membership.account.deactivated_at or membership.account.purging_at:
+        raise AccountDeactivated(membership)
 
 
 def for_members(view: MemberView[P]) -> View[P]:
@@ -45,6 +62,7 @@ def for_members(view: MemberView[P]) -> View[P]:
         membership = current_membership(request)
         if membership is None:
             return render(request, "accounts/no_account.html", status=403)
+        _require_active(membership)
         return view(request, membership, *args, **kwargs)
 
     return inner

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
 from accounts.user import User
+from accounts.writes import people_who_go_stay_out, refused_while_erasing
 
 
 class AccountQuerySet(models.QuerySet["Account"]):
@@ -81,6 +82,8 @@ class Membership(models.Model):
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_is_known"),
         ]
         triggers = [
+            refused_while_erasing(),
+            people_who_go_stay_out(),
             pgtrigger.Trigger(
                 name="keeps_an_owner",
                 when=pgtrigger.After,

@@ -9,13 +9,23 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from accounts import sending
+        from accounts import erasing, holds, sending, stores
         from accounts.history import register_labels
 
         register_labels(
             {
                 "request.made": _("Request made to support"),
                 "blueprint.converted": _("Blueprint converted to the standard grid"),
+                "purge.scheduled": _("Erasing of all data scheduled"),
+                "purge.called_off": _("Erasing called off: the data stays"),
+                "purge.started": _("Erasing begun"),
+                "purge.verified": _("All data erased, and counted again: nothing is left"),
+                "hold.set": _("Data held back from erasing"),
+                "hold.confirmed": _("Hold confirmed by a second person"),
+                "hold.released": _("Hold released"),
             }
         )
         sending.register()
+        stores.register()
+        holds.register()
+        erasing.register()

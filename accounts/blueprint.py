@@ -13,6 +13,7 @@ from accounts.account import Account
 from accounts.drawing import draw
 from accounts.entitlements import Feature
 from accounts.history import Actor
+from accounts.writes import refuse_if_purging, refused_while_erasing
 
 
 class Grid(models.TextChoices):
@@ -56,6 +57,7 @@ class Blueprint(models.Model):
             # Serves the list of an account, and the count on the cancellation page.
             models.Index(fields=["account", "grid", "name"], name="blueprint_of_account"),
         ]
+        triggers = [refused_while_erasing()]
 
     def __str__(self) -> str:
         return self.name
@@ -70,11 +72,14 @@ class Blueprint(models.Model):
             entitlements.require(Feature.INFINITE_GRID, self.account, at)
 
     def edit(self, *, name: str, components: list[dict[str, Any]], at: datetime) -> None:
-        """Replace name and components. Raises `NotEntitled` and changes nothing if read-only."""
+        """Replace name and components. Raises `NotEntitled` and changes nothing if read-only; `BeingErased` likewise."""
         self.require_editable(at)
-        self.name, self.components, self.changed_at = name, components, at
-        self.save(update_fields=["name", "components", "changed_at"])
-        self.redraw_thumbnail()
+        with transaction.atomic():
+            # Holds up a purge that starts just now: no picture is stored that nobody would delete.
+            refuse_if_purging(self.account_id)
+            self.name, self.components, self.changed_at = name, components, at
+            self.save(update_fields=["name", "components", "changed_at"])
+            self.redraw_thumbnail()
 
     def convert_to_standard_grid(self, *, by: Actor, at: datetime) -> bool:
         """Make it editable on every plan; there is no way back without the feature. Says whether anything changed."""

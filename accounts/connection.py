@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import clock, entitlements
 from accounts.account import Account
 from accounts.entitlements import Feature
+from accounts.writes import refused_while_erasing
 
 
 class Provider(models.TextChoices):
@@ -50,6 +51,7 @@ class CloudConnection(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["account", "provider", "name"], name="connection_of_account")]
+        triggers = [refused_while_erasing()]
 
     def __str__(self) -> str:
         return f"{self.get_provider_display()} {self.name}"

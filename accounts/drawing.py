@@ -7,6 +7,8 @@ from xml.sax.saxutils import escape
 CELL = 40
 #: Blocks are drawn on a plane seen from above at an angle: half as deep as wide.
 DEPTH = CELL // 2
+#: Room for a block and its label around the outermost places.
+MARGIN = CELL * 3 // 2
 
 _HUES = {"ec2": "compute", "lambda": "compute", "vm": "compute", "rds": "data", "s3": "data", "sql": "data"}
 
@@ -16,10 +18,10 @@ def draw(components: list[dict[str, Any]]) -> str:
     places = {item["id"]: _place(item["x"], item["y"]) for item in components}
     xs = [x for x, _ in places.values()] or [0]
     ys = [y for _, y in places.values()] or [0]
-    left, top = min(xs) - 2 * CELL, min(ys) - 2 * CELL
-    width, height = max(xs) - left + 2 * CELL, max(ys) - top + 2 * CELL
+    left, top = min(xs) - MARGIN, min(ys) - MARGIN
+    width, height = max(xs) - left + MARGIN, max(ys) - top + MARGIN
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left} {top} {width} {height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left} {top} {width} {height}">',
     ]
     for item in components:
         for link in item.get("links", []):
@@ -49,5 +51,5 @@ def _block(item: dict[str, Any], x: int, y: int) -> str:
         f'<path d="M{x - w} {y - h}l{w} {d}v{h}l{-w} {-d}z" fill="{left}"/>'
         f'<path d="M{x + w} {y - h}l{-w} {d}v{h}l{w} {-d}z" fill="{right}"/>'
         f'<text x="{x}" y="{y + h + 4}" text-anchor="middle" font-family="sans-serif" font-size="11" '
-        f'fill="#7b8496">{label}</text></g>'
+        f'fill="#667085">{label}</text></g>'
     )

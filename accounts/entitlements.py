@@ -5,7 +5,7 @@ features. Who knows the answer (`subscriptions`) registers it when it starts, be
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import models
@@ -36,6 +36,8 @@ class Entitlements:
     features: frozenset[Feature]
     since: datetime
     until: datetime | None
+    #: False while the account is deactivated: then nothing is allowed, not even what Free allows.
+    active: bool = True
 
     def allow(self, feature: Feature) -> bool:
         return feature in self.features
@@ -63,7 +65,10 @@ def register_answer(answer: Answer) -> None:
 def entitlements_of(account: Account, at: datetime) -> Entitlements:
     """What `account` may do at `at`. Right whether or not any job has run (design, idea 1)."""
     assert _answer is not None, "no app has registered an answer"
-    return _answer(account, at)
+    answer = _answer(account, at)
+    if account.deactivated_at and account.deactivated_at <= at:
+        return replace(answer, features=frozenset(), since=account.deactivated_at, active=False)
+    return answer
 
 
 def require(feature: Feature, account: Account, at: datetime) -> None:

@@ -37,13 +37,15 @@ class Invariant:
     name: str
     message: str | Promise
     violations: Callable[[datetime], QuerySet]  # type: ignore[type-arg]  # of any model
+    #: The field that tells staff which row it is.
+    example: str = "pk"
 
     def check(self, at: datetime) -> Violation | None:
         found = self.violations(at)
         count = found.count()
         if not count:
             return None
-        examples = [str(pk) for pk in found.order_by("pk").values_list("pk", flat=True)[:EXAMPLES]]
+        examples = [str(name) for name in found.order_by("pk").values_list(self.example, flat=True)[:EXAMPLES]]
         return Violation(self.name, str(self.message), count, examples)
 
 

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone, translation
 
+from accounts.access import AccountDeactivated
 from accounts.account import Membership
 from accounts.entitlements import NotEntitled
 from accounts.user import User
@@ -66,8 +67,8 @@ class CurrentAccountMiddleware:
         return self.get_response(request)
 
 
-class NotEntitledMiddleware:
-    """Turns `NotEntitled` into a page (403) that gives the reason, since when, and the way out."""
+class RefusalMiddleware:
+    """Turns two refusals into pages (403): a feature that the plan does not include, and a deactivated account."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -76,12 +77,14 @@ class NotEntitledMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, NotEntitled):
-            return None
-        match = request.resolver_match
-        context = {
-            "feature": exception.feature,
-            "entitlements": exception.entitlements,
-            "blueprint_id": match.kwargs.get("blueprint_id") if match else None,
-        }
-        return render(request, "accounts/not_entitled.html", context, status=403)
+        if isinstance(exception, AccountDeactivated):
+            return render(request, "accounts/deactivated.html", {"account": exception.account}, status=403)
+        if isinstance(exception, NotEntitled):
+            match = request.resolver_match
+            context = {
+                "feature": exception.feature,
+                "entitlements": exception.entitlements,
+                "blueprint_id": match.kwargs.get("blueprint_id") if match else None,
+            }
+            return render(request, "accounts/not_entitled.html", context, status=403)
+        return None

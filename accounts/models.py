@@ -2,9 +2,14 @@
 
 from accounts.account import Account, Membership, Role
 from accounts.blueprint import Blueprint, Grid
+from accounts.certificates import Certificate, System
 from accounts.connection import CloudConnection, Provider
+from accounts.doomed_files import DoomedFile
 from accounts.history import ActorKind, Event
+from accounts.holds import Hold
+from accounts.leavers import Leaver
 from accounts.notices import Notice
+from accounts.purge import Purge
 from accounts.support import RequestKind, SupportRequest
 from accounts.sweeps import SweepRun
 from accounts.user import User
@@ -13,15 +18,21 @@ __all__ = [
     "Account",
     "ActorKind",
     "Blueprint",
+    "Certificate",
     "CloudConnection",
+    "DoomedFile",
     "Event",
     "Grid",
+    "Hold",
+    "Leaver",
     "Membership",
     "Notice",
     "Provider",
+    "Purge",
     "RequestKind",
     "Role",
     "SupportRequest",
     "SweepRun",
+    "System",
     "User",
 ]

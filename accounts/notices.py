@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.account import Account
 from accounts.user import User
+from accounts.writes import refused_while_erasing
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
@@ -58,6 +59,7 @@ class Notice(models.Model):
             # As small as the backlog: nothing due costs nothing, however many were ever sent.
             models.Index(fields=["next_attempt_at", "id"], condition=models.Q(sent_at=None), name="notice_due"),
         ]
+        triggers = [refused_while_erasing()]
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.occasion})"

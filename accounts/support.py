@@ -14,6 +14,7 @@ from accounts.history import Actor
 from accounts.notices import queue
 from accounts.references import new_reference
 from accounts.user import User
+from accounts.writes import refused_while_erasing
 
 #: GDPR art. 12(3): an answer to a request for erasure within one month.
 DELETION_ANSWER = relativedelta(months=1)
@@ -57,6 +58,7 @@ class SupportRequest(models.Model):
         verbose_name = _("request")
         verbose_name_plural = _("requests")
         indexes = [models.Index(fields=["account", "-made_at"], name="request_of_account")]
+        triggers = [refused_while_erasing()]
         constraints = [
             models.CheckConstraint(condition=models.Q(kind__in=RequestKind.values), name="request_kind_is_known"),
             models.UniqueConstraint(

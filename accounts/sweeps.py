@@ -52,8 +52,11 @@ def register(sweep: Sweep) -> None:
 
 
 def registered() -> list[Sweep]:
-    """All sweeps, in the order in which `manage.py sweep` runs them. Mail goes last: it tells what the others did."""
-    return sorted(_sweeps.values(), key=lambda sweep: sweep.name == "notices")
+    """All sweeps, in the order in which `manage.py sweep` runs them.
+
+    Mail goes late: it tells what the others did. Erasing goes last: what was still to be said has been said by then.
+    """
+    return sorted(_sweeps.values(), key=lambda sweep: {"notices": 1, "purge": 2}.get(sweep.name, 0))
 
 
 def named(name: str) -> Sweep:

@@ -6,6 +6,7 @@ minute, nothing is kept and a missed goal is only shown.
 
 import argparse
 import importlib
+import signal
 import sys
 
 from bench import report
@@ -27,6 +28,8 @@ def main() -> int:
     if unknown := sorted(set(names) - set(BENCHMARKS)):
         parser.error(f"there is no benchmark {', '.join(unknown)}; choose from {', '.join(BENCHMARKS)}")
     scale = SCALES[asked.scale]
+    # Ended by SIGTERM as by Ctrl-C: servers and gigabytes are cleared away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with opened(scale) as stage:
             found = report.machine(stage)

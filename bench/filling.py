@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
+from django.db.models import NOT_PROVIDED
 from psycopg import sql
 
 from accounts.models import Account, Event, Membership, Notice, User
@@ -123,11 +124,11 @@ def _constants() -> list[tuple[str, str, Any]]:
     So a new column with a default in its model needs no change here.
     """
     return [
-        (model._meta.db_table, field.column, field.get_default())
+        (model._meta.db_table, str(field.column), field.get_default())
         for model in MODELS
         for field in model._meta.local_concrete_fields
         if not (field.null or field.primary_key or field.is_relation or field.has_db_default())
-        and not callable(field.default)
+        and (field.default is NOT_PROVIDED or not callable(field.default))
         and field.get_default() is not None
     ]
 

@@ -39,6 +39,30 @@ ALLOW_TIME_TRAVEL = env.bool("ALLOW_TIME_TRAVEL", default=False)
 #: Bearer tokens of the product's own servers, comma-separated so that one can be rotated.
 API_TOKENS = env.list("API_TOKENS", default=[])
 
+#: Keys that encrypt tokens at rest; the first one encrypts, all decrypt, so that one can be rotated.
+FIELD_ENCRYPTION_KEYS = [key for key in secret("FIELD_ENCRYPTION_KEYS").split(",") if key]
+
+# GitHub Marketplace. Without credentials the webhook works, and `/readyz/` says what can't be confirmed.
+
+GITHUB_WEBHOOK_SECRETS = secret("GITHUB_WEBHOOK_SECRETS").split(",")
+if not all(value.strip() for value in GITHUB_WEBHOOK_SECRETS):
+    raise ImproperlyConfigured("GITHUB_WEBHOOK_SECRETS contains an empty secret: anybody could sign with it.")
+GITHUB_API_URL = env.str("GITHUB_API_URL", default="https://api.github.com").rstrip("/")
+GITHUB_WEB_URL = env.str("GITHUB_WEB_URL", default="https://github.com").rstrip("/")
+GITHUB_CLIENT_ID = env.str("GITHUB_CLIENT_ID", default="")
+GITHUB_CLIENT_SECRET = env.str("GITHUB_CLIENT_SECRET", default="")
+GITHUB_APP_ID = env.str("GITHUB_APP_ID", default="")
+GITHUB_PRIVATE_KEY = env.str("GITHUB_PRIVATE_KEY", default="", multiline=True)
+GITHUB_LISTING_SLUG = env.str("GITHUB_LISTING_SLUG", default="")
+#: `offboard` (deactivate, purge within 30 days) or `downgrade` (Free at once; docs/github-marketplace.md).
+GITHUB_CANCELLATION = env.str("GITHUB_CANCELLATION", default="offboard")
+if GITHUB_CANCELLATION not in ("offboard", "downgrade"):
+    raise ImproperlyConfigured("GITHUB_CANCELLATION must be `offboard` or `downgrade`.")
+#: GitHub asks for a second between calls that change something.
+GITHUB_MUTATION_PAUSE = env.float("GITHUB_MUTATION_PAUSE", default=1.0)
+#: A purge starts so many hours before its legal deadline, to be finished within it.
+PURGE_LEAD_HOURS = env.int("PURGE_LEAD_HOURS", default=12)
+
 INSTALLED_APPS = [
     "config.apps.OffboardAdminConfig",
     "django.contrib.auth",
@@ -55,6 +79,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
+    "allauth.socialaccount.providers.github",
     "allauth.usersessions",
     "csp",
     "pgtrigger",
@@ -75,7 +100,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.PreferencesMiddleware",
     "accounts.middleware.CurrentAccountMiddleware",
-    "accounts.middleware.NotEntitledMiddleware",
+    "accounts.middleware.RefusalMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -150,6 +175,10 @@ CELERY_BEAT_SCHEDULE = {
     "settle": beat("settle", seconds=60),
     "remind": beat("remind", seconds=300),
     "notices": beat("notices", seconds=10),
+    "deliveries": beat("deliveries", seconds=5),
+    "github-check": beat("github-check", seconds=30),
+    "offboard": beat("offboard", seconds=30),
+    "github-reconcile": beat("github-reconcile", seconds=3600),
 }
 
 # People: sign-in by e-mail through django-allauth.
@@ -175,7 +204,17 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
+SOCIALACCOUNT_ADAPTER = "marketplace.github.signin.SocialAdapter"
+# allauth would keep tokens as plain text; `marketplace.github.tokens` keeps them encrypted.
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_PROVIDERS = {"github": {"SCOPE": env.list("GITHUB_SCOPES", default=["user:email"])}}
+if GITHUB_CLIENT_ID:
+    SOCIALACCOUNT_PROVIDERS["github"]["APPS"] = [{"client_id": GITHUB_CLIENT_ID, "secret": GITHUB_CLIENT_SECRET}]
+if GITHUB_WEB_URL != "https://github.com":
+    SOCIALACCOUNT_PROVIDERS["github"]["GITHUB_URL"] = GITHUB_WEB_URL
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+# The second factor proves the person; whether a mail address was clicked on has nothing to do with it.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_TOTP_ISSUER = "Offboard"
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
@@ -243,7 +282,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # Signing in with GitHub begins with a form that is answered by a redirect there.
+        "form-action": [SELF, GITHUB_WEB_URL],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
     }

@@ -39,6 +39,8 @@ REACH_SECONDS = 3
 WEB_PROCESSES = 2
 #: A page is mostly waiting for the database; with four threads a slow one holds up nobody.
 WEB_THREADS = 4
+#: A page takes well under a second; what is still running after this long is cut off when the stack ends.
+WEB_STOP_SECONDS = 3
 #: Sweeps are short and few; the second process keeps a long purge from delaying the mails.
 WORKER_PROCESSES = 2
 #: Bytes of randomness in a token, as the standard library recommends; Fernet takes exactly this many.
@@ -178,7 +180,8 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
                 str(WEB_THREADS),
                 "--respawn-failed-workers",
             ),
-            *("--no-ws", "config.wsgi:application"),
+            # A worker told to stop while it still starts never does, and granian would wait for it for ever.
+            *("--workers-kill-timeout", str(WEB_STOP_SECONDS), "--no-ws", "config.wsgi:application"),
         ],
         "worker": [
             *(

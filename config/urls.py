@@ -6,6 +6,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("subscriptions.urls")),
+    path("", include("marketplace.urls")),
     path("auth/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -11,17 +11,19 @@ class SubscriptionsConfig(AppConfig):
     def ready(self) -> None:
         from accounts.entitlements import register_answer
         from accounts.history import register_labels
-        from subscriptions import reminders, settling
+        from subscriptions import inventory, reminders, settling
         from subscriptions.standing import entitlements
 
         register_answer(entitlements)
         register_labels(
             {
                 "subscription.started": _("Subscription started"),
-                "subscription.ended": _("Subscription ended: the account is on Free"),
+                "subscription.changed": _("Subscription changed"),
+                "subscription.ended": _("Subscription ended"),
                 "cancellation.requested": _("Subscription cancelled"),
                 "cancellation.withdrawn": _("Subscription kept after all"),
             }
         )
         settling.register()
         reminders.register()
+        inventory.register()

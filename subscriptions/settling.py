@@ -48,6 +48,7 @@ SELECT gen_random_uuid(), settled.account_id, owner.user_id, 'subscriptions/subs
        %(at)s, %(at)s, 0, ''
   FROM settled
   JOIN subscriptions_plan AS plan ON plan.code = settled.plan_id
+  JOIN accounts_account AS account ON account.id = settled.account_id AND account.purging_at IS NULL
   JOIN accounts_membership AS owner ON owner.account_id = settled.account_id AND owner.role = 'owner'
 ON CONFLICT DO NOTHING
 """

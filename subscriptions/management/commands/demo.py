@@ -64,6 +64,7 @@ class Demo:
         self.staff()
         self.active()
         self.cancelling()
+        self.new()
         self.trying()
         self.ended()
         self.running_out()
@@ -83,7 +84,7 @@ class Demo:
         self.subscribe(account, Channel.DIRECT, self.at - relativedelta(months=3, days=10), seats=3)
 
     def cancelling(self) -> None:
-        """Cancelled two days ago, inside the money-back period, so that both hints show."""
+        """Cancelled two days ago; the end is ahead."""
         account = self.account("Lighthouse Studio", "cancelling")
         # The owner of the first account is a member here too: the account switcher has something to switch.
         self.person("owner@direct.example", "Olivia Direct", account, Role.ADMIN)
@@ -100,6 +101,12 @@ class Demo:
                 comment="We only draw a few times a year.",
             )
 
+    def new(self) -> None:
+        """Bought last week: inside the money-back period."""
+        account = self.account("Fresh Sails", "new")
+        self.content(account)
+        self.subscribe(account, Channel.DIRECT, self.at - timedelta(days=6), interval=Interval.ANNUAL)
+
     def trying(self) -> None:
         account = self.account("Pilot Boats", "trial")
         self.content(account)
@@ -108,7 +115,8 @@ class Demo:
     def ended(self) -> None:
         """Cancelled five weeks ago, ended a week ago: on Free, with a read-only blueprint and paused connections."""
         account = self.account("Old Pier", "ended")
-        self.content(account)
+        # Nothing was updated since the end.
+        self.content(account, updated=timedelta(days=7, hours=1))
         started = self.at - timedelta(days=7) - relativedelta(months=2)
         subscription = self.subscribe(account, Channel.DIRECT, started)
         if subscription:
@@ -158,6 +166,7 @@ class Demo:
         started: datetime,
         *,
         plan: Plan | None = None,
+        interval: Interval | None = None,
         seats: int = 1,
         trial_ends_at: datetime | None = None,
         ends_at: datetime | None = None,
@@ -170,7 +179,7 @@ class Demo:
             account,
             plan=plan,
             channel=channel,
-            interval=Interval.ANNUAL if plan == self.enterprise else Interval.MONTHLY,
+            interval=interval or (Interval.ANNUAL if plan == self.enterprise else Interval.MONTHLY),
             by=Actor.system(),
             at=started,
             seats=seats,
@@ -201,7 +210,7 @@ class Demo:
             Membership.objects.get_or_create(account=account, user=user, defaults={"role": role})
         return user
 
-    def content(self, account: Account) -> None:
+    def content(self, account: Account, *, updated: timedelta = timedelta(hours=1)) -> None:
         if account.blueprints.exists():
             return
         for name, grid, components in (
@@ -216,5 +225,5 @@ class Demo:
                 provider=provider,
                 name=name,
                 resources=INVENTORY,
-                resources_at=self.at - timedelta(hours=1),
+                resources_at=self.at - updated,
             )

@@ -1,0 +1,293 @@
+"""Erasing an account's data, and proving it: the `purge` sweep.
+
+Each purge in turn gets a stretch of time. In it, committed chunks: stores outside this database first, while the
+account can still be looked up in them; then the rows, children before parents; then the files that were written down
+with them. Every chunk notes its progress in its own transaction, so a kill at any moment loses nothing and counts
+nothing twice. After the last chunk every store is counted again; only when nothing is left there is a certificate.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.db import Error, OperationalError, connection, transaction
+from django.utils.translation import gettext_lazy as _
+from psycopg.errors import QueryCanceled
+
+from accounts import certificates, doomed_files, history, invariants, inventory, sweeps
+from accounts.account import Account
+from accounts.doomed_files import DoomedFile
+from accounts.history import Actor
+from accounts.holds import Hold
+from accounts.leavers import Leaver
+from accounts.purge import Purge, must_wait, start
+
+#: One purge's turn, in seconds; then it's the next one's.
+TURN = 20.0
+#: A run of the sweep ends after this long, in seconds; the next one goes on.
+RUN = 300.0
+#: For so long a claimed purge is left to the worker that claimed it: a run and its last turn, with room to spare.
+LEASE = timedelta(minutes=10)
+#: A statement that takes longer is stopped, and the chunk halved. In milliseconds.
+STATEMENT_TIMEOUT = 5000
+#: Waiting for a lock is not slowness: tried again later, with the same chunk. In milliseconds.
+LOCK_TIMEOUT = 2000
+#: Files deleted between two notes of progress.
+FILES = 500
+#: The first wait after a failure; it doubles with every further one in a row.
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=1)
+
+#: A purge that is due and not started for so long is shown to staff.
+LATE = timedelta(hours=1)
+#: Staff are shown a purge this long before its deadline: time to act, before anything is missed.
+MARGIN = timedelta(hours=6)
+#: One failure may be bad luck.
+FAILING = 3
+
+#: The name under which files are counted.
+FILE_STORE = "files"
+
+
+class LeftBehind(Exception):
+    """Counting again found something that should have been gone."""
+
+
+def register() -> None:
+    """Register the sweep and its invariants. Called once, by `AccountsConfig.ready`."""
+    sweeps.register(sweeps.Sweep("purge", run=purge_due, preview=preview, late_after=timedelta(minutes=15)))
+    for name, message, violations in (
+        (
+            "purge-not-started",
+            _("purges due for more than an hour and not started"),
+            lambda at: Purge.objects.open().filter(due_at__lt=at - LATE, started_at=None, waiting_for=""),
+        ),
+        (
+            "purge-deadline",
+            _("purges whose legal deadline is less than six hours away or has passed"),
+            lambda at: Purge.objects.open()
+            .filter(deadline_at__lt=at + MARGIN)
+            .exclude(account_id__in=Hold.objects.active(at).exclude(confirmed_at=None).values("account_id")),
+        ),
+        (
+            "purge-failing",
+            _("purges that fail again and again"),
+            lambda at: Purge.objects.open().filter(failures__gte=FAILING),
+        ),
+        (
+            "purge-left-behind",
+            _("purges after which something was still there"),
+            lambda at: Purge.objects.open().exclude(left_behind_at=None),
+        ),
+    ):
+        invariants.register(invariants.Invariant(name, message, violations, example="account_id"))
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """Which purges `purge_due` would work on at `at`, a line each."""
+    due = Purge.objects.due(at)
+    names = Account.objects.in_bulk(list(due.values_list("account_id", flat=True)))
+    for purge in due.iterator():
+        account = names.get(purge.account_id)
+        yield (
+            f"{purge.account_id} {account.name if account else '-'}: purge due since "
+            f"{purge.due_at:%Y-%m-%dT%H:%M:%SZ}, deadline {purge.deadline_at:%Y-%m-%dT%H:%M:%SZ}"
+        )
+
+
+def purge_due(at: datetime) -> int:
+    """Give every purge that is due at `at` its turns, as long as the run lasts. Returns how many were completed."""
+    completed = 0
+    stop = time.monotonic() + RUN
+    while time.monotonic() < stop and (purge := claim(at)):
+        completed += take_turn(purge, at)
+    return completed
+
+
+def claim(at: datetime) -> Purge | None:
+    """Take the purge whose turn it is for this worker, until the lease is over."""
+    with transaction.atomic():
+        purge = Purge.objects.due(at).select_for_update(skip_locked=True, no_key=True).first()
+        if purge:
+            purge.next_attempt_at = at + LEASE
+            purge.save(update_fields=["next_attempt_at"])
+    return purge
+
+
+def take_turn(purge: Purge, at: datetime) -> bool:
+    """Start the purge, or go on with it, for one turn. Returns whether it was completed. Whatever fails is noted on
+    its row and tried again later; it never holds up the others.
+    """
+    try:
+        start(purge, at=at)
+        return erase(purge, at)
+    except Exception as error:
+        _note_failure(purge, error, at)
+        return False
+
+
+def erase(purge: Purge, at: datetime, *, seconds: float = TURN) -> bool:
+    """Erase in committed chunks for about so many seconds. Returns whether the purge is verified.
+
+    With something left to do it is queued again behind the others. Raises what a store raises.
+    """
+    stop = time.monotonic() + seconds
+    while _is_under_way(purge, at):
+        if _next_chunk(purge, at):
+            return _verify(purge, at)
+        if time.monotonic() >= stop:
+            Purge.objects.open().filter(pk=purge.pk).update(next_attempt_at=at)
+            return False
+    return False
+
+
+def _is_under_way(purge: Purge, at: datetime) -> bool:
+    """Whether there is anything to do now, as the row says; sees a hold that was set meanwhile."""
+    purge.refresh_from_db()
+    if purge.started_at is None or purge.verified_at:
+        return False
+    return not must_wait(purge, at, while_erasing=True)
+
+
+def _next_chunk(purge: Purge, at: datetime) -> bool:
+    """Erase one chunk of whatever comes first. Returns whether there was nothing left to erase."""
+    for eraser in inventory.erasers():
+        if not purge.is_done(eraser.name):
+            erased = eraser.erase(purge.account_id)
+            with transaction.atomic():
+                _locked(purge)
+                purge.note(eraser.name, erased, done=True)
+                purge.save(update_fields=["progress"])
+            return False
+    if not all(purge.is_done(store.name) for store in inventory.stores()):
+        _erase_rows(purge, at)
+        return False
+    return _erase_files(purge)
+
+
+def _erase_rows(purge: Purge, at: datetime) -> None:
+    """One transaction: up to a chunk of rows, over as many stores as that takes. Too slow: half as many next time."""
+    try:
+        with transaction.atomic():
+            _locked(purge)
+            if must_wait(purge, at, while_erasing=True):
+                return
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT:d}")
+            room = purge.chunk
+            for store in inventory.stores():
+                if purge.is_done(store.name):
+                    continue
+                erased = store.erase(purge.account_id, room)
+                purge.note(store.name, erased, done=erased < room)
+                room -= erased
+                if room <= 0:
+                    break
+            purge.save(update_fields=["progress"])
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled) or purge.chunk == 1:
+            raise
+        # Never the same size again: that would be stopped at the same place, for ever.
+        Purge.objects.filter(pk=purge.pk).update(chunk=max(purge.chunk // 2, 1))
+
+
+def _erase_files(purge: Purge) -> bool:
+    """Delete some of the files that were written down, then write down what else lies in the account's folders.
+
+    Returns whether there was nothing left. A file is deleted first and then counted and forgotten in one transaction:
+    a kill in between deletes it twice and counts it once.
+    """
+    doomed = list(DoomedFile.objects.of(purge.account_id)[:FILES])
+    doomed_files.delete_from_storage(doomed)
+    found = [] if doomed else list(_files_in_folders(purge.account_id))
+    with transaction.atomic():
+        _locked(purge)
+        deleted, _by_model = DoomedFile.objects.filter(pk__in=[file.pk for file in doomed]).delete()
+        DoomedFile.objects.bulk_create(
+            [DoomedFile(account_id=purge.account_id, name=name) for name in found], ignore_conflicts=True
+        )
+        done = not doomed and not found
+        if deleted or done != purge.is_done(FILE_STORE):
+            purge.note(FILE_STORE, deleted, done=done)
+            purge.save(update_fields=["progress"])
+    if done:
+        for folder in inventory.folders(purge.account_id):
+            doomed_files.remove_folder(folder)
+    return done
+
+
+def _files_in_folders(account_id: uuid.UUID) -> Iterator[str]:
+    for folder in inventory.folders(account_id):
+        yield from doomed_files.files_below(folder)
+
+
+def _verify(purge: Purge, at: datetime) -> bool:
+    """Count every store again. Nothing left: the certificate, and the purge is over. Raises `LeftBehind`."""
+    left = left_outside(purge.account_id)
+    with transaction.atomic():
+        _locked(purge)
+        if purge.verified_at or must_wait(purge, at, while_erasing=True):
+            return False
+        left |= left_in_database(purge.account_id)
+        if not left:
+            Leaver.objects.of(purge.account_id).delete()
+            purge.finished_at = purge.verified_at = at
+            purge.last_error, purge.failures, purge.left_behind_at = "", 0, None
+            purge.save()
+            certificate = certificates.append(purge, at=at)
+            history.record(
+                purge.account_id,
+                "purge.verified",
+                at=at,
+                by=Actor.system(),
+                purge=purge.pk,
+                certificate=certificate.number,
+                deadline_met=at <= purge.deadline_at,
+            )
+            return True
+    raise LeftBehind(", ".join(f"{name} {count}" for name, count in left.items()))
+
+
+def left_in_database(account_id: uuid.UUID) -> dict[str, int]:
+    """How much of the account is left in this database, by store; empty when nothing is."""
+    counts = {store.name: store.count(account_id) for store in inventory.stores()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def left_outside(account_id: uuid.UUID) -> dict[str, int]:
+    """How much of the account is left in files and in stores outside this database."""
+    counts = {eraser.name: eraser.count(account_id) for eraser in inventory.erasers()}
+    counts[FILE_STORE] = sum(1 for _name in _files_in_folders(account_id)) + DoomedFile.objects.of(account_id).count()
+    return {name: count for name, count in counts.items() if count}
+
+
+def _locked(purge: Purge) -> None:
+    """Lock account and purge, in that order, and read the purge as it is now."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT:d}")
+    Account.objects.select_for_update(no_key=True).filter(pk=purge.account_id).first()
+    purge.refresh_from_db(from_queryset=Purge.objects.locked())
+
+
+def _note_failure(purge: Purge, error: Exception, at: datetime) -> None:
+    """Put the purge back, and look at every store again when it comes up: something may have been written meanwhile."""
+    with transaction.atomic():
+        purge = Purge.objects.locked().get(pk=purge.pk)
+        wait = min(FIRST_WAIT * 2 ** min(purge.failures, 20), LONGEST_WAIT)
+        purge.failures += 1
+        purge.next_attempt_at = at + wait
+        purge.last_error = describe(error)
+        if isinstance(error, LeftBehind):
+            purge.left_behind_at = at
+        for store in purge.progress:
+            purge.note(store, 0, done=False)
+        purge.save(update_fields=["failures", "next_attempt_at", "last_error", "left_behind_at", "progress"])
+
+
+def describe(error: Exception) -> str:
+    """An error without the values of rows that databases like to quote. The row forgets it once all is erased."""
+    cause = error.__cause__
+    if isinstance(error, Error) and cause is not None:
+        return f"{type(cause).__name__}: {getattr(getattr(cause, 'diag', None), 'message_primary', None) or ''}"
+    return f"{type(error).__name__}: {error}"[:2000]

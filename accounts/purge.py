@@ -1,0 +1,299 @@
+"""The purge: erasing all of an account's data, as a row.
+
+Scheduled when something obliges us to (a marketplace cancellation, the customer's own request), started when due,
+carried out in `accounts.erasing`, proven in `accounts.certificates`. Until it starts it can be called off; from then
+on nothing is written to the account and there is no way back. The row outlives the account, and holds no personal
+data. Transitions lock the account first, then the purge.
+"""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from django.db import models, transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts import history, inventory, leavers
+from accounts.account import Account
+from accounts.history import Actor
+from accounts.writes import BeingErased, refuse_if_purging
+
+__all__ = [
+    "BeingErased",
+    "Cause",
+    "Purge",
+    "TooLate",
+    "call_off",
+    "refuse_if_purging",
+    "register_reason_to_wait",
+    "schedule",
+    "start",
+    "start_due",
+]
+
+#: Rows erased in one transaction; a larger chunk that timed out made no progress at all (PostHog 67536).
+CHUNK = 2000
+#: A purge that waits for something is looked at again after so long.
+LOOK_AGAIN = timedelta(minutes=10)
+
+
+class Cause(models.TextChoices):
+    MARKETPLACE_CANCELLATION = "marketplace_cancellation", _("the customer cancelled in the marketplace")
+    CUSTOMER_REQUEST = "customer_request", _("the customer asked for it")
+
+
+class TooLate(Exception):
+    """The erasing has begun, or is over: it can't be called off any more."""
+
+
+class PurgeQuerySet(models.QuerySet["Purge"]):
+    def open(self) -> Self:
+        """Neither called off nor proven."""
+        return self.filter(called_off_at=None, verified_at=None)
+
+    def of(self, account_id: uuid.UUID) -> Self:
+        return self.filter(account_id=account_id)
+
+    def due(self, at: datetime) -> Self:
+        """To be started or gone on with. In the order of their last turns, so that the newest gets one, too."""
+        return self.open().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "id")
+
+    def locked(self) -> Self:
+        return self.select_for_update(no_key=True)
+
+
+class Purge(models.Model):
+    """The obligation to erase one account's data, and how far that has come."""
+
+    #: No foreign key: the row outlives the account.
+    account_id = models.UUIDField(_("account"), editable=False)
+    cause = models.CharField(_("cause"), max_length=30, choices=Cause.choices)
+    received_at = models.DateTimeField(_("received"))
+    due_at = models.DateTimeField(_("due"))
+    deadline_at = models.DateTimeField(_("deadline"))
+    next_attempt_at = models.DateTimeField(_("next attempt"))
+    #: Why it does not go on just now; empty when nothing is in its way.
+    waiting_for = models.TextField(_("waiting for"), blank=True)
+    called_off_at = models.DateTimeField(_("called off"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started"), null=True, blank=True)
+    #: By store: how many were erased, and whether none is left.
+    progress: "models.JSONField[Any, Any]" = models.JSONField(_("progress"), default=dict)
+    #: By record: how many facts were kept, because the law wants them.
+    kept: "models.JSONField[Any, Any]" = models.JSONField(_("kept"), default=dict)
+    #: Rows of one transaction; halved whenever one took too long, and never grown again.
+    chunk = models.PositiveIntegerField(_("rows at once"), default=CHUNK)
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0)
+    last_error = models.TextField(_("last error"), blank=True)
+    #: When counting again found something that should have been gone.
+    left_behind_at = models.DateTimeField(_("something left behind"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    verified_at = models.DateTimeField(_("verified"), null=True, blank=True)
+    #: Set on a purge that repeats one after a restore: when the account was first proven erased.
+    erased_before_at = models.DateTimeField(_("first erased"), null=True, blank=True)
+
+    objects: ClassVar[PurgeQuerySet] = PurgeQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("purge")
+        verbose_name_plural = _("purges")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account_id"],
+                condition=models.Q(called_off_at=None, verified_at=None),
+                name="purge_one_open_an_account",
+            ),
+            models.CheckConstraint(condition=models.Q(cause__in=Cause.values), name="purge_cause_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(due_at__gte=models.F("received_at"), deadline_at__gte=models.F("due_at")),
+                name="purge_due_before_deadline",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(called_off_at=None) | models.Q(started_at=None),
+                name="purge_called_off_or_started",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(started_at=None) | models.Q(started_at__gte=models.F("due_at")),
+                name="purge_started_when_due",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(finished_at=None) | models.Q(finished_at__gte=models.F("started_at")),
+                name="purge_finished_after_start",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(verified_at=None) | models.Q(verified_at__gte=models.F("finished_at")),
+                name="purge_verified_after_finish",
+            ),
+            models.CheckConstraint(condition=models.Q(chunk__gte=1), name="purge_chunk_is_positive"),
+        ]
+        indexes = [
+            # All as small as what is open: with nothing due they cost nothing, however many purges there were.
+            models.Index(
+                fields=["next_attempt_at", "id"],
+                condition=models.Q(called_off_at=None, verified_at=None),
+                name="purge_next",
+            ),
+            models.Index(
+                fields=["deadline_at"], condition=models.Q(called_off_at=None, verified_at=None), name="purge_deadline"
+            ),
+            models.Index(fields=["account_id", "-received_at"], name="purge_of_account"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}, {self.deadline_at:%Y-%m-%d %H:%M}Z"
+
+    @property
+    def is_replay(self) -> bool:
+        return self.erased_before_at is not None
+
+    def erased(self) -> dict[str, int]:
+        """How many were erased, by store."""
+        return {store: noted["erased"] for store, noted in self.progress.items()}
+
+    def is_done(self, store: str) -> bool:
+        return store in self.progress and bool(self.progress[store]["done"])
+
+    def note(self, store: str, erased: int, *, done: bool) -> None:
+        """Add to a store's count. The caller holds the lock and saves, in the transaction of the erasing itself."""
+        self.progress[store] = {"erased": self.erased().get(store, 0) + erased, "done": done}
+
+
+#: Answers why an account's data must not be erased at an instant, or None.
+Reason = Callable[[uuid.UUID, datetime], str | None]
+_reasons: list[tuple[Reason, bool]] = []
+
+
+def register_reason_to_wait(reason: Reason, *, while_erasing: bool = False) -> None:
+    """Add a reason to wait, asked under the lock before a purge starts; with `while_erasing` before every chunk, too.
+
+    Each app registers its own when it starts: a hold, a customer who has come back and pays.
+    """
+    _reasons.append((reason, while_erasing))
+
+
+def reason_to_wait(purge: Purge, at: datetime, *, while_erasing: bool) -> str:
+    """Why this purge must wait at `at`; empty if it need not. What is erased again after a restore never waits."""
+    if purge.is_replay:
+        return ""
+    asked = (reason(purge.account_id, at) for reason, always in _reasons if always or not while_erasing)
+    return next((answer for answer in asked if answer), "")
+
+
+def schedule(
+    account: Account,
+    *,
+    cause: Cause,
+    received_at: datetime,
+    due_at: datetime,
+    deadline_at: datetime,
+    at: datetime,
+    by: Actor,
+) -> Purge:
+    """Oblige us to erase the account's data from `due_at` on, before `deadline_at`. Returns the open purge.
+
+    If one is open, it is brought forward to the earlier dates, never put off; a customer's own request outranks the
+    marketplace as its cause, so that coming back to the marketplace does not call it off.
+    """
+    with transaction.atomic():
+        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        purge = Purge.objects.of(account.pk).open().locked().first()
+        if purge is None:
+            purge = Purge.objects.create(
+                account_id=account.pk,
+                cause=cause,
+                received_at=received_at,
+                due_at=due_at,
+                deadline_at=deadline_at,
+                next_attempt_at=due_at,
+            )
+        elif not _bring_forward(purge, cause, due_at, deadline_at):
+            return purge
+        history.record(
+            account.pk,
+            "purge.scheduled",
+            at=at,
+            by=by,
+            purge=purge.pk,
+            cause=cause,
+            due_at=purge.due_at.isoformat(),
+            deadline_at=purge.deadline_at.isoformat(),
+        )
+    return purge
+
+
+def _bring_forward(purge: Purge, cause: Cause, due_at: datetime, deadline_at: datetime) -> bool:
+    before = (purge.cause, purge.due_at, purge.deadline_at)
+    if cause == Cause.CUSTOMER_REQUEST:
+        purge.cause = cause
+    if not purge.started_at and due_at < purge.due_at:
+        purge.due_at = max(due_at, purge.received_at)
+        purge.next_attempt_at = min(purge.next_attempt_at, purge.due_at)
+    purge.deadline_at = max(min(deadline_at, purge.deadline_at), purge.due_at)
+    purge.save(update_fields=["cause", "due_at", "deadline_at", "next_attempt_at"])
+    return before != (purge.cause, purge.due_at, purge.deadline_at)
+
+
+def call_off(account: Account, *, at: datetime, by: Actor, cause: Cause | None = None) -> bool:
+    """Call off the account's open purge; with `cause`, only one of that cause. Returns whether anything changed.
+
+    Raises `TooLate` once the erasing has begun: against a purge that starts just now, exactly one of the two wins.
+    """
+    with transaction.atomic():
+        found = Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
+        if found is None or found.purging_at:
+            raise TooLate(account.pk)
+        purge = Purge.objects.of(account.pk).open().locked().first()
+        if purge is None or (cause and purge.cause != cause):
+            return False
+        if purge.started_at:
+            raise TooLate(account.pk)
+        purge.called_off_at, purge.waiting_for = at, ""
+        purge.save(update_fields=["called_off_at", "waiting_for"])
+        history.record(account.pk, "purge.called_off", at=at, by=by, purge=purge.pk, cause=purge.cause)
+    return True
+
+
+def start_due(at: datetime) -> int:
+    """Start every purge that is due at `at` and need not wait. Returns how many were started."""
+    started = 0
+    for pk in list(Purge.objects.due(at).filter(started_at=None).values_list("pk", flat=True)):
+        started += start(Purge.objects.get(pk=pk), at=at)
+    return started
+
+
+def start(purge: Purge, *, at: datetime) -> bool:
+    """Begin the erasing, unless it was called off, is not due, or must wait. Returns whether this call began it.
+
+    In one transaction: everything is checked again, writing to the account stops, its people are signed out, and
+    what the law wants kept is written down. From here there is no way back.
+    """
+    with transaction.atomic():
+        # With its key: whoever is writing rows of the account is waited for, whoever comes later is refused.
+        account = Account.objects.select_for_update().filter(pk=purge.account_id).first()
+        purge = Purge.objects.locked().get(pk=purge.pk)
+        if purge.called_off_at or purge.started_at or purge.due_at > at:
+            return False
+        if must_wait(purge, at, while_erasing=False):
+            return False
+        if account:
+            account.purging_at = at
+            account.save(update_fields=["purging_at"])
+            leavers.see_out(account.pk)
+        purge.started_at = at
+        purge.kept = {keeper.name: keeper.keep(purge.account_id, at) for keeper in inventory.keepers()}
+        purge.save(update_fields=["started_at", "kept"])
+        history.record(
+            purge.account_id, "purge.started", at=at, by=Actor.system(), purge=purge.pk, cause=purge.cause
+        )
+    return True
+
+
+def must_wait(purge: Purge, at: datetime, *, while_erasing: bool) -> bool:
+    """Whether this purge must wait at `at`; says why on its row, and when it is looked at again."""
+    reason = reason_to_wait(purge, at, while_erasing=while_erasing)
+    if reason:
+        purge.next_attempt_at = at + LOOK_AGAIN
+    if reason or purge.waiting_for:
+        purge.waiting_for = reason
+        purge.save(update_fields=["waiting_for", "next_attempt_at"])
+    return bool(reason)

@@ -1,0 +1,233 @@
+"""What this app holds, and what the libraries below it hold: its part of the inventory (`accounts.inventory`)."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Value, When
+from django.db.models.functions import Cast
+from django.utils.translation import gettext_lazy as _
+
+from accounts import inventory
+from accounts.account import Account, Membership, Role
+from accounts.blueprint import Blueprint
+from accounts.connection import CloudConnection
+from accounts.holds import Hold
+from accounts.inventory import Erased, Kept, Order, Scrubbed, scrub
+from accounts.leavers import people_who_go
+from accounts.notices import Notice
+from accounts.support import SupportRequest
+from accounts.user import User
+
+#: Untracked sessions looked into at once.
+SESSIONS = 500
+#: The text of a hold that has been emptied.
+_EMPTIED = ""
+ACCOUNTABILITY = _("GDPR art. 5(2): whoever erases must be able to show it")
+NOTHING_PERSONAL = _("holds nothing about a person")
+
+
+def register() -> None:
+    """List everything. Called once, by `AccountsConfig.ready`."""
+    inventory.register_folder(lambda account_id: f"thumbnails/{account_id}")
+    _register_content()
+    _register_people()
+    _register_kept()
+
+
+def _register_content() -> None:
+    inventory.register(
+        AdminLog("what the account owns", Order.CONTENT, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
+        Scrubbed(
+            "accounts.Hold",
+            Order.CONTENT,
+            lambda account: Hold.objects.of(account).exclude(reason=_EMPTIED),
+            {"reason": _EMPTIED},
+            part="reasons",
+        ),
+        Erased("accounts.Notice", Order.CONTENT, lambda account: Notice.objects.filter(account_id=account)),
+        Erased(
+            "accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)
+        ),
+        Erased(
+            "accounts.CloudConnection",
+            Order.CONTENT,
+            lambda account: CloudConnection.objects.filter(account_id=account),
+        ),
+        Erased(
+            "accounts.Blueprint",
+            Order.CONTENT,
+            lambda account: Blueprint.objects.filter(account_id=account),
+            files=("thumbnail",),
+        ),
+        # The owner goes last: the database keeps an owner in every account that has members.
+        Erased(
+            "accounts.Membership",
+            Order.PLACES,
+            lambda account: Membership.objects.filter(account_id=account).order_by(
+                Case(When(role=Role.OWNER, then=Value(1)), default=Value(0))
+            ),
+        ),
+        Erased("accounts.Account", Order.ACCOUNT, lambda account: Account.objects.filter(pk=account)),
+    )
+
+
+def _register_people() -> None:
+    """What people own who belong to no other account. Those who do keep all of it."""
+    inventory.register(
+        AdminLog("people", Order.PERSONAL, frozenset({Order.PERSONAL, Order.PEOPLE})),
+        SignedIn(),
+        _owned("usersessions.UserSession", "user"),
+        _owned("mfa.Authenticator", "user"),
+        _owned("socialaccount.SocialToken", "account__user"),
+        _owned("socialaccount.SocialAccount", "user"),
+        _owned("account.EmailConfirmation", "email_address__user"),
+        _owned("account.EmailAddress", "user"),
+        _owned("accounts.User_groups", "user"),
+        _owned("accounts.User_user_permissions", "user"),
+        # Written by former staff who were customers, too; staff are never erased.
+        _owned("admin.LogEntry", "user", part="written by people who go"),
+        # What they left in accounts that they do not belong to any more.
+        _owned("accounts.Notice", "recipient", part="to people who go"),
+        unlinked("accounts.SupportRequest", "made_by"),
+        Erased(
+            "accounts.User",
+            Order.PEOPLE,
+            lambda account: User.objects.filter(pk__in=people_who_go(account), is_staff=False),
+        ),
+    )
+
+
+def _register_kept() -> None:
+    inventory.register(
+        Kept("accounts.Event", _("what happened, when, by which id; no names and no texts"), ACCOUNTABILITY),
+        Kept("accounts.Purge", _("the obligation and its dates, by the account's id"), ACCOUNTABILITY),
+        Kept("accounts.Certificate", _("the proof of the erasing, by the account's id"), ACCOUNTABILITY),
+        Kept(
+            "accounts.Hold",
+            _("who kept data for longer, from when to when, by ids"),
+            ACCOUNTABILITY,
+            scrubbed=_("the reason"),
+        ),
+        Kept("accounts.Leaver", _("ids only, removed when the purge has been verified")),
+        Kept("accounts.DoomedFile", _("paths made of ids, removed with the files")),
+        Kept("accounts.System", NOTHING_PERSONAL),
+        Kept("accounts.SweepRun", _("of the whole system; the next run overwrites it")),
+        Kept(
+            "admin.LogEntry",
+            _("that a member of staff did something, and when"),
+            ACCOUNTABILITY,
+            scrubbed=_("names and texts of what was erased"),
+        ),
+        Kept("auth.Group", NOTHING_PERSONAL),
+        Kept("auth.Group_permissions", NOTHING_PERSONAL),
+        Kept("auth.Permission", NOTHING_PERSONAL),
+        Kept("contenttypes.ContentType", NOTHING_PERSONAL),
+        Kept("socialaccount.SocialApp", _("the vendor's own access to sign-in providers")),
+        # Places that are not tables.
+        Kept("cache", _("counters of sign-in attempts by hashed keys, gone within the hour")),
+        Kept("messages to workers", _("say only which sweep is to be run")),
+        Kept("mail sent", _("is in the reader's mailbox, not here")),
+        Kept("static files", NOTHING_PERSONAL),
+    )
+
+
+def _owned(model: str, path: str, part: str = "") -> Erased:
+    """The rows of people who go, found along `path` from the row to the person."""
+    return Erased(
+        model,
+        Order.PERSONAL,
+        lambda account: _rows(model).filter(**{f"{path}__in": people_who_go(account)}),
+        part=part,
+    )
+
+
+def unlinked(model: str, field: str) -> Scrubbed:
+    """An entry that empties a link to people who go, in rows that stay with another account."""
+    return Scrubbed(
+        model,
+        Order.PERSONAL,
+        lambda account: _rows(model).filter(**{f"{field}__in": people_who_go(account)}),
+        {field: None},
+        part=f"{field}, people who go",
+    )
+
+
+def _rows(model: str) -> "QuerySet[Any, Any]":
+    rows: QuerySet[Any, Any] = apps.get_model(model)._default_manager.all()
+    return rows
+
+
+@dataclass(frozen=True)
+class AdminLog:
+    """The names and texts that the admin noted about rows that are erased in these stages."""
+
+    part: str
+    order: Order
+    about: frozenset[Order]
+
+    @property
+    def name(self) -> str:
+        return f"admin.LogEntry (texts about {self.part})"
+
+    def erase(self, account_id: uuid.UUID, limit: int) -> int:
+        erased = 0
+        for entries in self._entries(account_id):
+            if erased < limit:
+                erased += scrub(entries, {"object_repr": "", "change_message": ""}, limit - erased)
+        return erased
+
+    def count(self, account_id: uuid.UUID) -> int:
+        return sum(entries.count() for entries in self._entries(account_id))
+
+    def _entries(self, account_id: uuid.UUID) -> "list[QuerySet[LogEntry, LogEntry]]":
+        entries = []
+        for store in inventory.stores():
+            if isinstance(store, Erased) and store.order in self.about and store.model != "admin.LogEntry":
+                rows = store.find(account_id).order_by().annotate(_key=Cast("pk", TextField()))
+                entries.append(
+                    LogEntry.objects.filter(
+                        Exists(rows.filter(_key=OuterRef("object_id"))),
+                        ~Q(object_repr="") | ~Q(change_message=""),
+                        content_type=ContentType.objects.get_for_model(apps.get_model(store.model)),
+                    ).order_by()
+                )
+        return entries
+
+
+class SignedIn:
+    """The sessions of people who go: those that allauth keeps track of, and those that say so themselves."""
+
+    name = "sessions.Session"
+    order = Order.PERSONAL
+
+    def erase(self, account_id: uuid.UUID, limit: int) -> int:
+        keys = list(self._tracked(account_id).values_list("pk", flat=True)[:limit])
+        keys += self._untracked(account_id, limit - len(keys)) if len(keys) < limit else []
+        erased, _by_model = Session.objects.filter(pk__in=keys).delete()
+        return erased
+
+    def count(self, account_id: uuid.UUID) -> int:
+        return self._tracked(account_id).count() + len(self._untracked(account_id, SESSIONS))
+
+    def _tracked(self, account_id: uuid.UUID) -> "QuerySet[Session, Session]":
+        tracked = _rows("usersessions.UserSession").filter(user__in=people_who_go(account_id))
+        return Session.objects.filter(session_key__in=tracked.values("session_key"))
+
+    def _untracked(self, account_id: uuid.UUID, limit: int) -> list[str]:
+        """Up to `limit` keys. Only sessions that allauth does not know are opened, a few at a time."""
+        known = _rows("usersessions.UserSession").filter(session_key=OuterRef("session_key"))
+        unknown = Session.objects.exclude(Exists(known)).order_by("session_key")
+        found: list[str] = []
+        after = ""
+        while len(found) < limit and (batch := list(unknown.filter(session_key__gt=after)[:SESSIONS])):
+            after = batch[-1].session_key
+            people = {session.session_key: session.get_decoded().get("_auth_user_id") for session in batch}
+            ids = {int(person) for person in people.values() if str(person).isdigit()}
+            going = set(people_who_go(account_id).filter(user_id__in=ids)) if ids else set()
+            found += [key for key, person in people.items() if str(person).isdigit() and int(person) in going]
+        return found[:limit]

@@ -1,0 +1,80 @@
+"""A delivery: one webhook message, stored as it came."""
+
+from datetime import datetime
+from typing import ClassVar, Self
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Source(models.TextChoices):
+    GITHUB = "github", "GitHub"
+    AWS_SNS = "aws_sns", "AWS SNS"
+    AWS_EVENTS = "aws_events", "AWS EventBridge"
+
+
+class Outcome(models.TextChoices):
+    APPLIED = "applied", _("applied")
+    NO_CHANGE = "no_change", _("nothing to change")
+    STALE = "stale", _("older than what is known")
+    REPEATED = "repeated", _("a body that came before: left to the marketplace's own answer")
+    UNKNOWN = "unknown", _("of a kind that is not known here")
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def unprocessed(self) -> Self:
+        return self.filter(processed_at=None)
+
+    def due(self, at: datetime) -> Self:
+        """Not processed, and not waiting for another attempt: in the order in which they came."""
+        return self.unprocessed().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "id")
+
+    def parked(self) -> Self:
+        """Those that can't be processed as they are; staff look at them."""
+        return self.unprocessed().filter(next_attempt_at=None)
+
+
+class Delivery(models.Model):
+    """The inbox's row. Kept raw, so that its signature can be checked again and it can be processed again."""
+
+    source = models.CharField(_("source"), max_length=12, choices=Source.choices)
+    delivery_id = models.CharField(_("delivery id"), max_length=200)
+    event = models.CharField(_("event"), max_length=100)
+    content_type = models.CharField(_("content type"), max_length=100, blank=True)
+    #: The body, byte for byte; emptied when it is no longer needed.
+    body = models.BinaryField(_("body"), null=True)
+    #: SHA-256 of the body: shows a captured body that is sent again under another id.
+    digest = models.BinaryField(max_length=32)
+    received_at = models.DateTimeField(_("received"))
+    #: Filled in by processing: what the message said it was, and which account it was about.
+    action = models.CharField(_("action"), max_length=100, blank=True)
+    account_id = models.UUIDField(_("account"), null=True, blank=True, db_index=True)
+    marketplace_account = models.CharField(_("marketplace account"), max_length=60, blank=True)
+    processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, blank=True)
+    #: What staff should know though it was processed, such as a date that could not be read.
+    alert = models.CharField(_("alert"), max_length=300, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    #: None while unprocessed: parked, until staff have it processed again.
+    next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
+    last_error = models.TextField(_("last error"), blank=True)
+
+    objects: ClassVar[DeliveryQuerySet] = DeliveryQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        constraints = [
+            models.UniqueConstraint(fields=["source", "delivery_id"], name="delivery_is_unique"),
+            models.CheckConstraint(
+                condition=models.Q(processed_at=None) | ~models.Q(outcome=""), name="delivery_processed_has_an_outcome"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_attempt_at", "id"], condition=models.Q(processed_at=None), name="delivery_due"),
+            models.Index(fields=["digest", "received_at"], name="delivery_digest"),
+            models.Index(fields=["marketplace_account", "-received_at"], name="delivery_of_customer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.delivery_id}"

@@ -1,0 +1,232 @@
+"""What GitHub says, applied to the account here: webhooks as they come, and GitHub's own answer, which decides.
+
+A webhook is a hint (design, idea 7). It is applied at once as far as that can be undone, and GitHub is asked
+afterwards (`marketplace.github.truth`). All of it runs in the caller's transaction and makes no calls to elsewhere.
+"""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+
+from accounts import notices, purge
+from accounts.history import Actor, ActorKind
+from accounts.models import Account
+from marketplace import inbox, offboarding
+from marketplace.delivery import Delivery, Outcome
+from marketplace.github.customer import Customer
+from marketplace.github.listing import ListingPlan, learn
+from marketplace.github.reading import (
+    ACTIONS,
+    Message,
+    PendingChange,
+    Purchase,
+    Unreadable,
+    message_in,
+    read_message,
+)
+from subscriptions.buying import start
+from subscriptions.changing import change, end_at_once
+from subscriptions.models import Channel, Interval, Plan, Subscription
+
+GITHUB = Actor(ActorKind.MARKETPLACE)
+#: GitHub's redelivery window is three days; a body that comes again within it is a copy (reference, 2.7).
+REPEAT_WINDOW = timedelta(days=3)
+#: Keeps the advisory locks of this module apart from others.
+LOCK = 7301
+
+
+def handle(delivery: Delivery, at: datetime) -> Outcome:
+    """Process one GitHub delivery: the inbox's handler. Raises `Unprocessable` for what staff must look at."""
+    if delivery.event == "ping":
+        return Outcome.NO_CHANGE
+    if delivery.event != "marketplace_purchase":
+        return Outcome.UNKNOWN
+    if delivery.body is None:
+        raise inbox.Unprocessable("The body is no longer kept.")
+    raw = message_in(bytes(delivery.body), delivery.content_type)
+    delivery.action = str(raw.get("action", ""))[:100]
+    if delivery.action not in ACTIONS:
+        return Outcome.UNKNOWN
+    try:
+        message = read_message(raw)
+    except Unreadable as error:
+        raise inbox.Unprocessable(str(error)) from error
+    customer = lock_customer(message.purchase.buyer.id)
+    delivery.marketplace_account = str(message.purchase.buyer.id)
+    if message.unreadable:
+        delivery.alert = f"Could not read: {', '.join(message.unreadable)}. Applied as of its receipt."
+    outcome = _apply(message, customer, delivery, at)
+    customer = Customer.objects.filter(github_id=message.purchase.buyer.id).first()
+    delivery.account_id = customer.account_id if customer else None
+    return outcome
+
+
+def lock_customer(github_id: int) -> Customer | None:
+    """This customer, ours alone until the transaction ends; also when there is none yet, so that none is made twice."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", [LOCK, github_id])
+    return Customer.objects.locked().select_related("account", "listing_plan").filter(github_id=github_id).first()
+
+
+def _apply(message: Message, customer: Customer | None, delivery: Delivery, at: datetime) -> Outcome:
+    if customer and _came_before(delivery):
+        customer.heard_of(at)
+        customer.save()
+        return Outcome.REPEATED
+    if message.action == "cancelled":
+        return _cancelled(message, customer, delivery, at)
+    if message.action == "purchased":
+        if customer and _is_older(message.effective_at, customer.cancelled_at and customer.effective_at):
+            customer.heard_of(at)
+            customer.save()
+            return Outcome.STALE
+        hold(message.purchase, customer, effective_at=message.effective_at, heard=True, at=at)
+        return Outcome.APPLIED
+    if customer is None:
+        # A change of something whose beginning we missed: what it says now is held all the same.
+        hold(message.purchase, None, effective_at=message.effective_at, heard=True, at=at)
+        return Outcome.APPLIED
+    customer.heard_of(at)
+    if customer.cancelled_at or _is_older(message.effective_at, customer.effective_at):
+        customer.save()
+        return Outcome.STALE
+    if message.action == "changed":
+        hold(message.purchase, customer, effective_at=message.effective_at, heard=True, at=at)
+    elif message.action == "pending_change":
+        customer.pending_since, customer.pending_effective_at, customer.pending_plan = at, message.effective_at, None
+        customer.save()
+    else:
+        customer.pending_since = customer.pending_effective_at = customer.pending_plan = None
+        customer.save()
+    return Outcome.APPLIED
+
+
+def _came_before(delivery: Delivery) -> bool:
+    """Whether the same body was processed under another id: a copy, or a capture sent again with an invented id."""
+    return (
+        Delivery.objects.filter(
+            source=delivery.source,
+            digest=delivery.digest,
+            received_at__gte=delivery.received_at - REPEAT_WINDOW,
+            processed_at__isnull=False,
+        )
+        .exclude(pk=delivery.pk)
+        .exists()
+    )
+
+
+def _is_older(effective_at: datetime | None, known: datetime | None) -> bool:
+    """Whether a message is of an earlier day. Dates are midnights: of two events of one day nobody knows the order."""
+    return effective_at is not None and known is not None and effective_at.date() < known.date()
+
+
+def _cancelled(message: Message, customer: Customer | None, delivery: Delivery, at: datetime) -> Outcome:
+    if customer is None:
+        return Outcome.NO_CHANGE
+    customer.heard_of(at)
+    if customer.cancelled_at is None and _is_older(message.effective_at, customer.effective_at):
+        customer.save()
+        return Outcome.STALE
+    if customer.cancelled_at:
+        customer.save()
+        return Outcome.NO_CHANGE
+    customer.effective_at = message.effective_at or customer.effective_at
+    let_go(customer, cause=offboarding.Cause.CANCELLED, received_at=delivery.received_at, at=at)
+    return Outcome.APPLIED
+
+
+def hold(
+    purchase: Purchase,
+    customer: Customer | None,
+    *,
+    effective_at: datetime | None = None,
+    pending: PendingChange | None = None,
+    heard: bool,
+    at: datetime,
+) -> Customer:
+    """The customer holds this purchase: make or update account, customer and subscription; call an offboarding off.
+
+    `heard`: by webhook, so that GitHub is asked afterwards. Once a purge has begun the customer gets a fresh account.
+    """
+    listing_plan = learn(purchase.plan)
+    if customer is None:
+        account = Account.objects.create(name=purchase.buyer.login or f"GitHub {purchase.buyer.id}", created_at=at)
+        customer = Customer(github_id=purchase.buyer.id, account=account)
+    else:
+        try:
+            offboarding.call_off(customer.account, because="purchased", at=at, by=GITHUB)
+        except purge.TooLate:
+            customer.account = Account.objects.create(name=purchase.buyer.login or "GitHub", created_at=at)
+    customer.login, customer.kind = purchase.buyer.login or customer.login, purchase.buyer.kind[:20]
+    customer.listing_plan, customer.yearly, customer.seats = listing_plan, purchase.yearly, purchase.seats
+    customer.trial_ends_at = purchase.trial_ends_at if purchase.on_trial else None
+    customer.next_billing_at = purchase.next_billing_at
+    customer.effective_at = effective_at or customer.effective_at
+    customer.cancelled_at = customer.absent_since = None
+    customer.pending_since = customer.pending_effective_at = customer.pending_plan = None
+    if pending:
+        customer.pending_since, customer.pending_effective_at = at, pending.effective_at
+        customer.pending_plan = learn(pending.plan) if pending.plan else None
+    if heard:
+        customer.heard_of(at)
+    customer.save()
+    _subscribe(customer, listing_plan, at)
+    return customer
+
+
+def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> None:
+    """Have the account's subscription say what the customer holds."""
+    interval = Interval.ANNUAL if customer.yearly else Interval.MONTHLY
+    cents = listing_plan.yearly_cents if customer.yearly else listing_plan.monthly_cents
+    live = Subscription.objects.of(customer.account).live(at).locked().first()
+    if live is None:
+        start(
+            customer.account,
+            plan=Plan.objects.get(pk=listing_plan.granted_plan_id),
+            channel=Channel.GITHUB_MARKETPLACE,
+            interval=interval,
+            seats=customer.seats,
+            cents=cents,
+            by=GITHUB,
+            at=at,
+        )
+    elif live.channel != Channel.GITHUB_MARKETPLACE:
+        raise inbox.Unprocessable(
+            f"The account has a subscription bought through {live.channel}: a double purchase, report it to GitHub."
+        )
+    else:
+        change(
+            live,
+            plan_id=listing_plan.granted_plan_id,
+            interval=interval,
+            seats=customer.seats,
+            cents=cents,
+            at=at,
+            by=GITHUB,
+        )
+
+
+def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetime, at: datetime) -> None:
+    """The customer holds nothing any more: end the subscription, begin the offboarding, tell the owner."""
+    customer.cancelled_at, customer.absent_since = at, None
+    customer.pending_since = customer.pending_effective_at = customer.pending_plan = None
+    customer.authorisation_needed_at = None
+    customer.save()
+    if live := Subscription.objects.of(customer.account).live(at).first():
+        end_at_once(live, at=at, by=GITHUB)
+    begun, _new = offboarding.begin(customer.account, cause=cause, received_at=received_at, at=at, by=GITHUB)
+    notices.queue(
+        f"marketplace/github_{settings.GITHUB_CANCELLATION}",
+        to=[customer.account.owner()],
+        account=customer.account,
+        occasion=f"offboarding.begun:{begun.pk}",
+        at=at,
+        deadline_at=begun.deadline_at,
+        upgrade_url=marketplace_url(),
+    )
+
+
+def marketplace_url() -> str:
+    """Our page at GitHub Marketplace, where a customer can buy again."""
+    return f"{settings.GITHUB_WEB_URL}/marketplace/{settings.GITHUB_LISTING_SLUG}"

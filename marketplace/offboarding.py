@@ -1,0 +1,220 @@
+"""Offboarding: what a marketplace cancellation obliges us to do, step by step, with a deadline.
+
+One row a cancellation, one row a step, in this order (seeds/000, and reference 3.1 for the order): deactivate the
+account at once; confirm with the marketplace; delete the repository hooks that we made; revoke the tokens; purge.
+Hooks come before tokens, because a dead token can't delete hooks. `marketplace.steps` carries the steps out.
+"""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts import history, purge
+from accounts.history import Actor
+from accounts.models import Account
+
+#: seeds/000: all customer data within 30 days of receiving the `cancelled` event.
+DEADLINE = timedelta(days=30)
+#: A confirmation that can't be had holds nothing up for longer: the legal deadline still stands.
+CONFIRM_LIMIT = timedelta(days=7)
+#: Hooks that resist don't keep tokens alive for longer than this after the confirmation's own limit.
+HOOKS_LIMIT = timedelta(days=10)
+TOKENS_LIMIT = timedelta(days=20)
+
+
+class StepKind(models.TextChoices):
+    DEACTIVATE = "deactivate", _("Deactivate the account")
+    CONFIRM = "confirm", _("Confirm with the marketplace")
+    HOOKS = "hooks", _("Delete repository hooks")
+    TOKENS = "tokens", _("Revoke tokens")
+    PURGE = "purge", _("Erase all data")
+
+
+ORDER = list(StepKind)
+
+
+class Cause(models.TextChoices):
+    CANCELLED = "cancelled", _("the marketplace said so")
+    ABSENT = "absent", _("missing from the marketplace's list")
+
+
+class OffboardingQuerySet(models.QuerySet["Offboarding"]):
+    def open(self) -> Self:
+        """Neither called off nor finished."""
+        return self.filter(called_off_at=None, finished_at=None)
+
+    def of(self, account_id: uuid.UUID) -> Self:
+        return self.filter(account_id=account_id)
+
+
+class Offboarding(models.Model):
+    """A customer has left. The row outlives the account and holds no personal data."""
+
+    account_id = models.UUIDField(_("account"), db_index=True)
+    cause = models.CharField(_("cause"), max_length=20, choices=Cause.choices)
+    #: The thirty days are counted from here: the instant at which the message was received.
+    received_at = models.DateTimeField(_("received"))
+    deadline_at = models.DateTimeField(_("deadline"))
+    called_off_at = models.DateTimeField(_("called off"), null=True, blank=True)
+    called_off_because = models.CharField(_("called off because"), max_length=40, blank=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    objects: ClassVar[OffboardingQuerySet] = OffboardingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("offboarding")
+        verbose_name_plural = _("offboardings")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account_id"],
+                condition=models.Q(called_off_at=None, finished_at=None),
+                name="offboarding_one_open",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(called_off_at=None) | models.Q(finished_at=None),
+                name="offboarding_called_off_or_finished",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(deadline_at__gt=models.F("received_at")), name="offboarding_deadline_later"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}, {self.received_at:%Y-%m-%d}"
+
+
+class StepQuerySet(models.QuerySet["Step"]):
+    def undone(self) -> Self:
+        return self.filter(done_at=None)
+
+    def due(self, at: datetime) -> Self:
+        """Steps to be tried at `at`: of open offboardings, not waiting, and with every earlier step done."""
+        earlier = Step.objects.undone().filter(
+            offboarding=models.OuterRef("offboarding"), number__lt=models.OuterRef("number")
+        )
+        return (
+            self.undone()
+            .filter(
+                ~models.Exists(earlier),
+                next_attempt_at__lte=at,
+                offboarding__called_off_at=None,
+                offboarding__finished_at=None,
+            )
+            .order_by("next_attempt_at", "id")
+        )
+
+
+class Step(models.Model):
+    """One step of an offboarding."""
+
+    offboarding = models.ForeignKey(Offboarding, on_delete=models.PROTECT, related_name="steps", db_index=False)
+    number = models.PositiveSmallIntegerField(_("number"))
+    kind = models.CharField(_("step"), max_length=20, choices=StepKind.choices)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt"))
+    #: After this the step gives up, says what is left, and lets the next one go on.
+    limit_at = models.DateTimeField(_("limit"))
+    last_error = models.TextField(_("last error"), blank=True)
+    done_at = models.DateTimeField(_("done"), null=True, blank=True)
+    #: How it ended: empty for as it should, else why not, for staff.
+    remark = models.TextField(_("remark"), blank=True)
+
+    objects: ClassVar[StepQuerySet] = StepQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("offboarding step")
+        verbose_name_plural = _("offboarding steps")
+        ordering = ["offboarding", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["offboarding", "number"], name="step_number_is_unique"),
+            models.CheckConstraint(condition=models.Q(kind__in=StepKind.values), name="step_kind_is_known"),
+        ]
+        indexes = [
+            models.Index(fields=["next_attempt_at", "id"], condition=models.Q(done_at=None), name="step_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.offboarding_id} {self.kind}"
+
+
+def begin(
+    account: Account, *, cause: Cause, received_at: datetime, at: datetime, by: Actor
+) -> tuple[Offboarding, bool]:
+    """Begin to offboard a customer: deactivate the account at once, schedule the rest. The caller's transaction.
+
+    Returns the offboarding, and whether it is new; a second cancellation while one is open is the first one again.
+    With `GITHUB_CANCELLATION=downgrade` the account stays active, on Free.
+    """
+    account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+    if existing := Offboarding.objects.open().of(account.pk).first():
+        return existing, False
+    offboarding = Offboarding.objects.create(
+        account_id=account.pk, cause=cause, received_at=received_at, deadline_at=received_at + DEADLINE
+    )
+    purge_due_at = offboarding.deadline_at - timedelta(hours=settings.PURGE_LEAD_HOURS)
+    limits = {
+        StepKind.DEACTIVATE: received_at,
+        StepKind.CONFIRM: received_at + CONFIRM_LIMIT,
+        StepKind.HOOKS: received_at + HOOKS_LIMIT,
+        StepKind.TOKENS: received_at + TOKENS_LIMIT,
+        StepKind.PURGE: offboarding.deadline_at,
+    }
+    deactivates = settings.GITHUB_CANCELLATION == "offboard"
+    Step.objects.bulk_create(
+        [
+            Step(
+                offboarding=offboarding,
+                number=number,
+                kind=kind,
+                next_attempt_at=purge_due_at if kind == StepKind.PURGE else at,
+                limit_at=limits[kind],
+                # Deactivating is part of this transaction: it is the one step that waits for nothing.
+                done_at=at if kind == StepKind.DEACTIVATE else None,
+                remark="" if deactivates or kind != StepKind.DEACTIVATE else "downgraded to Free instead",
+            )
+            for number, kind in enumerate(ORDER, start=1)
+        ]
+    )
+    if deactivates:
+        Account.objects.filter(pk=account.pk).update(deactivated_at=at, returnable_until=purge_due_at)
+    purge.schedule(
+        account,
+        cause=purge.Cause.MARKETPLACE_CANCELLATION,
+        received_at=received_at,
+        due_at=purge_due_at,
+        deadline_at=offboarding.deadline_at,
+        at=at,
+        by=by,
+    )
+    history.record(
+        account.pk,
+        "offboarding.begun",
+        at=at,
+        by=by,
+        offboarding=offboarding.pk,
+        cause=cause,
+        deadline_at=offboarding.deadline_at.isoformat(),
+    )
+    return offboarding, True
+
+
+def call_off(account: Account, *, because: str, at: datetime, by: Actor) -> bool:
+    """The customer is back: call off the purge, reactivate the account with its data. The caller's transaction.
+
+    Returns whether there was anything to call off. Raises `purge.TooLate` once the purge has begun: under the
+    account's lock exactly one of the two wins.
+    """
+    account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+    offboarding = Offboarding.objects.open().of(account.pk).first()
+    if offboarding is None:
+        return False
+    purge.call_off(account, at=at, by=by, cause=purge.Cause.MARKETPLACE_CANCELLATION)
+    offboarding.called_off_at, offboarding.called_off_because = at, because
+    offboarding.save(update_fields=["called_off_at", "called_off_because"])
+    Account.objects.filter(pk=account.pk).update(deactivated_at=None, returnable_until=None)
+    history.record(account.pk, "offboarding.called_off", at=at, by=by, offboarding=offboarding.pk, because=because)
+    return True

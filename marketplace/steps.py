@@ -1,0 +1,263 @@
+"""Carrying out offboarding steps: the `offboard` sweep.
+
+A step is claimed by moving its next attempt ahead, carried out without a transaction around its calls, and noted. A
+step that is not done backs off and is tried again until its limit; then it gives up, says what is left for staff, and
+lets the next one go on. What a step does to the outside is noted thing by thing, so that a killed worker's successor
+goes on where it stopped.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts import clock, history, invariants, purge, sweeps
+from accounts.history import Actor
+from accounts.models import Account
+from marketplace.github import api, truth
+from marketplace.github.customer import Customer
+from marketplace.github.hooks import RepositoryHook
+from marketplace.github.tokens import UnreadableToken, UserToken
+from marketplace.offboarding import Offboarding, Step, StepKind
+
+#: For so long a claimed step is left to the worker that claimed it; a step looks at the clock before it is over.
+LEASE = timedelta(minutes=10)
+#: A step works for at most this long at a time, far below the lease.
+TURN = timedelta(minutes=4)
+RUN = timedelta(minutes=8)
+FIRST_WAIT = timedelta(minutes=5)
+LONGEST_WAIT = timedelta(hours=6)
+#: A step that has failed for so long is shown to staff.
+OVERDUE = timedelta(hours=24)
+
+
+class NotYet(Exception):
+    """The step can't be done now. `until`: a date to wait for, else back-off decides."""
+
+    def __init__(self, why: str, until: datetime | None = None) -> None:
+        super().__init__(why)
+        self.until = until
+
+
+def register() -> None:
+    """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
+    sweeps.register(sweeps.Sweep("offboard", run=carry_out_due, preview=preview, late_after=timedelta(minutes=20)))
+    invariants.register(
+        invariants.Invariant(
+            "offboarding-step",
+            _("offboarding steps that have failed for more than a day"),
+            lambda at: (
+                Step.objects.undone()
+                .filter(
+                    attempts__gt=0,
+                    offboarding__received_at__lt=at - OVERDUE,
+                    offboarding__called_off_at=None,
+                    next_attempt_at__lt=at + LONGEST_WAIT,
+                )
+                .exclude(kind=StepKind.PURGE)
+            ),
+        )
+    )
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """Which steps `carry_out_due` would try at `at`, a line each."""
+    for step in Step.objects.due(at).select_related("offboarding").iterator():
+        yield f"{step.offboarding.account_id}: {step.kind}, deadline {step.offboarding.deadline_at:%Y-%m-%d %H:%M}Z"
+
+
+def carry_out_due(at: datetime) -> int:
+    """Try every step that is due at `at`. Returns how many were done."""
+    done = 0
+    stop = clock.now() + RUN
+    while clock.now() < stop and (step := _claim(at)):
+        done += carry_out(step, at)
+    return done
+
+
+def carry_out(step: Step, at: datetime) -> bool:
+    """Try one claimed step, and note how it went. Returns whether it is done."""
+    try:
+        remark = _WORK[StepKind(step.kind)](step, at)
+    except NotYet as reason:
+        return _later(step, str(reason), at, until=reason.until)
+    except api.Limited as limit:
+        return _later(step, str(limit), at, until=limit.until, counts=False)
+    except (api.ApiError, UnreadableToken) as error:
+        return _later(step, str(error), at)
+    return _finish(step, remark, at)
+
+
+def _later(step: Step, why: str, at: datetime, *, until: datetime | None = None, counts: bool = True) -> bool:
+    if at >= step.limit_at and step.kind != StepKind.PURGE:
+        return _finish(step, f"given up: {why}", at)
+    wait = min(FIRST_WAIT * 2 ** min(step.attempts, 20), LONGEST_WAIT)
+    step.attempts += int(counts)
+    step.last_error = why[:2000]
+    step.next_attempt_at = until or at + wait
+    if step.kind != StepKind.PURGE:
+        # The limit is looked at in time, however long the wait has grown.
+        step.next_attempt_at = min(step.next_attempt_at, max(step.limit_at, at + FIRST_WAIT))
+    step.save(update_fields=["attempts", "last_error", "next_attempt_at"])
+    return False
+
+
+def _finish(step: Step, remark: str, at: datetime) -> bool:
+    with transaction.atomic():
+        noted = Step.objects.undone().filter(pk=step.pk).update(done_at=at, remark=remark, last_error="")
+        if not noted:
+            return False
+        history.record(
+            step.offboarding.account_id,
+            f"offboarding.{step.kind}",
+            at=at,
+            by=Actor.system(),
+            offboarding=step.offboarding_id,
+            as_it_should=not remark,
+        )
+        if step.kind == StepKind.PURGE:
+            Offboarding.objects.open().filter(pk=step.offboarding_id).update(finished_at=at)
+    return True
+
+
+def _claim(at: datetime) -> Step | None:
+    with transaction.atomic():
+        step = (
+            Step.objects.due(at)
+            .select_related("offboarding")
+            .select_for_update(skip_locked=True, no_key=True, of=("self",))
+            .first()
+        )
+        if step:
+            Step.objects.filter(pk=step.pk).update(next_attempt_at=at + LEASE)
+    return step
+
+
+def _confirm(step: Step, at: datetime) -> str:
+    """Ask GitHub whether the customer is really gone. If not, the answer itself calls the offboarding off."""
+    customer = Customer.objects.filter(account_id=step.offboarding.account_id).first()
+    if customer is None:
+        return "the customer is no longer known"
+    if not api.is_configured():
+        return "not confirmed: no credentials are configured"
+    answer = api.get_account(customer.github_id, at=at)
+    with transaction.atomic():
+        truth.apply_answer(customer.github_id, answer, at)
+    if answer is not None:
+        raise NotYet("GitHub says that the customer has an active plan", until=at + timedelta(minutes=11))
+    return ""
+
+
+def _delete_hooks(step: Step, at: datetime) -> str:
+    """Delete the hooks that we made, one after the other, a second apart, with a token that may."""
+    account_id = step.offboarding.account_id
+    tokens = {token.github_user_id: token for token in _tokens_of(account_id)}
+    stop = clock.now() + TURN
+    for hook in RepositoryHook.objects.remaining().filter(account_id=account_id).order_by("pk"):
+        if clock.now() > stop:
+            raise NotYet("more hooks are left than one turn deletes", until=at)
+        _delete_hook(hook, [*_own_first(hook, tokens)], at)
+    resisting = RepositoryHook.objects.remaining().filter(account_id=account_id)
+    if count := resisting.count():
+        raise NotYet(f"{count} hooks could not be deleted: {', '.join(str(hook) for hook in resisting[:5])}")
+    return ""
+
+
+def _own_first(hook: RepositoryHook, tokens: dict[int, UserToken]) -> Iterator[UserToken]:
+    """The token that made the hook, then the others of the account."""
+    if hook.github_user_id in tokens:
+        yield tokens[hook.github_user_id]
+    yield from (token for user_id, token in tokens.items() if user_id != hook.github_user_id)
+
+
+def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime) -> None:
+    """Try the tokens in turn: 204 deletes; 404 means gone, if the token could have seen it; the rest is noted."""
+    errors = [] if tokens else ["no token of this account is left"]
+    missing = 0
+    for token in tokens:
+        try:
+            answer = api.delete_hook(hook.repository, hook.hook_id, token.text(), at=at)
+        except api.Denied as denied:
+            errors.append(f"{token.login}: {denied.status}")
+            continue
+        finally:
+            time.sleep(settings.GITHUB_MUTATION_PAUSE)
+        if answer.status == 204:
+            hook.deleted_at, hook.last_error = at, ""
+            break
+        if answer.status in (404, 410):
+            missing += 1
+            continue
+        errors.append(f"{token.login}: {answer.status}")
+    if hook.deleted_at is None and missing and not errors:
+        # Nobody's token sees it: gone, with its repository perhaps.
+        hook.deleted_at, hook.last_error = at, "not found"
+    elif hook.deleted_at is None:
+        hook.last_error = "; ".join(errors)[:300]
+    hook.save(update_fields=["deleted_at", "last_error"])
+
+
+def _revoke_tokens(step: Step, at: datetime) -> str:
+    """Revoke the tokens of the account's people, but for those that another account of theirs still needs."""
+    kept = 0
+    for token in _tokens_of(step.offboarding.account_id):
+        if _needed_elsewhere(token, step.offboarding.account_id, at):
+            kept += 1
+            continue
+        answer = _revoke(token, at)
+        # 422 also means "spammed": only the check call tells whether the token is dead (reference, 4.1).
+        if answer.status == 204 or answer.status == 404 or api.token_is_dead(token.text(), at=at):
+            token.forget(at)
+        else:
+            raise NotYet(f"GitHub answered {answer.status} and still knows the token of {token.github_user_id}")
+        time.sleep(settings.GITHUB_MUTATION_PAUSE)
+    return f"{kept} kept for another account of the same person" if kept else ""
+
+
+def _revoke(token: UserToken, at: datetime) -> api.Answer:
+    """The whole authorisation where nothing else needs it; it takes a living token, else the token alone is tried."""
+    answer = api.revoke_grant(token.text(), at=at)
+    return answer if answer.status == 204 else api.revoke_token(token.text(), at=at)
+
+
+def _tokens_of(account_id: object) -> list[UserToken]:
+    return list(UserToken.objects.alive().filter(user__memberships__account_id=account_id).order_by("pk"))
+
+
+def _needed_elsewhere(token: UserToken, account_id: object, at: datetime) -> bool:
+    """Whether the person belongs to another account that holds a purchase at GitHub."""
+    return (
+        Account.objects.filter(
+            memberships__user_id=token.user_id, deactivated_at=None, github_customer__cancelled_at=None
+        )
+        .filter(github_customer__isnull=False)
+        .exclude(pk=account_id)
+        .exists()
+    )
+
+
+def _await_purge(step: Step, at: datetime) -> str:
+    """The purge runs by itself (`accounts.purge`); this step ends with its proof."""
+    done = purge.Purge.objects.of(step.offboarding.account_id).filter(
+        received_at__lte=step.offboarding.received_at, verified_at__isnull=False
+    )
+    if done.exists():
+        return ""
+    raise NotYet("the purge is not verified yet", until=at + timedelta(minutes=5))
+
+
+def _deactivate(step: Step, at: datetime) -> str:
+    """Done when the offboarding began, in its transaction."""
+    return ""
+
+
+_WORK: dict[StepKind, Callable[[Step, datetime], str]] = {
+    StepKind.DEACTIVATE: _deactivate,
+    StepKind.CONFIRM: _confirm,
+    StepKind.HOOKS: _delete_hooks,
+    StepKind.TOKENS: _revoke_tokens,
+    StepKind.PURGE: _await_purge,
+}

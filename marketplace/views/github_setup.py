@@ -1,0 +1,71 @@
+"""Where a buyer lands after a purchase at GitHub, and what a customer can do about a downgrade."""
+
+import logging
+
+from django.conf import settings
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import clock, purge
+from accounts.access import for_owner
+from accounts.account import Membership
+from accounts.history import Actor
+from accounts.middleware import SESSION_KEY
+from accounts.user import User
+from marketplace import offboarding
+from marketplace.github.api import ApiError
+from marketplace.github.linking import link_purchases
+from marketplace.github.reading import Unreadable
+from marketplace.github.tokens import UnreadableToken, UserToken
+
+log = logging.getLogger(__name__)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def setup(request: HttpRequest) -> HttpResponse:
+    """GET: what to do next. POST: ask GitHub what the signed-in person has bought, and link it.
+
+    The call to GitHub is made here and now, outside of any transaction, because the buyer waits for its answer.
+    """
+    user = User.signed_in(request.user)
+    token = UserToken.objects.alive().filter(user=user).order_by("-obtained_at").first()
+    if request.method != "POST" or token is None:
+        context = {"token": token, "can_sign_in": bool(settings.GITHUB_CLIENT_ID)}
+        return render(request, "marketplace/github_setup.html", context)
+    try:
+        accounts = link_purchases(token, at=clock.now())
+    except (ApiError, Unreadable, UnreadableToken) as error:
+        log.warning("purchases of token %s: %s", token.pk, type(error).__name__)
+        messages.error(request, _("GitHub did not answer. Please try again in a minute, or authorise us again."))
+        return redirect("github_setup")
+    if not accounts:
+        messages.info(request, _("GitHub shows no purchase of yours yet. It can take a minute after you have bought."))
+        return redirect("github_setup")
+    request.session[SESSION_KEY] = str(accounts[0].pk)
+    messages.success(
+        request, _("Linked: %(accounts)s.") % {"accounts": ", ".join(account.name for account in accounts)}
+    )
+    return redirect("home")
+
+
+@require_POST
+@for_owner
+def stay(request: HttpRequest, membership: Membership) -> HttpResponse:
+    """POST: the customer chooses to stay on Free after a downgrade; the deletion of the data is called off."""
+    if settings.GITHUB_CANCELLATION != "downgrade":
+        messages.info(request, _("There is nothing to keep: this account is not about to be deleted."))
+        return redirect("subscription")
+    by = Actor.owner(User.signed_in(request.user))
+    try:
+        with transaction.atomic():
+            stays = offboarding.call_off(membership.account, because="chose_free", at=clock.now(), by=by)
+    except purge.TooLate:
+        messages.error(request, _("It is too late: the deletion has begun."))
+        return redirect("subscription")
+    if stays:
+        messages.success(request, _("You stay on Free. Nothing is deleted."))
+    return redirect("subscription")

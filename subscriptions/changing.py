@@ -1,0 +1,69 @@
+"""What a marketplace or support staff can do to a running subscription: change it, or end it at once."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import history
+from accounts.history import Actor
+from subscriptions.plan import Interval
+from subscriptions.subscription import Subscription
+
+
+def change(
+    subscription: Subscription,
+    *,
+    plan_id: str,
+    interval: Interval,
+    seats: int,
+    cents: int,
+    at: datetime,
+    by: Actor,
+) -> bool:
+    """Change plan, interval, seats or price (`cents`: a seat and cycle) from now on. Returns whether it differed."""
+    with transaction.atomic():
+        subscription = Subscription.objects.locked().get(pk=subscription.pk)
+        before = (subscription.plan_id, subscription.interval, subscription.seats, subscription.cents)
+        after = (plan_id, interval, seats, cents)
+        if before == after:
+            return False
+        subscription.plan_id, subscription.interval, subscription.seats, subscription.cents = after
+        subscription.save(update_fields=["plan", "interval", "seats", "cents"])
+        history.record(
+            subscription.account_id,
+            "subscription.changed",
+            at=at,
+            by=by,
+            subscription=subscription.pk,
+            plan=plan_id,
+            plan_before=before[0],
+            seats=seats,
+            seats_before=before[2],
+        )
+    return True
+
+
+def end_at_once(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
+    """End a live subscription at `at` and settle it in the same transaction. The caller tells the owner.
+
+    Returns whether anything changed: what has ended already stays as it ended.
+    """
+    with transaction.atomic():
+        subscription = Subscription.objects.locked().get(pk=subscription.pk)
+        if subscription.settled_at or not subscription.is_live(at):
+            return False
+        subscription.ends_at = subscription.settled_at = at
+        subscription.next_reminder_at = None
+        subscription.save(update_fields=["ends_at", "settled_at", "next_reminder_at"])
+        subscription.cancellations.open().filter(effective_at__gt=at).update(effective_at=at)
+        subscription.cancellations.open().update(carried_out_at=at)
+        history.record(
+            subscription.account_id,
+            "subscription.ended",
+            at=at,
+            by=by,
+            subscription=subscription.pk,
+            plan=subscription.plan_id,
+            channel=subscription.channel,
+        )
+    return True

@@ -1,0 +1,47 @@
+"""What this app holds: its part of the inventory of personal data (`accounts.inventory`)."""
+
+import uuid
+from datetime import datetime
+
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from accounts import inventory, purge
+from accounts.inventory import Erased, Kept, Order
+from accounts.stores import NOTHING_PERSONAL, unlinked
+from subscriptions import billing_record
+from subscriptions.cancellation import Cancellation
+from subscriptions.subscription import Subscription
+
+
+def register() -> None:
+    """List everything. Called once, by `SubscriptionsConfig.ready`."""
+    inventory.register(
+        Erased(
+            "subscriptions.Cancellation",
+            Order.CONTENT,
+            lambda account: Cancellation.objects.filter(subscription__account=account),
+        ),
+        Erased(
+            "subscriptions.Subscription", Order.CONTENT, lambda account: Subscription.objects.filter(account=account)
+        ),
+        unlinked("subscriptions.Cancellation", "requested_by"),
+        unlinked("subscriptions.Cancellation", "withdrawn_by"),
+        Kept(
+            "subscriptions.BillingRecord",
+            _("what was sold, at which price, from when to when, by the account's id, for ten years"),
+            _("tax and commerce law; GDPR art. 17(3)(b)"),
+        ),
+        Kept("subscriptions.Plan", NOTHING_PERSONAL),
+        Kept("subscriptions.Price", NOTHING_PERSONAL),
+    )
+    inventory.register_keeper("subscriptions.BillingRecord", billing_record.keep)
+    purge.register_reason_to_wait(still_subscribed)
+
+
+def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
+    """Nobody's data is erased while a subscription is live: the customer may have come back."""
+    live = Subscription.objects.filter(account_id=account_id).live(at).first()
+    if live is None:
+        return None
+    return _now("the end of a live subscription (%(plan)s)") % {"plan": live.plan_id}
