@@ -19,6 +19,7 @@ class AccountsConfig(AppConfig):
                 "purge.scheduled": _("Erasing of all data scheduled"),
                 "purge.called_off": _("Erasing called off: the data stays"),
                 "purge.started": _("Erasing begun"),
+                "purge.replayed": _("Erasing repeated after a restore"),
                 "purge.verified": _("All data erased, and counted again: nothing is left"),
                 "hold.set": _("Data held back from erasing"),
                 "hold.confirmed": _("Hold confirmed by a second person"),

@@ -72,7 +72,7 @@ class Blueprint(models.Model):
             entitlements.require(Feature.INFINITE_GRID, self.account, at)
 
     def edit(self, *, name: str, components: list[dict[str, Any]], at: datetime) -> None:
-        """Replace name and components. Raises `NotEntitled` and changes nothing if read-only; `BeingErased` likewise."""
+        """Replace name and components. Raises `NotEntitled` if read-only, `BeingErased`; then nothing has changed."""
         self.require_editable(at)
         with transaction.atomic():
             # Holds up a purge that starts just now: no picture is stored that nobody would delete.

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def read(path: Path, kind: str) -> tuple[str, list[Link]]:
     if not isinstance(about, dict) or about.get("kind") != kind:
         raise Altered(f"line 1 is altered, or this is not a file of {kind}")
     links = [_link(line, number) for number, line in enumerate(lines, start=2)]
-    for number, (before, link) in enumerate(zip(links, links[1:], strict=False), start=3):
+    for number, (before, link) in enumerate(pairwise(links), start=3):
         if link.previous != before.hash:
             raise Altered(f"line {number} does not follow line {number - 1}: one in between is missing or altered")
     expected = {"kind": kind, "last": links[-1].hash if links else NOTHING, "records": len(links)}
@@ -103,7 +104,11 @@ def _parsed(line: str, number: int) -> Any:
 
 def _link(line: str, number: int) -> Link:
     record = _parsed(line, number)
-    if not isinstance(record, dict) or sorted(record) != ["body", "hash", "previous"] or type(record["body"]) is not dict:
+    if (
+        not isinstance(record, dict)
+        or sorted(record) != ["body", "hash", "previous"]
+        or type(record["body"]) is not dict
+    ):
         raise Altered(f"line {number} is altered: it is not a record")
     link = Link(record["body"], str(record["previous"]), str(record["hash"]))
     if not link.is_sound():

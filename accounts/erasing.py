@@ -66,9 +66,11 @@ def register() -> None:
         (
             "purge-deadline",
             _("purges whose legal deadline is less than six hours away or has passed"),
-            lambda at: Purge.objects.open()
-            .filter(deadline_at__lt=at + MARGIN)
-            .exclude(account_id__in=Hold.objects.active(at).exclude(confirmed_at=None).values("account_id")),
+            lambda at: (
+                Purge.objects.open()
+                .filter(deadline_at__lt=at + MARGIN)
+                .exclude(account_id__in=Hold.objects.active(at).exclude(confirmed_at=None).values("account_id"))
+            ),
         ),
         (
             "purge-failing",
@@ -100,8 +102,11 @@ def purge_due(at: datetime) -> int:
     """Give every purge that is due at `at` its turns, as long as the run lasts. Returns how many were completed."""
     completed = 0
     stop = time.monotonic() + RUN
-    while time.monotonic() < stop and (purge := claim(at)):
-        completed += take_turn(purge, at)
+    # Microseconds keep the order of the turns: who had one is next again after everybody else had one.
+    turn = at
+    while time.monotonic() < stop and (purge := claim(turn)):
+        turn += timedelta(microseconds=1)
+        completed += take_turn(purge, at, again_at=turn)
     return completed
 
 
@@ -115,29 +120,29 @@ def claim(at: datetime) -> Purge | None:
     return purge
 
 
-def take_turn(purge: Purge, at: datetime) -> bool:
+def take_turn(purge: Purge, at: datetime, *, again_at: datetime | None = None) -> bool:
     """Start the purge, or go on with it, for one turn. Returns whether it was completed. Whatever fails is noted on
     its row and tried again later; it never holds up the others.
     """
     try:
         start(purge, at=at)
-        return erase(purge, at)
+        return erase(purge, at, again_at=again_at)
     except Exception as error:
         _note_failure(purge, error, at)
         return False
 
 
-def erase(purge: Purge, at: datetime, *, seconds: float = TURN) -> bool:
-    """Erase in committed chunks for about so many seconds. Returns whether the purge is verified.
+def erase(purge: Purge, at: datetime, *, again_at: datetime | None = None) -> bool:
+    """Erase in committed chunks for about a turn. Returns whether the purge is verified.
 
-    With something left to do it is queued again behind the others. Raises what a store raises.
+    With something left to do it is queued again, for `again_at` or at once. Raises what a store raises.
     """
-    stop = time.monotonic() + seconds
+    stop = time.monotonic() + TURN
     while _is_under_way(purge, at):
         if _next_chunk(purge, at):
             return _verify(purge, at)
         if time.monotonic() >= stop:
-            Purge.objects.open().filter(pk=purge.pk).update(next_attempt_at=at)
+            Purge.objects.open().filter(pk=purge.pk).update(next_attempt_at=again_at or at)
             return False
     return False
 

@@ -67,11 +67,21 @@ class Hold(models.Model):
     set_at = models.DateTimeField(_("set"))
     until = models.DateTimeField(_("until"))
     confirmed_by = models.ForeignKey(
-        User, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+", verbose_name=_("confirmed by")
+        User,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        related_name="+",
+        verbose_name=_("confirmed by"),
     )
     confirmed_at = models.DateTimeField(_("confirmed"), null=True, blank=True)
     released_by = models.ForeignKey(
-        User, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="+", verbose_name=_("released by")
+        User,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        related_name="+",
+        verbose_name=_("released by"),
     )
     released_at = models.DateTimeField(_("released"), null=True, blank=True)
 
@@ -135,7 +145,10 @@ def set_hold(account: Account, *, reason: str, until: datetime, at: datetime, by
 
 
 def confirm_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
-    """Confirm a hold as the second person. Returns whether anything changed. Raises `NeedsAnotherPerson`, `StaffOnly`."""
+    """Confirm a hold as the second person. Returns whether anything changed.
+
+    Raises `NeedsAnotherPerson` and `StaffOnly`.
+    """
     staff = _staff(by)
     if staff.pk == hold.set_by_id:
         raise NeedsAnotherPerson

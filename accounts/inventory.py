@@ -73,7 +73,7 @@ class Erased:
         with connection.cursor() as cursor:
             if not self.files:
                 cursor.execute(gone, params)
-                return cursor.rowcount
+                return int(cursor.rowcount)
             columns = [_column(self.model, name) for name in self.files]
             statement = (
                 f"WITH gone AS ({gone} RETURNING {', '.join(columns)}), "  # noqa: S608
@@ -161,9 +161,7 @@ def register(*entries: Store | Kept) -> None:
             _inventory.stores.append(entry)
 
 
-def register_eraser(
-    name: str, erase: Callable[[uuid.UUID], int], count: Callable[[uuid.UUID], int]
-) -> None:
+def register_eraser(name: str, erase: Callable[[uuid.UUID], int], count: Callable[[uuid.UUID], int]) -> None:
     """List a store outside this database (see `Eraser`)."""
     _inventory.erasers[name] = Eraser(name, erase, count)
 
@@ -222,7 +220,7 @@ def scrub(rows: "QuerySet[Any, Any]", values: Mapping[str, Any], limit: int) -> 
             f"UPDATE {table} SET {changes} WHERE ctid = ANY(ARRAY({found}))",  # noqa: S608
             [*prepared, *params],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _chunk(rows: "QuerySet[Any, Any]", limit: int) -> tuple[str, tuple[Any, ...]]:
@@ -244,8 +242,7 @@ def _table(label: str) -> str:
 
 
 def _column(label: str, name: str) -> str:
-    column: str = _model(label)._meta.get_field(name).column  # type: ignore[union-attr]  # a concrete field
-    return connection.ops.quote_name(column)
+    return connection.ops.quote_name(str(getattr(_model(label)._meta.get_field(name), "column", name)))
 
 
 def models_of(entries: Iterable[Store]) -> list[type[Model]]:

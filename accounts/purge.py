@@ -282,9 +282,7 @@ def start(purge: Purge, *, at: datetime) -> bool:
         purge.started_at = at
         purge.kept = {keeper.name: keeper.keep(purge.account_id, at) for keeper in inventory.keepers()}
         purge.save(update_fields=["started_at", "kept"])
-        history.record(
-            purge.account_id, "purge.started", at=at, by=Actor.system(), purge=purge.pk, cause=purge.cause
-        )
+        history.record(purge.account_id, "purge.started", at=at, by=Actor.system(), purge=purge.pk, cause=purge.cause)
     return True
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth import SESSION_KEY
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Value, When
@@ -226,8 +227,14 @@ class SignedIn:
         after = ""
         while len(found) < limit and (batch := list(unknown.filter(session_key__gt=after)[:SESSIONS])):
             after = batch[-1].session_key
-            people = {session.session_key: session.get_decoded().get("_auth_user_id") for session in batch}
-            ids = {int(person) for person in people.values() if str(person).isdigit()}
+            people = {session.session_key: _person(session) for session in batch}
+            ids = {person for person in people.values() if person}
             going = set(people_who_go(account_id).filter(user_id__in=ids)) if ids else set()
-            found += [key for key, person in people.items() if str(person).isdigit() and int(person) in going]
+            found += [key for key, person in people.items() if person in going]
         return found[:limit]
+
+
+def _person(session: Session) -> int | None:
+    """Who is signed in in this session; None for nobody, and for one that can't be read."""
+    person = str(session.get_decoded().get(SESSION_KEY, ""))
+    return int(person) if person.isdigit() else None

@@ -116,6 +116,9 @@ class Stack(Supervisor):  # type: ignore[misc]
             events.subscribe(event, self._on_end)
         events.subscribe(events.ProcessLogStdoutEvent, self._on_output)
         threading.Thread(target=self._announce, name="announce", daemon=True).start()
+        # Supervisor would start the first process only after its first second of waiting.
+        for group in self.process_groups.values():
+            group.transition()
         super().runforever()
 
     def tick(self, now: float | None = None) -> None:

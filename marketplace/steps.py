@@ -20,7 +20,7 @@ from accounts.models import Account
 from marketplace.github import api, truth
 from marketplace.github.customer import Customer
 from marketplace.github.hooks import RepositoryHook
-from marketplace.github.tokens import UnreadableToken, UserToken
+from marketplace.github.tokens import UnreadableToken, UserToken, decrypt
 from marketplace.offboarding import Offboarding, Step, StepKind
 
 #: For so long a claimed step is left to the worker that claimed it; a step looks at the clock before it is over.
@@ -166,6 +166,14 @@ def _delete_hooks(step: Step, at: datetime) -> str:
     return ""
 
 
+def _text(token: UserToken, at: datetime) -> str:
+    """The token, renewed first if it has expired: a GitHub App's tokens live for eight hours."""
+    if token.expires_at and token.expires_at <= at + timedelta(minutes=5) and token.refresh:
+        access, refresh, expires_at = api.refresh(decrypt(token.refresh), at=at)
+        token.renew(access=access, refresh=refresh, expires_at=expires_at)
+    return token.text()
+
+
 def _own_first(hook: RepositoryHook, tokens: dict[int, UserToken]) -> Iterator[UserToken]:
     """The token that made the hook, then the others of the account."""
     if hook.github_user_id in tokens:
@@ -179,7 +187,7 @@ def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime) ->
     missing = 0
     for token in tokens:
         try:
-            answer = api.delete_hook(hook.repository, hook.hook_id, token.text(), at=at)
+            answer = api.delete_hook(hook.repository, hook.hook_id, _text(token, at), at=at)
         except api.Denied as denied:
             errors.append(f"{token.login}: {denied.status}")
             continue
@@ -204,30 +212,34 @@ def _revoke_tokens(step: Step, at: datetime) -> str:
     """Revoke the tokens of the account's people, but for those that another account of theirs still needs."""
     kept = 0
     for token in _tokens_of(step.offboarding.account_id):
-        if _needed_elsewhere(token, step.offboarding.account_id, at):
+        if _needed_elsewhere(token, step.offboarding.account_id):
             kept += 1
             continue
-        answer = _revoke(token, at)
-        # 422 also means "spammed": only the check call tells whether the token is dead (reference, 4.1).
-        if answer.status == 204 or answer.status == 404 or api.token_is_dead(token.text(), at=at):
-            token.forget(at)
-        else:
-            raise NotYet(f"GitHub answered {answer.status} and still knows the token of {token.github_user_id}")
+        if not _revoke(token, at):
+            raise NotYet(f"GitHub refuses to revoke the token of {token.github_user_id}, and still knows it")
+        token.forget(at)
         time.sleep(settings.GITHUB_MUTATION_PAUSE)
     return f"{kept} kept for another account of the same person" if kept else ""
 
 
-def _revoke(token: UserToken, at: datetime) -> api.Answer:
-    """The whole authorisation where nothing else needs it; it takes a living token, else the token alone is tried."""
-    answer = api.revoke_grant(token.text(), at=at)
-    return answer if answer.status == 204 else api.revoke_token(token.text(), at=at)
+def _revoke(token: UserToken, at: datetime) -> bool:
+    """Whether nothing is left to revoke: the whole authorisation goes, or the token alone, or it was dead before."""
+    try:
+        text = _text(token, at)
+    except api.Denied:
+        # It has expired, and so has what could renew it.
+        return True
+    if api.revoke_grant(text, at=at).status == 204 or api.revoke_token(text, at=at).status == 204:
+        return True
+    # 404 and 422 mean unknown, but 422 also means "spammed": the check call tells (reference, 4.1).
+    return api.token_is_dead(text, at=at)
 
 
 def _tokens_of(account_id: object) -> list[UserToken]:
     return list(UserToken.objects.alive().filter(user__memberships__account_id=account_id).order_by("pk"))
 
 
-def _needed_elsewhere(token: UserToken, account_id: object, at: datetime) -> bool:
+def _needed_elsewhere(token: UserToken, account_id: object) -> bool:
     """Whether the person belongs to another account that holds a purchase at GitHub."""
     return (
         Account.objects.filter(

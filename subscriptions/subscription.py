@@ -51,7 +51,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return self.filter(settled_at=None)
 
     def reminder_due(self, at: datetime) -> Self:
-        """Whose owner should by now have been reminded of the end; not of one that has passed, or that is being erased."""
+        """Whose owner should by now have been reminded of the end; not of one that has passed or is being erased."""
         return self.filter(next_reminder_at__lte=at, settled_at=None, ends_at__gt=at, account__purging_at__isnull=True)
 
     def locked(self) -> Self:

@@ -1,13 +1,21 @@
 """The people that most tests need: an owner, colleagues, and a stranger, so that a permission test is one line."""
 
+import os
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.test import Client, override_settings
 
 from accounts.models import Account, Membership, Role, User
 from tests.factories import AccountFactory, UserFactory
+
+
+# `make test` tries a few; `HYPOTHESIS_PROFILE=thorough make test` takes its time.
+hypothesis.settings.register_profile("default", max_examples=30, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,9 +5,11 @@ sleeps in the worker for up to an hour. Every call is made outside of transactio
 """
 
 import hashlib
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -121,6 +123,39 @@ def token_is_dead(token: str, *, at: datetime) -> bool:
     return _application("POST", "token", token, at=at).status == 404
 
 
+def refresh(refresh_token: str, *, at: datetime) -> tuple[str, str, datetime | None]:
+    """A fresh token for a GitHub App's refresh token: access, refresh, and when the access token expires.
+
+    Raises `Denied` when GitHub no longer takes it.
+    """
+    if not has_oauth_credentials():
+        raise NotConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are not set.")
+    try:
+        response = httpx.post(
+            f"{settings.GITHUB_WEB_URL}/login/oauth/access_token",
+            data={
+                "client_id": settings.GITHUB_CLIENT_ID,
+                "client_secret": settings.GITHUB_CLIENT_SECRET,
+                "grant_type": "refresh_token",
+                "refresh_token": refresh_token,
+            },
+            headers={"Accept": "application/json", "User-Agent": "offboard"},
+            timeout=TIMEOUT,
+            verify=_tls(),
+        )
+    except httpx.HTTPError as error:
+        raise Unavailable(f"refreshing a token: {type(error).__name__}") from error
+    answer = _json(response) if response.status_code == 200 else None
+    if response.status_code >= 500:
+        raise Unavailable(f"refreshing a token: {response.status_code}")
+    # GitHub answers 200 with an `error` when the refresh token is used up or expired.
+    if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
+        raise Denied(response.status_code, "GitHub no longer takes the refresh token")
+    seconds = answer.get("expires_in")
+    expires_at = at + timedelta(seconds=seconds) if isinstance(seconds, int) else None
+    return answer["access_token"], str(answer.get("refresh_token") or ""), expires_at
+
+
 def _application(method: str, what: str, token: str, *, at: datetime) -> Answer:
     if not has_oauth_credentials():
         raise NotConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are not set.")
@@ -207,8 +242,15 @@ def _client(token: str | None, *, basic: bool) -> "GitHub[Any]":
         http_cache=False,
         follow_redirects=False,
         timeout=TIMEOUT,
+        ssl_verify=_tls(),
         user_agent="offboard",
     )
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all calls: reading the certificates takes longer than a call."""
+    return ssl.create_default_context()
 
 
 def _send(

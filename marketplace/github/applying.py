@@ -25,6 +25,7 @@ from marketplace.github.reading import (
     message_in,
     read_message,
 )
+from marketplace.github.tokens import UserToken
 from subscriptions.buying import start
 from subscriptions.changing import change, end_at_once
 from subscriptions.models import Channel, Interval, Plan, Subscription
@@ -155,7 +156,8 @@ def hold(
         customer = Customer(github_id=purchase.buyer.id, account=account)
     else:
         try:
-            offboarding.call_off(customer.account, because="purchased", at=at, by=GITHUB)
+            if offboarding.call_off(customer.account, because="purchased", at=at, by=GITHUB):
+                customer.authorisation_needed_at = None if _is_authorised(customer) else at
         except purge.TooLate:
             customer.account = Account.objects.create(name=purchase.buyer.login or "GitHub", created_at=at)
     customer.login, customer.kind = purchase.buyer.login or customer.login, purchase.buyer.kind[:20]
@@ -173,6 +175,11 @@ def hold(
     customer.save()
     _subscribe(customer, listing_plan, at)
     return customer
+
+
+def _is_authorised(customer: Customer) -> bool:
+    """Whether we still hold a token of somebody in the account."""
+    return UserToken.objects.alive().filter(user__memberships__account=customer.account).exists()
 
 
 def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> None:

@@ -80,6 +80,11 @@ class UserToken(models.Model):
         assert self.access is not None, "revoked"
         return decrypt(self.access)
 
+    def renew(self, *, access: str, refresh: str, expires_at: datetime | None) -> None:
+        """Store what GitHub gave in exchange for the refresh token, which is used up."""
+        self.access, self.refresh, self.expires_at = encrypt(access), encrypt(refresh) if refresh else None, expires_at
+        self.save(update_fields=["access", "refresh", "expires_at"])
+
     def forget(self, at: datetime) -> None:
         """It is revoked: remove its text."""
         self.access = self.refresh = None

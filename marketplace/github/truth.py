@@ -44,6 +44,15 @@ def register() -> None:
     )
     invariants.register(
         invariants.Invariant(
+            "github-credentials",
+            _(
+                "GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID is configured"
+            ),
+            lambda at: Customer.objects.none() if api.is_configured() else Customer.objects.all(),
+        )
+    )
+    invariants.register(
+        invariants.Invariant(
             "unmapped-plan",
             _("plans of the GitHub listing that have customers and are mapped to none of our plans"),
             lambda at: ListingPlan.objects.filter(

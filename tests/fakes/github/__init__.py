@@ -11,8 +11,9 @@
 `make run`. It answers as GitHub's documentation, its OpenAPI description and captured traffic say; where those differ,
 a comment says which one it follows.
 
-Where what is: `marketplace` (plans, purchases, webhook deliveries), `applications` (tokens, hooks, sign-in), `traffic`
-(what was asked, what must fail), `payloads` and `answers` (shapes), `routes` and `server` (HTTP), `control` (by hand).
+Where what is: `marketplace` (plans, purchases, webhook deliveries), `applications` (tokens, hooks, installations),
+`traffic` (what was asked, what must fail); `payloads` and `answers` are shapes; `routes`, `sign_in`, `calls` and
+`server` are HTTP; `control` is for playing it by hand.
 """
 
 from tests.fakes.github.fake import FakeGitHub

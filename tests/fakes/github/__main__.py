@@ -1,4 +1,4 @@
-"""GitHub beside `make run`, in the foreground, until Ctrl-C. See docs for a life by hand; `--help` for the options."""
+"""GitHub beside `make run`, in the foreground, until Ctrl-C."""
 
 import argparse
 import threading

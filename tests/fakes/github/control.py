@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.github import answers
-from tests.fakes.github.payloads import Json
-from tests.fakes.github.routes import Answer, Call
+from tests.fakes.github.calls import Answer, Call
+from tests.fakes.github.payloads import Delivery, Json
 from tests.fakes.github.state import Account, Plan, Token
 from tests.fakes.github.traffic import error
 
@@ -79,7 +79,10 @@ def perform(github: "FakeGitHub", verb: str, arguments: Json) -> Json:
         )
     method: Callable[..., Any] = getattr(github, verb)
     result = method(**{name: _argument(github, verb, name, value) for name, value in arguments.items()})
-    return {"done": verb, "result": _told(result), "answered": github.posted[-1][1] if github.posted else None}
+    told = {"done": verb, "result": _told(result)}
+    if isinstance(result, Delivery) and github.webhook_url:
+        told["answered"] = dict(github.posted)[result.guid]
+    return told
 
 
 def state(github: "FakeGitHub") -> Json:
@@ -162,6 +165,6 @@ def _told(result: Any) -> Any:
         return {"id": result.id, "number": result.number, "name": result.name}
     if isinstance(result, Token):
         return {"token": result.value, "refresh_token": result.refresh_token}
-    if hasattr(result, "guid"):
+    if isinstance(result, Delivery):
         return {"guid": result.guid, "event": result.event, "action": result.action}
     return result if isinstance(result, int) else None

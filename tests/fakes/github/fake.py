@@ -7,13 +7,10 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from tests.fakes.github import sign_in
 from tests.fakes.github.applications import Applications
 from tests.fakes.github.marketplace import Marketplace
 from tests.fakes.github.server import Server
 from tests.fakes.github.traffic import Traffic
-
-__all__ = ["FakeGitHub", "sign_in"]
 
 
 class FakeGitHub(Marketplace, Applications, Traffic):
@@ -39,7 +36,7 @@ class FakeGitHub(Marketplace, Applications, Traffic):
         return self.url
 
     def start(self) -> None:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def stop(self) -> None:
         self.closing.set()

@@ -1,4 +1,4 @@
-"""HTTP: reads a request, lets a fault have it or asks the routes, and answers. On 127.0.0.1 only."""
+"""HTTP: reads a request, lets a fault have it or asks the endpoint, and answers. On 127.0.0.1 only."""
 
 import json
 import os
@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.fakes.github import control
-from tests.fakes.github.routes import Answer, Call, respond
+from tests.fakes.github import control, routes, sign_in
+from tests.fakes.github.calls import Answer, Call
 from tests.fakes.github.traffic import Fault, error
 
 if TYPE_CHECKING:
@@ -74,12 +74,13 @@ class Handler(BaseHTTPRequestHandler):
         self._write(answer, cut_off=bool(fault and fault.garbled))
 
     def _answer(self, github: "FakeGitHub", call: Call, fault: Fault | None) -> tuple[Answer, bool]:
-        """The answer, and whether the routes were asked."""
+        """The answer, and whether the endpoint was asked."""
         web = call.path.startswith("/login/")
+        endpoints = sign_in.endpoints if web else routes.endpoints
         passes, headers = (True, {}) if web else github.spend()
         if fault:
             if fault.carried_out:
-                respond(github, call)
+                endpoints.respond(github, call)
             body = UNICORN if fault.status in (502, 503, 504) and "message" in (fault.body or {}) else fault.body
             return Answer(fault.status, body, {**headers, **fault.headers}), fault.carried_out
         if not passes:
@@ -87,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         if not web and not self.headers.get("User-Agent"):
             message = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header"
             return Answer(403, error(403, message), headers), False
-        answer = respond(github, call)
+        answer = endpoints.respond(github, call)
         return Answer(answer.status, answer.body, {**headers, **answer.headers}), True
 
     def _read(self) -> Call | None:

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.fakes.github.applications import TOKEN_LIFE
-from tests.fakes.github.routes import Answer, Call, Refused, route
+from tests.fakes.github.calls import Answer, Call, Endpoints, Refused
 from tests.fakes.github.state import Token
 
 if TYPE_CHECKING:
     from tests.fakes.github.fake import FakeGitHub
 
+endpoints = Endpoints()
 
-@route("GET", "/login/oauth/authorize")
+
+@endpoints.at("GET", "/login/oauth/authorize")
 def authorize(github: "FakeGitHub", call: Call, _: dict[str, str]) -> Answer:
     """Straight back to the app with a code for `github.signing_in`; if nobody is set, a page asks who it is."""
     if call.argument("client_id") != github.client_id:
@@ -30,7 +32,7 @@ def authorize(github: "FakeGitHub", call: Call, _: dict[str, str]) -> Answer:
     return _redirect(back, {"code": github.code_for(person, scopes), **state})
 
 
-@route("POST", "/login/oauth/access_token")
+@endpoints.at("POST", "/login/oauth/access_token")
 def access_token(github: "FakeGitHub", call: Call, _: dict[str, str]) -> Answer:
     """Its refusals are answers too: 200 with an `error`."""
     given = call.body if isinstance(call.body, dict) else {}

@@ -144,7 +144,7 @@ class World:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything that happened; the server goes on at its address."""
+        """Forgets everything that happened. Its address, and what it was told about styles and kinds, stay."""
         self.now = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
         self.accounts: dict[int, Account] = {}
         self._numbers = itertools.count(1)

@@ -1,0 +1,55 @@
+"""`manage.py erasures`: the log of erasures, kept beside the backups, and erasing again after a restore."""
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts import chains, clock, erasures
+
+
+class Command(BaseCommand):
+    help = "Write the log of erasures beside the backups; after a restore, erase again what is listed in it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        action = parser.add_mutually_exclusive_group(required=True)
+        action.add_argument("--export", metavar="FILE", help="write the log")
+        action.add_argument("--replay", metavar="FILE", help="erase every account of the log that is here again")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["export"]:
+            self._export(Path(options["export"]))
+        else:
+            self._replay(Path(options["replay"]))
+
+    def _export(self, path: Path) -> None:
+        try:
+            count = erasures.export(path)
+        except OSError as error:
+            raise CommandError(f"{path} was not written: {error.strerror}. What was there before still is.") from None
+        self.stdout.write(f"{count} erasures written to {path}.")
+
+    def _replay(self, path: Path) -> None:
+        if not path.is_file():
+            raise CommandError(f"There is no file {path}.")
+        try:
+            outcomes = erasures.replay(path, at=clock.now())
+        except chains.Altered as altered:
+            raise CommandError(f"Nothing was erased: {altered}.") from None
+        except erasures.OtherSystem as system:
+            raise CommandError(f"Nothing was erased: the file is of another installation ({system}).") from None
+        again = absent = failed = 0
+        for outcome in outcomes:
+            if outcome.error:
+                failed += 1
+                self.stdout.write(f"{outcome.account_id} failed, will be tried again: {outcome.error}")
+            elif outcome.certificate:
+                again += 1
+                self.stdout.write(f"{outcome.account_id} erased again, certificate {outcome.certificate}")
+            else:
+                absent += 1
+        self.stdout.write(f"{again} erased again, {absent} not in this database, {failed} failed.")
+        if failed:
+            sys.exit(1)

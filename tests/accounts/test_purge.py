@@ -1,0 +1,311 @@
+"""The purge: what becomes of an account's data, and of everybody else's."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
+from django.test import Client
+
+from accounts import erasing, inventory, purge
+from accounts.erasing import purge_due, take_turn
+from accounts.history import Actor
+from accounts.invariants import violations
+from accounts.models import (
+    Account,
+    Blueprint,
+    Certificate,
+    Event,
+    Leaver,
+    Membership,
+    Purge,
+    Role,
+    SupportRequest,
+    User,
+)
+from accounts.purge import Cause, TooLate, call_off
+from accounts.writes import BeingErased, refuse_if_purging
+from subscriptions.models import BillingRecord, Cancellation
+from subscriptions.settling import settle_due
+from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory, subscribe
+from tests.purging import MONTH, Flaky, erase_all, files, fill, lines_with, oblige
+
+pytestmark = pytest.mark.django_db
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MARKER, OTHER = "zqmk71x", "qwbystd"
+
+
+@pytest.fixture(autouse=True)
+def media(settings: Any, tmp_path: Any) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture
+def search_index() -> Iterator[Flaky]:
+    index = Flaky()
+    inventory.register_eraser("search index", index.erase, index.count)
+    yield index
+    inventory._inventory.erasers.pop("search index")
+
+
+def story(account: Account) -> list[str]:
+    return list(Event.objects.filter(account=account, kind__startswith="purge").values_list("kind", flat=True))
+
+
+def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sign_in: Any) -> None:
+    person, bystander = UserFactory(), UserFactory()
+    account, elsewhere = AccountFactory(owner=person), AccountFactory(owner=bystander)
+    fill(account, person, MARKER)
+    fill(elsewhere, bystander, OTHER)
+    sign_in(person), sign_in(bystander)
+    erased_tables = {line.split("\t")[0] for line in lines_with(MARKER)}
+    before, kept_files = lines_with(OTHER), [name for name in files() if str(elsewhere.pk) in name]
+    assert len(erased_tables) >= 15
+    assert len(files()) == 2 * len(kept_files) == 4
+    email = person.email
+
+    row = erase_all(account)
+
+    assert lines_with(MARKER, email) == []
+    assert files() == kept_files
+    assert not default_storage.exists(f"thumbnails/{account.pk}")
+    keys = cache.client.get_client().keys("*")  # type: ignore[attr-defined]  # of django-redis
+    assert not [key for key in keys if MARKER in str(key) or email in str(key)]
+    assert not User.objects.filter(pk=person.pk).exists()
+    assert lines_with(OTHER) == before
+    assert sorted(story(account)) == ["purge.scheduled", "purge.started", "purge.verified"]
+    assert all(noted["done"] for noted in row.progress.values())
+    every = {store.name for store in inventory.stores()} | {"files"}
+    assert {name for name, count in row.erased().items() if count} >= {
+        name for name in every if "(" not in name and not name.startswith("accounts.Hold")
+    }
+    assert row.erased()["files"] == 2
+    assert not Leaver.objects.exists()
+
+
+def test_a_person_in_two_accounts_stays_with_the_other_one(account: Account, owner: User, sign_in: Any) -> None:
+    browser = sign_in(owner)
+    elsewhere = AccountFactory(name="Elsewhere", owner=owner)
+    for place in (account, elsewhere):
+        SupportRequest.objects.create(account=place, kind="other", message=place.name, made_by=owner, made_at=NOW)
+
+    erase_all(account)
+
+    owner.refresh_from_db()
+    assert owner.is_active
+    assert list(owner.accounts.all()) == [elsewhere]
+    assert SupportRequest.objects.get().made_by == owner
+    assert lines_with("Harbour") == []
+    assert browser.get("/").status_code == 200
+
+
+def test_people_who_belong_to_none_leave_no_link_in_accounts_they_once_belonged_to(
+    account: Account, owner: User, stranger: User
+) -> None:
+    elsewhere = stranger.accounts.get()
+    request = SupportRequest.objects.create(
+        account=elsewhere, kind="other", message="of the others", made_by=owner, made_at=NOW
+    )
+    cancellation = Cancellation.objects.create(
+        subscription=subscribe(elsewhere), requested_at=NOW, requested_by=owner, effective_at=NOW + DAY
+    )
+    erase_all(account)
+    request.refresh_from_db()
+    cancellation.refresh_from_db()
+    assert (request.message, request.made_by, cancellation.requested_by) == ("of the others", None, None)
+
+
+def test_staff_are_never_erased_with_a_customer(account: Account, staff: User) -> None:
+    Membership.objects.create(account=account, user=staff, role=Role.ADMIN)
+    erase_all(account)
+    staff.refresh_from_db()
+    assert staff.is_active
+
+
+def test_two_accounts_of_one_person_erased_side_by_side_erase_the_person_too(account: Account, owner: User) -> None:
+    second = AccountFactory(owner=owner)
+    rows = [oblige(account), oblige(second)]
+    assert purge.start_due(NOW) == 2
+    assert [take_turn(row, NOW) for row in rows] == [True, True]
+    assert not User.objects.filter(pk=owner.pk).exists()
+
+
+def test_what_the_law_wants_is_kept_without_people(account: Account, owner: User) -> None:
+    subscription = subscribe(account, ends_at=NOW)
+    row = erase_all(account)
+    kept = BillingRecord.objects.get()
+    assert (kept.pk, kept.account_id, kept.plan, kept.cents) == (subscription.pk, account.pk, "pro", subscription.cents)
+    assert kept.kept_until.year == NOW.year + 10
+    assert row.kept == {"subscriptions.BillingRecord": 1}
+
+
+def test_starting_signs_out_and_refuses_every_write(account: Account, owner: User, sign_in: Any) -> None:
+    browser: Client = sign_in(owner)
+    blueprint = BlueprintFactory(account=account)
+    subscribe(account, ends_at=NOW)
+    oblige(account)
+    assert purge.start_due(NOW) == 1
+
+    assert browser.get("/").status_code == 302
+    with pytest.raises(BeingErased):
+        refuse_if_purging(account.pk)
+    with pytest.raises(BeingErased):
+        blueprint.edit(name="late", components=[], at=NOW)
+    with pytest.raises(IntegrityError, match="being erased"), transaction.atomic():
+        BlueprintFactory(account=account)
+    with pytest.raises(IntegrityError, match="being erased"), transaction.atomic():
+        Membership.objects.create(account=account, user=UserFactory(), role=Role.USER)
+    with pytest.raises(IntegrityError, match="person .* is being erased"), transaction.atomic():
+        Membership.objects.create(account=AccountFactory(), user=owner, role=Role.USER)
+    # The other sweeps pass it by and are not held up.
+    assert settle_due(NOW) == 1
+    assert not account.notices.exists()
+
+
+def test_a_purge_is_not_started_before_it_is_due(account: Account) -> None:
+    oblige(account, due_at=NOW + DAY)
+    assert purge_due(NOW + DAY - timedelta(seconds=1)) == 0
+    assert Account.objects.get().purging_at is None
+    assert purge_due(NOW + DAY) == 1
+    assert purge_due(NOW + DAY) == 0
+    assert Certificate.objects.count() == 1
+
+
+def test_scheduling_again_brings_forward_and_never_puts_off(account: Account) -> None:
+    first = oblige(account, due_at=NOW + 20 * DAY)
+    assert oblige(account, due_at=NOW + 25 * DAY) == first
+    assert story(account) == ["purge.scheduled"]
+    sooner = oblige(account, due_at=NOW + 10 * DAY, deadline_at=NOW + 15 * DAY, cause=Cause.CUSTOMER_REQUEST)
+    assert sooner == first
+    assert (sooner.due_at, sooner.deadline_at) == (NOW + 10 * DAY, NOW + 15 * DAY)
+    # Coming back to the marketplace does not undo what the customer asked for.
+    assert not call_off(account, at=NOW, by=Actor.system(), cause=Cause.MARKETPLACE_CANCELLATION)
+    assert call_off(account, at=NOW, by=Actor.system())
+
+
+def test_calling_off_keeps_everything_until_it_has_begun(account: Account) -> None:
+    oblige(account)
+    assert call_off(account, at=NOW, by=Actor.system())
+    assert not call_off(account, at=NOW, by=Actor.system())
+    assert purge_due(NOW + DAY) == 0
+    oblige(account)
+    assert purge.start_due(NOW) == 1
+    assert purge.start_due(NOW) == 0
+    with pytest.raises(TooLate):
+        call_off(account, at=NOW, by=Actor.system())
+    assert purge_due(NOW) == 1
+    with pytest.raises(TooLate):
+        call_off(account, at=NOW, by=Actor.system())
+
+
+def test_an_account_that_pays_is_not_erased(account: Account) -> None:
+    subscription = subscribe(account)
+    row = oblige(account)
+    assert purge_due(NOW) == 0
+    row.refresh_from_db()
+    assert row.waiting_for == "the end of a live subscription (pro)"
+    subscription.ends_at = NOW + HOUR
+    subscription.save()
+    assert purge_due(NOW + HOUR) == 1
+
+
+def test_a_store_that_fails_for_a_day_is_tried_again_and_holds_up_nobody(
+    account: Account, search_index: Flaky
+) -> None:
+    search_index.broken = True
+    row = oblige(account)
+    at, tries = NOW, 0
+    while at < NOW + DAY:
+        tries += Purge.objects.due(at).count()
+        assert purge_due(at) == 0
+        at += timedelta(minutes=10)
+    row.refresh_from_db()
+    assert (row.failures, row.last_error) == (tries, "ConnectionError: the search index does not answer")
+    assert 20 < tries < 35
+    assert [v.examples for v in violations(at) if v.name == "purge-failing"] == [[str(account.pk)]]
+    assert Blueprint.objects.count() == 0 or Account.objects.filter(pk=account.pk).exists()
+
+    search_index.broken = False
+    assert purge_due(at + HOUR) == 1
+    row.refresh_from_db()
+    assert (row.failures, row.last_error, row.erased()["search index"]) == (0, "", 3)
+    assert "purge-failing" not in {v.name for v in violations(at)}
+
+
+def test_something_left_behind_is_not_proven_but_shown(account: Account, search_index: Flaky, monkeypatch: Any) -> None:
+    monkeypatch.setattr(search_index, "count", lambda account_id: 2)
+    inventory.register_eraser("search index", search_index.erase, lambda account_id: search_index.count(account_id))
+    row = oblige(account)
+    assert purge_due(NOW) == 0
+    row.refresh_from_db()
+    assert (row.left_behind_at, row.finished_at, row.last_error) == (NOW, None, "LeftBehind: search index 2")
+    assert not Certificate.objects.exists()
+    assert [v.examples for v in violations(NOW) if v.name == "purge-left-behind"] == [[str(account.pk)]]
+    monkeypatch.undo()
+    assert purge_due(NOW + HOUR) == 1
+
+
+def test_the_newest_of_many_is_not_starved_by_the_oldest(monkeypatch: Any) -> None:
+    monkeypatch.setattr(erasing, "TURN", 0.0)
+    big = AccountFactory()
+    Blueprint.objects.bulk_create([Blueprint(account=big, name=str(number)) for number in range(30)])
+    row = oblige(big)
+    Purge.objects.filter(pk=row.pk).update(chunk=1)
+    small = [oblige(AccountFactory(), due_at=NOW + timedelta(seconds=number)) for number in range(5)]
+    assert purge_due(NOW + HOUR) == 6
+    proven = Certificate.objects.order_by("number").values_list("account_id", flat=True)
+    assert list(proven) == [*(row.account_id for row in small), big.pk]
+
+
+def test_files_that_are_missing_already_are_fine(account: Account) -> None:
+    blueprint = BlueprintFactory(account=account)
+    blueprint.thumbnail.save("thumbnail.svg", ContentFile(b"<svg/>"))
+    default_storage.delete(blueprint.thumbnail.name)
+    assert erase_all(account).erased()["files"] == 1
+
+
+def test_a_dry_run_says_what_is_due_and_changes_nothing(account: Account) -> None:
+    oblige(account)
+    out = StringIO()
+    call_command("sweep", "purge", "--dry-run", "--at", NOW.isoformat(), stdout=out)
+    assert out.getvalue() == (
+        f"purge: {account.pk} Harbour: purge due since 2026-03-17T09:30:00Z, deadline 2026-04-16T09:30:00Z\n"
+        "purge: 1 due\n"
+    )
+    assert Account.objects.get().purging_at is None
+
+
+def test_staff_are_told_before_a_deadline_is_missed(account: Account) -> None:
+    oblige(account)
+
+    def told(at: Any) -> dict[str, Any]:
+        return {v.name: v.examples for v in violations(at) if v.name.startswith("purge")}
+
+    assert told(NOW + HOUR) == {}
+    assert told(NOW + HOUR + timedelta(seconds=1)) == {"purge-not-started": [str(account.pk)]}
+    assert "purge-deadline" not in told(NOW + MONTH - 6 * HOUR)
+    assert told(NOW + MONTH - 6 * HOUR + timedelta(seconds=1))["purge-deadline"] == [str(account.pk)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"deadline_at": NOW - DAY},
+        {"due_at": NOW - DAY},
+        {"started_at": NOW - DAY},
+        {"verified_at": NOW, "finished_at": NOW + DAY, "started_at": NOW},
+        {"called_off_at": NOW, "started_at": NOW},
+        {"chunk": 0},
+        {"cause": "boredom"},
+    ],
+)
+def test_the_database_refuses_dates_out_of_order(account: Account, values: dict[str, Any]) -> None:
+    row = oblige(account)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Purge.objects.filter(pk=row.pk).update(**values)

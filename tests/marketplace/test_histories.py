@@ -1,0 +1,145 @@
+"""Whatever happens to one customer's events, we end where GitHub is.
+
+Random histories: what the customer does, what becomes of the deliveries (late, twice, lost), what GitHub's API does
+in between (fails, answers stale), where our worker dies. Then peace, and a reconciliation.
+"""
+
+import random
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.entitlements import entitlements_of
+from marketplace.github.customer import Customer
+from marketplace.models import Offboarding, RepositoryHook
+from subscriptions.models import Subscription
+from tests.factories import NOW
+from tests.fakes.github import Delivery, FakeGitHub
+from tests.marketplace.conftest import World, deliver
+
+pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
+SWEEPS = ("deliveries", "github-check", "offboard", "github-reconcile", "purge")
+
+acts = st.sampled_from(["buy", "cancel", "seats", "plan", "pend", "withdraw", "rename", "wait", "wait", "wait"])
+fates = st.sampled_from(["arrives", "arrives", "arrives", "twice", "late", "lost"])
+troubles = st.sampled_from(["none", "none", "none", "fails", "stale", "dies"])
+
+
+class Rollback(Exception):
+    """Undoes one history, so that the next one finds an empty database."""
+
+
+@given(history=st.lists(st.tuples(acts, fates, troubles, st.integers(0, 2**16)), max_size=14))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_every_history_ends_where_github_is(github: FakeGitHub, history: list[tuple[str, str, str, int]]) -> None:
+    with pytest.raises(Rollback), transaction.atomic():
+        live_through(github, history)
+        raise Rollback
+
+
+def live_through(github: FakeGitHub, history: list[tuple[str, str, str, int]]) -> None:
+    github.clear()
+    github.now = NOW
+    world = World(github)
+    plans = [github.listing_plan(name="S", monthly=500), github.listing_plan(name="L", monthly=1500)]
+    buyer = github.account(login="harbour")
+    late: list[Delivery] = []
+    for act, fate, trouble, seed in history:
+        chance = random.Random(seed)  # noqa: S311  # reproducible histories
+        delivery = perform(world, act, plans, chance)
+        if delivery:
+            {"late": late.append}.get(fate, lambda _delivery: None)(delivery)
+            for _time in range({"arrives": 1, "twice": 2}.get(fate, 0)):
+                deliver(delivery, world.now)
+        if late and chance.random() < 0.5:
+            deliver(late.pop(chance.randrange(len(late))), world.now)
+        suffer(world, trouble, chance)
+        github.heal()
+    for delivery in late:
+        deliver(delivery, world.now)
+    settle_down(world)
+    compare(world, buyer.id)
+
+
+def perform(world: World, act: str, plans: list[object], chance: random.Random) -> Delivery | None:
+    """One act of the customer, if it makes sense just now."""
+    github = world.github
+    buyer = github.account(login="harbour") if not github.accounts else next(iter(github.accounts.values()))
+    has, pending = github.purchase_of(buyer), github.pending_change_of(buyer)
+    plan = chance.choice(plans)
+    if act == "wait":
+        world.passes(chance.choice([timedelta(minutes=1), HOUR, timedelta(days=1), timedelta(days=9)]))
+    elif act == "rename":
+        github.rename(buyer, f"harbour-{chance.randrange(10)}")
+    elif act == "buy" and not has:
+        return github.buy(buyer, plan, unit_count=chance.randint(1, 5))  # type: ignore[arg-type]
+    elif act == "cancel" and has:
+        return github.cancel(buyer)
+    elif act == "seats" and has:
+        return github.change(buyer, unit_count=chance.randint(1, 5))
+    elif act == "plan" and has:
+        return github.change(buyer, plan)  # type: ignore[arg-type]
+    elif act == "pend" and has and not pending:
+        return github.schedule_change(buyer, plan)  # type: ignore[arg-type]
+    elif act == "withdraw" and pending:
+        return github.withdraw_change(buyer)
+    return None
+
+
+def suffer(world: World, trouble: str, chance: random.Random) -> None:
+    """The sweeps run, while GitHub or the worker has its trouble."""
+    if trouble == "fails":
+        world.github.fail("*", status=chance.choice([500, 502, 403, 401, 429]), times=chance.randint(1, 6))
+    if trouble == "stale":
+        for account in world.github.accounts.values():
+            world.github.stale(account, reads=chance.randint(1, 2))
+    names = [name for name in SWEEPS if chance.random() < 0.7]
+    if trouble == "dies":
+        names = names[: chance.randint(0, len(names))]
+    for name in names:
+        try:
+            world.run(name)
+        except Exception as error:
+            # A reconciliation that could not be read whole says so; beat would come again.
+            assert name == "github-reconcile", error
+
+
+def settle_down(world: World) -> None:
+    """Peace: no more trouble, and enough time for every second look."""
+    for _turn in range(6):
+        world.passes(HOUR)
+        for name in SWEEPS:
+            world.run(name)
+
+
+def compare(world: World, github_id: int) -> None:
+    """Our side is GitHub's side, and nothing was done to the outside twice."""
+    buyer = world.github.accounts[github_id]
+    purchase, pending = world.github.purchase_of(buyer), world.github.pending_change_of(buyer)
+    customer = Customer.objects.filter(github_id=github_id).first()
+    assert world.github.repeated() == []
+    if customer is None:
+        assert purchase is None
+        return
+    entitlements = entitlements_of(customer.account, world.now)
+    live = Subscription.objects.of(customer.account).live(world.now).first()
+    if purchase is None:
+        assert (live, entitlements.active, customer.cancelled_at is None) == (None, False, False)
+        assert Offboarding.objects.open().of(customer.account_id).count() == 1
+        return
+    assert live is not None
+    assert entitlements.active
+    assert not Offboarding.objects.open().of(customer.account_id).exists()
+    assert (live.cents, live.seats, customer.listing_plan_id) == (
+        purchase.plan.monthly,
+        purchase.unit_count,
+        purchase.plan.id,
+    )
+    assert customer.login == buyer.login
+    assert (customer.pending_since is None) == (pending is None)
+    assert customer.next_billing_at == purchase.next_billing_date
+    assert RepositoryHook.objects.count() == 0

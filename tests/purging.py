@@ -1,0 +1,175 @@
+"""What tests of purges are made of: an account of which every table, every file and every session holds something."""
+
+import itertools
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connection, models
+
+from accounts import inventory, purge
+from accounts.erasing import take_turn
+from accounts.history import Actor
+from accounts.inventory import Erased, Scrubbed
+from accounts.models import Account, Blueprint, Event, Purge, User
+from subscriptions.models import Subscription
+from tests.factories import NOW, subscribe
+
+MONTH = timedelta(days=30)
+_numbers = itertools.count(1)
+
+
+def oblige(account: Account, *, due_at: datetime = NOW, **changes: Any) -> Purge:
+    """A purge of this account that may start at `due_at`."""
+    options: dict[str, Any] = {
+        "cause": purge.Cause.MARKETPLACE_CANCELLATION,
+        "received_at": NOW,
+        "deadline_at": NOW + MONTH,
+        "at": NOW,
+        "by": Actor.system(),
+        **changes,
+    }
+    return purge.schedule(account, due_at=due_at, **options)
+
+
+def erase_all(account: Account, at: datetime = NOW) -> Purge:
+    """Oblige, start, erase, verify."""
+    row = oblige(account)
+    assert take_turn(row, at), Purge.objects.get(pk=row.pk).last_error
+    row.refresh_from_db()
+    return row
+
+
+def erased_events(account_id: uuid.UUID) -> int:
+    return Event.objects.filter(account_id=account_id, kind="purge.verified").count()
+
+
+def fill(account: Account, person: User, marker: str) -> None:
+    """Give the account, and this person in it, a row in every table of the inventory, the marker in every text."""
+    subscription = subscribe(account, ends_at=NOW)
+    assert isinstance(subscription, Subscription)
+    filled = {Account, User, Subscription}
+    for store in inventory.stores():
+        if isinstance(store, Erased | Scrubbed):
+            model = apps.get_model(store.model)
+            if model not in filled and model._meta.label != "accounts.Membership":
+                only = set(store.values) if isinstance(store, Scrubbed) else None
+                _row(model, account, person, marker, only).save(force_insert=True)
+                filled.add(model)
+    for row in (account, person):
+        for field in _texts(type(row)):
+            setattr(row, field.name, _text(field, marker))
+        row.save()
+    for blueprint in Blueprint.objects.filter(account=account):
+        blueprint.thumbnail.save("thumbnail.svg", ContentFile(marker.encode()))
+    default_storage.save(f"thumbnails/{account.pk}/forgotten/{marker}.svg", ContentFile(marker.encode()))
+
+
+def _row(model: type[Any], account: Account, person: User, marker: str, only: set[str] | None) -> Any:
+    row = model()
+    for field in model._meta.concrete_fields:
+        if field.is_relation:
+            if not field.null or (issubclass(field.related_model, User) and field.db_constraint):
+                setattr(row, field.name, _related(field.related_model, account, person, marker))
+        elif field.name == "account_id":
+            row.account_id = account.pk
+        elif isinstance(field, models.BinaryField):
+            setattr(row, field.name, marker.encode())
+        elif isinstance(field, models.DateTimeField) and not field.null:
+            setattr(row, field.name, NOW + MONTH if field.name in LATER else NOW)
+        elif isinstance(field, models.IntegerField) and not isinstance(field, models.AutoField) and not field.null:
+            setattr(row, field.name, next(_numbers))
+        elif isinstance(field, models.GenericIPAddressField):
+            setattr(row, field.name, "192.0.2.1")
+    for field in _texts(model):
+        setattr(
+            row, field.name, _text(field, marker if only is None or field.name in only else f"plain{next(_numbers)}")
+        )
+    return row
+
+
+#: Instants that come after the others in their rows.
+LATER = {"effective_at", "deadline_at", "until", "expire_date"}
+
+
+def _related(model: type[Any], account: Account, person: User, marker: str) -> Any:
+    """The account, the person, or any row of theirs in that table; else a new one."""
+    if issubclass(model, Account | User):
+        return account if issubclass(model, Account) else person
+    found = [row for store in inventory.stores() if isinstance(store, Erased) and store.model == model._meta.label
+             for row in store.find(account.pk)]  # fmt: skip
+    if found:
+        return found[0]
+    own = {f.name: person for f in model._meta.fields if f.is_relation and f.related_model is User}
+    row = model._default_manager.filter(**own).last()
+    if row is None:
+        # What is kept holds nothing about a person: no marker there.
+        row = _row(model, account, person, marker, None if model._meta.label in inventory.erased_models() else set())
+        row.save()
+    return row
+
+
+def _texts(model: type[Any]) -> list[Any]:
+    kinds = (models.CharField, models.TextField, models.JSONField)
+    fields = [f for f in model._meta.concrete_fields if isinstance(f, kinds) and not isinstance(f, models.FileField)]
+    return [f for f in fields if not f.is_relation]
+
+
+def _text(field: Any, marker: str) -> Any:
+    if field.choices:
+        return field.choices[0][0]
+    if isinstance(field, models.JSONField):
+        return [{marker: [marker]}]
+    if isinstance(field, models.EmailField) or field.name == "email":
+        return f"{marker}-{next(_numbers)}@{marker}.example"
+    text = f"{marker}-{next(_numbers)}" if field.unique or field.name == "uid" else marker
+    return text[: field.max_length] if field.max_length else text
+
+
+def dump() -> str:
+    """Every row of every table, as `pg_dump` would write it."""
+    with connection.cursor() as cursor:
+        parts = []
+        for table in sorted(connection.introspection.table_names(cursor)):
+            with cursor.copy(f'COPY "{table}" TO STDOUT') as rows:
+                parts += [f"{table}\t{bytes(row).decode()}" for row in rows]
+    return "".join(parts)
+
+
+def lines_with(*needles: str) -> list[str]:
+    """The lines of the dump with any of these, also where bytes are written as hexadecimal digits."""
+    wanted = [*needles, *(needle.encode().hex() for needle in needles)]
+    return [line for line in dump().splitlines() if any(needle in line for needle in wanted)]
+
+
+def files() -> list[str]:
+    """All files in the storage."""
+
+    def below(folder: str) -> list[str]:
+        try:
+            folders, names = default_storage.listdir(folder)
+        except FileNotFoundError:
+            return []
+        deeper = [file for name in folders for file in below(f"{folder}/{name}".lstrip("/"))]
+        return [f"{folder}/{name}".lstrip("/") for name in names] + deeper
+
+    return below("")
+
+
+class Flaky:
+    """A store outside the database that can be broken."""
+
+    def __init__(self, holds: int = 3) -> None:
+        self.holds, self.broken = holds, False
+
+    def erase(self, account_id: uuid.UUID) -> int:
+        if self.broken:
+            raise ConnectionError("the search index does not answer")
+        erased, self.holds = self.holds, 0
+        return erased
+
+    def count(self, account_id: uuid.UUID) -> int:
+        return self.holds
