@@ -18,7 +18,7 @@ from accounts.models import Account, Blueprint, Event, Purge, User
 from subscriptions.models import Subscription
 from tests.factories import NOW, subscribe
 
-MONTH = timedelta(days=30)
+HOUR, MONTH = timedelta(hours=1), timedelta(days=30)
 _numbers = itertools.count(1)
 
 
@@ -77,9 +77,9 @@ def _row(model: type[Any], account: Account, person: User, marker: str, only: se
         elif field.name == "account_id":
             row.account_id = account.pk
         elif isinstance(field, models.BinaryField):
-            setattr(row, field.name, marker.encode())
+            setattr(row, field.name, (marker if only is None or field.name in only else "plain").encode())
         elif isinstance(field, models.DateTimeField) and not field.null:
-            setattr(row, field.name, NOW + MONTH if field.name in LATER else NOW)
+            setattr(row, field.name, NOW + HOUR if field.name in LATER else NOW)
         elif isinstance(field, models.IntegerField) and not isinstance(field, models.AutoField) and not field.null:
             setattr(row, field.name, next(_numbers))
         elif isinstance(field, models.GenericIPAddressField):

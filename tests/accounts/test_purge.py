@@ -70,7 +70,7 @@ def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sig
     assert len(files()) == 2 * len(kept_files) == 4
     email = person.email
 
-    row = erase_all(account)
+    row = erase_all(account, NOW + DAY)
 
     assert lines_with(MARKER, email) == []
     assert files() == kept_files

@@ -116,7 +116,7 @@ def test_lists_come_back_empty_and_bodies_cut_off(github: FakeGitHub, user: http
 
 
 def test_a_body_and_headers_of_ones_own(github: FakeGitHub, user: httpx.Client) -> None:
-    github.fail("GET /user", status=418, body={"message": "Short and stout"}, headers={"X-Pot": "tea"})
+    github.fail("GET /user", status=503, body={"message": "Short and stout"}, headers={"X-Pot": "tea"})
     answer = user.get("/user")
     assert (answer.json()["message"], answer.headers["X-Pot"]) == ("Short and stout", "tea")
 

@@ -52,7 +52,8 @@ ACCOUNTS = ("account", "by", "user")
 def respond(github: "FakeGitHub", call: Call) -> Answer:
     verb = call.path.removeprefix("/_control").strip("/")
     if call.method == "GET" and verb in ("", "state"):
-        return Answer(200, state(github))
+        with github.lock:
+            return Answer(200, state(github))
     try:
         return Answer(200, perform(github, verb, call.body if isinstance(call.body, dict) else {}))
     except (LookupError, TypeError, ValueError) as mistake:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # What GitHub Enterprise has before every REST path; django-allauth asks there when GITHUB_URL is set.
 ENTERPRISE_PREFIX = "/api/v3"
-UNICORN = "<!doctype html><title>Unicorn! &middot; GitHub</title><p>No server is currently available.</p>"
 
 
 class Server(ThreadingHTTPServer):
@@ -81,8 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault:
             if fault.carried_out:
                 endpoints.respond(github, call)
-            body = UNICORN if fault.status in (502, 503, 504) and "message" in (fault.body or {}) else fault.body
-            return Answer(fault.status, body, {**headers, **fault.headers}), fault.carried_out
+            return Answer(fault.status, fault.body, {**headers, **fault.headers}), fault.carried_out
         if not passes:
             return Answer(403, github.limited_body(), headers), False
         if not web and not self.headers.get("User-Agent"):

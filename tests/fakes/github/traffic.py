@@ -17,6 +17,8 @@ AuthKind = Literal["none", "basic", "jwt", "token"]
 
 MUTATIONS = ("POST", "PUT", "PATCH", "DELETE")
 HOURLY_LIMIT = 5_000
+# What stands in for GitHub's servers when they are away is not JSON.
+UNICORN = "<!doctype html><title>Unicorn! &middot; GitHub</title><p>No server is currently available.</p>"
 
 
 @dataclass(eq=False)
@@ -240,6 +242,8 @@ def _body(status: int, retry_after: int | None, reset_at: datetime | None, spamm
         return error(
             422, "Validation Failed", errors=[{"resource": "OauthAccess", "code": "invalid", "field": "access_token"}]
         )
+    if status in (502, 503, 504):
+        return UNICORN
     messages = {
         401: "Bad credentials",
         403: "Resource not accessible by integration",
