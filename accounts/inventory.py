@@ -10,7 +10,7 @@ constant, however many rows there are.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -39,8 +39,10 @@ class Order(IntEnum):
 
 
 class Store(Protocol):
-    """A place in this database."""
+    """A table of this database, or some of its rows."""
 
+    @property
+    def model(self) -> str: ...
     @property
     def name(self) -> str: ...
     @property
@@ -204,7 +206,7 @@ def erased_models() -> list[str]:
 
 def unlisted() -> list[str]:
     """The installed models that are on neither list."""
-    listed = {*_inventory.kept, *(store.model for store in _inventory.stores if isinstance(store, Erased | Scrubbed))}
+    listed = {*_inventory.kept, *(store.model for store in _inventory.stores)}
     return sorted({model._meta.label for model in apps.get_models(include_auto_created=True)} - listed)
 
 
@@ -243,8 +245,3 @@ def _table(label: str) -> str:
 
 def _column(label: str, name: str) -> str:
     return connection.ops.quote_name(str(getattr(_model(label)._meta.get_field(name), "column", name)))
-
-
-def models_of(entries: Iterable[Store]) -> list[type[Model]]:
-    """The models of these entries."""
-    return [_model(entry.model) for entry in entries if isinstance(entry, Erased)]

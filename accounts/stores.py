@@ -43,13 +43,6 @@ def register() -> None:
 def _register_content() -> None:
     inventory.register(
         AdminLog("what the account owns", Order.CONTENT, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
-        Scrubbed(
-            "accounts.Hold",
-            Order.CONTENT,
-            lambda account: Hold.objects.of(account).exclude(reason=_EMPTIED),
-            {"reason": _EMPTIED},
-            part="reasons",
-        ),
         Erased("accounts.Notice", Order.CONTENT, lambda account: Notice.objects.filter(account_id=account)),
         Erased(
             "accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)
@@ -72,6 +65,14 @@ def _register_content() -> None:
             lambda account: Membership.objects.filter(account_id=account).order_by(
                 Case(When(role=Role.OWNER, then=Value(1)), default=Value(0))
             ),
+        ),
+        # Late, because a hold can be set while the erasing runs.
+        Scrubbed(
+            "accounts.Hold",
+            Order.ACCOUNT,
+            lambda account: Hold.objects.of(account).exclude(reason=_EMPTIED),
+            {"reason": _EMPTIED},
+            part="reasons",
         ),
         Erased("accounts.Account", Order.ACCOUNT, lambda account: Account.objects.filter(pk=account)),
     )
@@ -170,10 +171,11 @@ class AdminLog:
     part: str
     order: Order
     about: frozenset[Order]
+    model: str = "admin.LogEntry"
 
     @property
     def name(self) -> str:
-        return f"admin.LogEntry (texts about {self.part})"
+        return f"{self.model} (texts about {self.part})"
 
     def erase(self, account_id: uuid.UUID, limit: int) -> int:
         erased = 0
@@ -187,14 +189,17 @@ class AdminLog:
 
     def _entries(self, account_id: uuid.UUID) -> "list[QuerySet[LogEntry, LogEntry]]":
         entries = []
+        noted = ContentType.objects.filter(Exists(LogEntry.objects.filter(content_type=OuterRef("pk"))))
+        types = {f"{kind.app_label}.{kind.model}": kind for kind in noted}
         for store in inventory.stores():
-            if isinstance(store, Erased) and store.order in self.about and store.model != "admin.LogEntry":
+            kind = types.get(store.model.lower())
+            if kind and isinstance(store, Erased) and store.order in self.about and store.model != self.model:
                 rows = store.find(account_id).order_by().annotate(_key=Cast("pk", TextField()))
                 entries.append(
                     LogEntry.objects.filter(
                         Exists(rows.filter(_key=OuterRef("object_id"))),
                         ~Q(object_repr="") | ~Q(change_message=""),
-                        content_type=ContentType.objects.get_for_model(apps.get_model(store.model)),
+                        content_type=kind,
                     ).order_by()
                 )
         return entries
@@ -203,7 +208,7 @@ class AdminLog:
 class SignedIn:
     """The sessions of people who go: those that allauth keeps track of, and those that say so themselves."""
 
-    name = "sessions.Session"
+    model = name = "sessions.Session"
     order = Order.PERSONAL
 
     def erase(self, account_id: uuid.UUID, limit: int) -> int:

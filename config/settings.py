@@ -178,6 +178,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliveries": beat("deliveries", seconds=5),
     "github-check": beat("github-check", seconds=30),
     "offboard": beat("offboard", seconds=30),
+    "purge": beat("purge", seconds=60),
     "github-reconcile": beat("github-reconcile", seconds=3600),
 }
 

@@ -25,6 +25,7 @@ class MarketplaceConfig(AppConfig):
                 "offboarding.hooks": _("Repository hooks deleted"),
                 "offboarding.tokens": _("Tokens revoked"),
                 "offboarding.purge": _("All data erased"),
+                "delivery.acknowledged": _("Alert of a delivery acknowledged"),
                 "github.linked": _("Member linked through GitHub"),
             }
         )

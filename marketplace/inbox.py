@@ -80,7 +80,7 @@ def accept(source: Source, *, delivery_id: str, event: str, content_type: str, b
     digest = hashlib.sha256(body).digest()
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [source, delivery_id, event, content_type, body, digest, at, at])
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 class _Nudge:

@@ -7,6 +7,7 @@ goes on where it stopped.
 """
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
@@ -235,11 +236,11 @@ def _revoke(token: UserToken, at: datetime) -> bool:
     return api.token_is_dead(text, at=at)
 
 
-def _tokens_of(account_id: object) -> list[UserToken]:
+def _tokens_of(account_id: uuid.UUID) -> list[UserToken]:
     return list(UserToken.objects.alive().filter(user__memberships__account_id=account_id).order_by("pk"))
 
 
-def _needed_elsewhere(token: UserToken, account_id: object) -> bool:
+def _needed_elsewhere(token: UserToken, account_id: uuid.UUID) -> bool:
     """Whether the person belongs to another account that holds a purchase at GitHub."""
     return (
         Account.objects.filter(

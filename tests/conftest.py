@@ -11,7 +11,6 @@ from django.test import Client, override_settings
 from accounts.models import Account, Membership, Role, User
 from tests.factories import AccountFactory, UserFactory
 
-
 # `make test` tries a few; `HYPOTHESIS_PROFILE=thorough make test` takes its time.
 hypothesis.settings.register_profile("default", max_examples=30, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)

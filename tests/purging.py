@@ -103,7 +103,8 @@ def _related(model: type[Any], account: Account, person: User, marker: str) -> A
              for row in store.find(account.pk)]  # fmt: skip
     if found:
         return found[0]
-    own = {f.name: person for f in model._meta.fields if f.is_relation and f.related_model is User}
+    own: dict[str, Any] = {f.name: person for f in model._meta.fields if f.is_relation and f.related_model is User}
+    own |= {f.name: account.pk for f in model._meta.fields if f.name == "account_id"}
     row = model._default_manager.filter(**own).last()
     if row is None:
         # What is kept holds nothing about a person: no marker there.

@@ -55,6 +55,10 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     ),
     "api_entitlements": (Door("GET", all_alike(401)),),
     "api_resources": (Door("PUT", all_alike(401)),),
+    "github_webhook": (Door("GET", all_alike(405)), Door("POST", all_alike(401))),
+    "github_setup": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (200, 200, 200, 200, 200, 302))),
+    "github_stay": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    "api_github_hooks": (Door("PUT", all_alike(401)), Door("DELETE", all_alike(401))),
     "healthz": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "readyz": (Door("GET", all_alike(503)),),
 }

@@ -216,7 +216,7 @@ def _ask(
     if response.status_code not in (200, 201, 202, 204, 404, 410, 422):
         raise Unavailable(f"{method} {path}: {response.status_code}")
     return Answer(
-        response.status_code, _json(response), {rel: str(link["url"]) for rel, link in response.links.items()}
+        response.status_code, _json(response), {str(rel): str(link["url"]) for rel, link in response.links.items()}
     )
 
 

@@ -6,7 +6,8 @@ allauth would store a token as plain text; it is told not to, and the token is k
 from typing import Any
 
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
-from django.http import HttpRequest
+from allauth.socialaccount.models import SocialApp
+from django.http import Http404, HttpRequest
 
 from accounts import clock
 from accounts.models import User
@@ -17,6 +18,13 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
         """Buyers come from GitHub without having been here before."""
         return True
+
+    def get_app(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Any:
+        """Without GITHUB_CLIENT_ID there is no sign-in with GitHub: not found, rather than an error."""
+        try:
+            return super().get_app(request, provider, client_id)
+        except SocialApp.DoesNotExist:
+            raise Http404 from None
 
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         """Keep the fresh token of somebody we know: signing in again, or connecting GitHub while signed in."""

@@ -29,7 +29,7 @@ def encrypt(text: str) -> bytes:
     return _box(tuple(settings.FIELD_ENCRYPTION_KEYS)).encrypt(text.encode())
 
 
-def decrypt(secret: bytes) -> str:
+def decrypt(secret: bytes | memoryview) -> str:
     """Raises `UnreadableToken`."""
     try:
         return _box(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(bytes(secret)).decode()

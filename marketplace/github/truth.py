@@ -45,9 +45,7 @@ def register() -> None:
     invariants.register(
         invariants.Invariant(
             "github-credentials",
-            _(
-                "GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID is configured"
-            ),
+            _("GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID"),
             lambda at: Customer.objects.none() if api.is_configured() else Customer.objects.all(),
         )
     )

@@ -24,6 +24,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
     account = membership.account
     standing = standing_of(account, at)
     live = standing.subscription
+    newest = live or standing.last
     return render(
         request,
         "subscriptions/settings.html",
@@ -38,7 +39,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "on_trial": bool(live and live.on_trial(at)),
             "money_back": bool(live and live.money_back_open(at)),
             "losses": losses.of(account) if not live else None,
-            "notes": notes_for(account, (live or standing.last).channel if live or standing.last else None, at),
+            "notes": notes_for(account, newest.channel if newest else None, at),
             "history": account.events.story()[:HISTORY],
         },
     )

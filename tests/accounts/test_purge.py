@@ -215,9 +215,7 @@ def test_an_account_that_pays_is_not_erased(account: Account) -> None:
     assert purge_due(NOW + HOUR) == 1
 
 
-def test_a_store_that_fails_for_a_day_is_tried_again_and_holds_up_nobody(
-    account: Account, search_index: Flaky
-) -> None:
+def test_a_store_that_fails_for_a_day_is_tried_again_and_holds_up_nobody(account: Account, search_index: Flaky) -> None:
     search_index.broken = True
     row = oblige(account)
     at, tries = NOW, 0

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -64,13 +65,25 @@ Launch = Callable[..., Launched]
 
 
 @pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Launch]:
+def folder() -> Iterator[Path]:
+    """A folder of our own: pytest closes its own to other users whenever another pytest starts.
+
+    Started by root, PostgreSQL runs as such another user.
+    """
+    with tempfile.TemporaryDirectory(prefix="offboard-stack-", ignore_cleanup_errors=True) as name:
+        path = Path(name).resolve()
+        path.chmod(0o711)
+        yield path
+
+
+@pytest.fixture
+def launch(folder: Path) -> Iterator[Launch]:
     """Starts the launcher on a free port with a data folder of its own; what is left at the end is killed."""
     launched: list[Launched] = []
 
     def start(**environment: str) -> Launched:
-        full = bare_environment() | {"PORT": str(free_port()), "DATA_DIR": str(tmp_path / "data")} | environment
-        output = tmp_path / f"output-{len(launched)}"
+        full = bare_environment() | {"PORT": str(free_port()), "DATA_DIR": str(folder / "data")} | environment
+        output = folder / f"output-{len(launched)}"
         with output.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "config.stack"],

@@ -1,6 +1,9 @@
 """All five actions, read leniently, in whatever order they come."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,7 @@ from marketplace.github.customer import Customer
 from marketplace.github.reading import read_instant
 from marketplace.models import Delivery, ListingPlan, Offboarding
 from subscriptions.models import Plan, Subscription
-from tests.factories import NOW
+from tests.factories import NOW, subscribe
 from tests.fakes.github import Delivery as Sent
 from tests.marketplace.conftest import World, deliver
 
@@ -21,15 +24,12 @@ DAY = timedelta(days=1)
 
 def changed_body(delivery: Sent, guid: str, **changes: object) -> Sent:
     """The same delivery with other values in its payload, under another id."""
-    import json
-    from dataclasses import replace
-
     payload = {**delivery.payload, **changes}
     return replace(delivery, guid=guid, payload=payload, body=json.dumps(payload).encode())
 
 
 @pytest.mark.parametrize("era", ["2017", "2018", "2022"])
-def test_a_purchase_makes_an_account_with_what_the_plan_grants(world: World, era: str) -> None:
+def test_a_purchase_makes_an_account_with_what_the_plan_grants(world: World, era: Any) -> None:
     pro = world.github.listing_plan(name="Pro", monthly=900)
     buyer = world.github.account(login="harbour")
     world.hears(world.github.buy(buyer, pro, era=era))
@@ -141,8 +141,6 @@ def test_a_delivery_twice_has_one_effect(world: World) -> None:
 
 
 def test_a_captured_body_under_another_id_does_not_bring_an_account_back(world: World) -> None:
-    from dataclasses import replace
-
     pro = world.github.listing_plan(name="Pro", monthly=900)
     buyer = world.github.account(login="harbour")
     bought = world.github.buy(buyer, pro)
@@ -232,8 +230,6 @@ def test_a_message_without_its_ids_is_parked_with_the_reason_and_can_be_processe
 
 
 def test_unknown_events_and_actions_are_stored_and_shown(world: World) -> None:
-    from dataclasses import replace
-
     pro = world.github.listing_plan(name="Pro", monthly=900)
     bought = world.github.buy(world.github.account(login="harbour"), pro)
     world.hears(changed_body(bought, "new-action", action="gifted"), replace(bought, guid="new-event", event="star"))
@@ -245,8 +241,6 @@ def test_a_delivery_that_fails_backs_off_and_does_not_hold_up_the_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The failing one is a purchase by an account that pays us directly already."""
-    from tests.factories import subscribe
-
     pro = world.github.listing_plan(name="Pro", monthly=900)
     first, second = world.github.account(login="first"), world.github.account(login="second")
     world.hears(world.github.buy(first, pro))

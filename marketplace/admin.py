@@ -1,0 +1,119 @@
+"""Deliveries, GitHub customers and offboardings in the support staff's site: rows to look at, and a few actions."""
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from accounts import clock, history
+from accounts.admin import ReadOnly
+from accounts.history import Actor
+from accounts.user import User
+from marketplace import inbox
+from marketplace.models import Customer, Delivery, ListingPlan, Offboarding, RepositoryHook, Step, UserToken
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+    list_display = ["received_at", "source", "event", "action", "outcome", "marketplace_account", "last_error", "alert"]
+    list_filter = ["source", "outcome", "action", ("processed_at", admin.EmptyFieldListFilter)]
+    search_fields = ["=delivery_id", "=marketplace_account"]
+    exclude = ["body", "digest"]
+    readonly_fields = ["text"]
+    show_full_result_count = False
+    actions = ["process_again", "acknowledge"]
+
+    @admin.display(description=_("body"))
+    def text(self, delivery: Delivery) -> str:
+        if delivery.body is None:
+            return "-"
+        return format_html("<pre>{}</pre>", bytes(delivery.body).decode(errors="replace"))
+
+    @admin.action(description=_("Process again"))
+    def process_again(self, request: HttpRequest, deliveries: "QuerySet[Delivery]") -> None:
+        """Put deliveries that failed or were parked back in line."""
+        at = clock.now()
+        waiting = list(deliveries.filter(processed_at=None))
+        for delivery in waiting:
+            inbox.process_again(delivery, at=at)
+        inbox.nudge()
+        messages.success(
+            request,
+            ngettext("%d delivery is processed again.", "%d deliveries are processed again.", len(waiting))
+            % len(waiting),
+        )
+
+    @admin.action(description=_("Acknowledge the alert"))
+    def acknowledge(self, request: HttpRequest, deliveries: "QuerySet[Delivery]") -> None:
+        """Staff have looked at what could not be read; the alert goes, the history stays."""
+        at, by = clock.now(), Actor.staff(User.signed_in(request.user))
+        for delivery in deliveries.exclude(alert=""):
+            if delivery.account_id:
+                history.record(delivery.account_id, "delivery.acknowledged", at=at, by=by, delivery=delivery.pk)
+            Delivery.objects.filter(pk=delivery.pk).update(alert="")
+
+
+@admin.register(ListingPlan)
+class ListingPlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The one thing that staff edit here: which of our plans a listing plan grants."""
+
+    list_display = ["name", "id", "monthly_cents", "yearly_cents", "state", "plan"]
+    list_select_related = ["plan"]
+    readonly_fields = ["id", "name", "monthly_cents", "yearly_cents", "price_model", "number", "state"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ListingPlan | None = None) -> bool:
+        return False
+
+
+class StepInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    model = Step
+    extra = 0
+
+
+@admin.register(Offboarding)
+class OffboardingAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["account_id", "cause", "received_at", "deadline_at", "called_off_at", "finished_at"]
+    list_filter = ["cause", ("finished_at", admin.EmptyFieldListFilter), ("called_off_at", admin.EmptyFieldListFilter)]
+    search_fields = ["=account_id"]
+    show_full_result_count = False
+    inlines = [StepInline]
+
+
+@admin.register(Customer)
+class CustomerAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = [
+        "login",
+        "github_id",
+        "account",
+        "listing_plan",
+        "seats",
+        "cancelled_at",
+        "checked_at",
+        "check_error",
+    ]
+    list_select_related = ["account", "listing_plan"]
+    search_fields = ["login", "=github_id"]
+    show_full_result_count = False
+
+
+@admin.register(RepositoryHook)
+class RepositoryHookAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["repository", "hook_id", "account", "registered_at", "deleted_at", "last_error"]
+    list_select_related = ["account"]
+    list_filter = [("deleted_at", admin.EmptyFieldListFilter)]
+    show_full_result_count = False
+
+
+@admin.register(UserToken)
+class UserTokenAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """That there is a token, never the token."""
+
+    list_display = ["login", "user", "obtained_at", "expires_at", "revoked_at"]
+    list_select_related = ["user"]
+    exclude = ["access", "refresh"]
+    show_full_result_count = False

@@ -1,0 +1,264 @@
+"""A purge under `kill -9`, and beside whoever calls it off at the same moment."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from accounts import erasing, purge
+from accounts.certificates import faults
+from accounts.erasing import LEASE, erase, take_turn
+from accounts.history import Actor
+from accounts.holds import set_hold
+from accounts.models import Account, Blueprint, Certificate, Event, Leaver, Membership, Purge, Role, User
+from accounts.purge import TooLate, call_off
+from accounts.writes import BeingErased
+from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory
+from tests.purging import erased_events, oblige
+
+pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True), pytest.mark.concurrency]
+
+BLUEPRINTS, MEMBERS, FILES = 6000, 300, 400
+KILLS = 12
+
+
+def fill(folder: Path) -> Account:
+    account: Account = AccountFactory()
+    people = User.objects.bulk_create([User(email=f"member{n}@example.org") for n in range(MEMBERS)])
+    Membership.objects.bulk_create([Membership(account=account, user=person, role=Role.USER) for person in people])
+    blueprints = [Blueprint(account=account, name=str(number)) for number in range(BLUEPRINTS)]
+    pictures = folder / "thumbnails" / str(account.pk)
+    pictures.mkdir(parents=True)
+    for blueprint in blueprints[:FILES]:
+        blueprint.thumbnail = f"thumbnails/{account.pk}/{blueprint.pk}.svg"
+        (folder / str(blueprint.thumbnail)).write_text("<svg/>")
+    Blueprint.objects.bulk_create(blueprints)
+    return account
+
+
+def sweep(at: datetime, data: Path) -> "subprocess.Popen[bytes]":
+    """A process of its own that carries out the purges that are due in this test's database."""
+    database = connection.settings_dict
+    host = quote(str(database["OPTIONS"].get("host") or database["HOST"]), safe="")
+    url = f"postgresql://{database['USER']}:{database['PASSWORD']}@/{database['NAME']}?host={host}"
+    return subprocess.Popen(
+        [sys.executable, str(settings.BASE_DIR / "manage.py"), "sweep", "purge", "--at", at.isoformat()],
+        env={**os.environ, "DATABASE_URL": url, "DATA_DIR": str(data)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_a_purge_killed_again_and_again_finishes_with_right_counts_and_one_certificate(tmp_path: Path) -> None:
+    account, bystander = fill(tmp_path / "media"), BlueprintFactory()
+    row = oblige(account)
+    # Small chunks, so that there is always one to be killed in.
+    Purge.objects.filter(pk=row.pk).update(chunk=3)
+    # Each run comes after the lease of the one killed before it.
+    runs = (NOW + number * (LEASE + timedelta(seconds=1)) for number in range(1000))
+    chance = random.Random(20260317)  # noqa: S311  # the same moments in every run of this test
+    stages = set()
+    for at, _kill in zip(runs, range(KILLS), strict=False):
+        before = len(json.dumps(Purge.objects.get(pk=row.pk).progress))
+        process = sweep(at, tmp_path)
+        # Start-up takes as long as it takes; the kill comes at a random moment of the work itself.
+        while process.poll() is None and len(json.dumps(Purge.objects.get(pk=row.pk).progress)) == before:
+            if Purge.objects.get(pk=row.pk).next_attempt_at > at:
+                break
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.3))
+        process.kill()
+        process.wait()
+        stages.add(json.dumps(Purge.objects.get(pk=row.pk).progress))
+    assert not Certificate.objects.exists(), "every kill came too late to prove anything"
+    assert len(stages) > KILLS // 2, "nearly every kill came too early to prove anything"
+    Purge.objects.filter(pk=row.pk).update(chunk=2000)
+
+    assert sweep(next(runs), tmp_path).wait() == 0
+
+    row.refresh_from_db()
+    erased = row.erased()
+    assert (erased["accounts.Blueprint"], erased["accounts.User"]) == (BLUEPRINTS, MEMBERS + 1)
+    assert (erased["accounts.Membership"], erased["accounts.Account"], erased["files"]) == (MEMBERS + 1, 1, FILES)
+    assert (row.failures, row.last_error, erased_events(account.pk)) == (0, "", 1)
+    assert Certificate.objects.get().body["erased"] == erased
+    assert list(faults()) == []
+    assert list(Blueprint.objects.all()) == [bystander]
+    assert not Leaver.objects.exists()
+    assert list((tmp_path / "media").rglob("*.svg")) == []
+
+
+def together(*calls: Any) -> list[Any]:
+    """Run the calls in threads that all start at the same moment; what each returned or raised."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Any) -> Any:
+        barrier.wait(timeout=20)
+        try:
+            return call()
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [future.result(timeout=60) for future in [threads.submit(run, call) for call in calls]]
+
+
+def test_undo_and_start_in_the_same_moment_have_exactly_one_winner() -> None:
+    chance = random.Random(20260317)  # noqa: S311  # the same staggers in every run
+    outcomes = set()
+    for _round in range(60):
+        account: Account = AccountFactory()
+        row = oblige(account)
+
+        def undo(account: Account = account) -> bool:
+            time.sleep(chance.uniform(0, 0.004))
+            return call_off(account, at=NOW, by=Actor.system())
+
+        def begin(row: Purge = row) -> bool:
+            return purge.start(row, at=NOW)
+
+        undone, begun = together(undo, begin)
+        row.refresh_from_db()
+        account.refresh_from_db()
+        story = list(Event.objects.filter(account=account).order_by("id").values_list("kind", flat=True))
+        if begun is True:
+            outcomes.add("begun")
+            assert isinstance(undone, TooLate)
+            assert (row.called_off_at, row.started_at, account.purging_at) == (None, NOW, NOW)
+            assert story == ["purge.scheduled", "purge.started"]
+            assert Leaver.objects.of(account.pk).count() == 1
+        else:
+            outcomes.add("undone")
+            assert (undone, begun) == (True, False)
+            assert (row.called_off_at, row.started_at, account.purging_at) == (NOW, None, None)
+            assert story == ["purge.scheduled", "purge.called_off"]
+            assert not Leaver.objects.of(account.pk).exists()
+    # Both must have happened at least once, or nothing was raced.
+    assert outcomes == {"begun", "undone"}
+
+
+def test_two_workers_side_by_side_erase_once_and_count_once() -> None:
+    account: Account = AccountFactory()
+    Blueprint.objects.bulk_create([Blueprint(account=account, name=str(number)) for number in range(300)])
+    row = oblige(account)
+    Purge.objects.filter(pk=row.pk).update(chunk=10)
+    assert purge.start(row, at=NOW)
+    done = together(*[lambda: erase(Purge.objects.get(pk=row.pk), NOW)] * 3)
+    assert done.count(True) == 1, done
+    row.refresh_from_db()
+    assert row.erased()["accounts.Blueprint"] == 300
+    assert Certificate.objects.count() == erased_events(account.pk) == 1
+
+
+def test_certificates_of_workers_side_by_side_form_one_chain() -> None:
+    rows = [oblige(AccountFactory()) for _number in range(12)]
+    thirds = [rows[start::3] for start in range(3)]
+    together(*[lambda part=part: [take_turn(row, NOW) for row in part] for part in thirds])
+    assert Certificate.objects.count() == 12
+    assert list(faults()) == []
+
+
+def test_whoever_writes_while_it_starts_is_either_erased_or_refused() -> None:
+    written = set()
+    chance = random.Random(20260317)  # noqa: S311
+    for _round in range(30):
+        account: Account = AccountFactory()
+        row = oblige(account)
+
+        def draw(account: Account = account) -> Any:
+            time.sleep(chance.uniform(0, 0.006))
+            return BlueprintFactory(account=account)
+
+        drawn, begun = together(draw, lambda row=row: purge.start(row, at=NOW))
+        assert begun is True
+        assert take_turn(row, NOW), Purge.objects.get(pk=row.pk).last_error
+        assert not Blueprint.objects.exists()
+        written.add(isinstance(drawn, Blueprint))
+        assert isinstance(drawn, Blueprint) or "being erased" in str(drawn) or isinstance(drawn, BeingErased)
+    assert written == {True, False}
+
+
+def test_a_hold_set_while_a_chunk_is_erased_stops_the_next_one() -> None:
+    account: Account = AccountFactory()
+    agent = Actor.staff(UserFactory(is_staff=True))
+    Blueprint.objects.bulk_create([Blueprint(account=account, name=str(number)) for number in range(2000)])
+    row = oblige(account)
+    Purge.objects.filter(pk=row.pk).update(chunk=1)
+
+    def hold() -> int:
+        while Blueprint.objects.count() == 2000:
+            time.sleep(0.001)
+        set_hold(account, reason="Case 12", until=NOW + timedelta(days=1), at=NOW, by=agent)
+        return Blueprint.objects.count()
+
+    done, left = together(lambda: take_turn(row, NOW), hold)
+    assert done is False
+    assert 0 < left == Blueprint.objects.count()
+
+
+def test_a_chunk_that_takes_too_long_is_halved_until_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasing, "STATEMENT_TIMEOUT", 300)
+    account: Account = AccountFactory()
+    Blueprint.objects.bulk_create([Blueprint(account=account, name=str(number)) for number in range(40)])
+    # Each row takes a hundredth of a second, as on a disk that is busy.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN PERFORM pg_sleep(0.01); RETURN OLD; END $$;
+            CREATE TRIGGER dawdle BEFORE DELETE ON accounts_blueprint FOR EACH ROW EXECUTE FUNCTION dawdle();
+            """
+        )
+    try:
+        row = oblige(account)
+        Purge.objects.filter(pk=row.pk).update(chunk=64)
+        assert take_turn(row, NOW)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION dawdle CASCADE")
+    row.refresh_from_db()
+    assert (row.chunk, row.failures, row.erased()["accounts.Blueprint"]) == (16, 0, 40)
+
+
+def test_a_locked_row_makes_it_wait_and_not_halve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasing, "LOCK_TIMEOUT", 50)
+    account: Account = AccountFactory()
+    blueprint = BlueprintFactory(account=account)
+    row = oblige(account)
+    locked, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        from django.db import transaction
+
+        with transaction.atomic():
+            Blueprint.objects.select_for_update().get(pk=blueprint.pk)
+            locked.set()
+            release.wait(timeout=20)
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert locked.wait(timeout=20)
+    try:
+        assert not take_turn(row, NOW)
+    finally:
+        release.set()
+        thread.join()
+    row.refresh_from_db()
+    assert (row.chunk, row.failures) == (purge.CHUNK, 1)
+    assert row.last_error.startswith("LockNotAvailable")
+    assert take_turn(row, NOW)
