@@ -164,10 +164,11 @@ class Flaky:
     """A store outside the database that can be broken."""
 
     def __init__(self, holds: int = 3) -> None:
-        self.holds, self.broken = holds, False
+        self.holds = holds
+        self.broken_for: uuid.UUID | None = None
 
     def erase(self, account_id: uuid.UUID) -> int:
-        if self.broken:
+        if account_id == self.broken_for:
             raise ConnectionError("the search index does not answer")
         erased, self.holds = self.holds, 0
         return erased

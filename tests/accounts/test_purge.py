@@ -161,7 +161,7 @@ def test_starting_signs_out_and_refuses_every_write(account: Account, owner: Use
         BlueprintFactory(account=account)
     with pytest.raises(IntegrityError, match="being erased"), transaction.atomic():
         Membership.objects.create(account=account, user=UserFactory(), role=Role.USER)
-    with pytest.raises(IntegrityError, match="person .* is being erased"), transaction.atomic():
+    with pytest.raises(IntegrityError, match=r"person \d+ is being erased"), transaction.atomic():
         Membership.objects.create(account=AccountFactory(), user=owner, role=Role.USER)
     # The other sweeps pass it by and are not held up.
     assert settle_due(NOW) == 1
@@ -216,20 +216,21 @@ def test_an_account_that_pays_is_not_erased(account: Account) -> None:
 
 
 def test_a_store_that_fails_for_a_day_is_tried_again_and_holds_up_nobody(account: Account, search_index: Flaky) -> None:
-    search_index.broken = True
-    row = oblige(account)
+    search_index.broken_for = account.pk
+    row, other = oblige(account), oblige(AccountFactory(), due_at=NOW + HOUR)
     at, tries = NOW, 0
     while at < NOW + DAY:
-        tries += Purge.objects.due(at).count()
-        assert purge_due(at) == 0
+        tries += Purge.objects.due(at).of(account.pk).count()
+        assert purge_due(at) == (at == NOW + HOUR)
         at += timedelta(minutes=10)
     row.refresh_from_db()
+    other.refresh_from_db()
+    assert other.verified_at == NOW + HOUR
     assert (row.failures, row.last_error) == (tries, "ConnectionError: the search index does not answer")
     assert 20 < tries < 35
     assert [v.examples for v in violations(at) if v.name == "purge-failing"] == [[str(account.pk)]]
-    assert Blueprint.objects.count() == 0 or Account.objects.filter(pk=account.pk).exists()
 
-    search_index.broken = False
+    search_index.broken_for, search_index.holds = None, 3
     assert purge_due(at + HOUR) == 1
     row.refresh_from_db()
     assert (row.failures, row.last_error, row.erased()["search index"]) == (0, "", 3)
