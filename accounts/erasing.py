@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 
 from django.db import Error, OperationalError, connection, transaction
 from django.utils.translation import gettext_lazy as _
@@ -205,7 +206,7 @@ def _erase_files(purge: Purge) -> bool:
     """
     doomed = list(DoomedFile.objects.of(purge.account_id)[:FILES])
     doomed_files.delete_from_storage(doomed)
-    found = [] if doomed else list(_files_in_folders(purge.account_id))
+    found = [] if doomed else list(islice(_files_in_folders(purge.account_id), FILES))
     with transaction.atomic():
         _locked(purge)
         deleted, _by_model = DoomedFile.objects.filter(pk__in=[file.pk for file in doomed]).delete()

@@ -36,7 +36,7 @@ DATABASE = "pool"
 CLIENTS = stack.WEB_PROCESSES * stack.WEB_THREADS
 START_SECONDS = 30
 STOP_SECONDS = 5
-#: Of the machine's cores; kept free of the load's first moments, when connections are being made.
+#: Asked of each server before anything counts: first connections, first imports.
 WARM_UP_SECONDS = 0.5
 #: engineering.md 5.2 found a factor of five for an insert; less than this and the pool has been lost.
 AT_LEAST = 2.0

@@ -123,7 +123,7 @@ TEMPLATES = [
     }
 ]
 
-# The database. Connections are pooled: opening one a request costs a factor of five.
+# The database. Connections are pooled: opening one a request makes it two to three times as slow (`make bench`).
 
 _database = env.db_url("DATABASE_URL", default=f"postgres:///offboard?host={DATA_DIR / 'sockets'}")
 _database["CONN_MAX_AGE"] = 0  # the pool keeps the connections

@@ -46,24 +46,35 @@ WORKER_PROCESSES = 2
 #: Bytes of randomness in a token, as the standard library recommends; Fernet takes exactly this many.
 SECRET_BYTES = 32
 
-#: Settings that commands run beside the stack must share, and that hold no secret.
+#: Settings that commands run beside the stack must share.
 SHARED_SETTINGS = (
     "ALLOWED_HOSTS",
     "ALLOW_TIME_TRAVEL",
+    "API_TOKENS",
+    "AWS_EVENTS_TOKEN",
     "AWS_PRODUCT_CODES",
     "AWS_SNS_TOPIC_ARNS",
     "BEHIND_PROXY",
     "DATABASE_URL",
     "DEBUG",
     "DEFAULT_FROM_EMAIL",
+    "EMAIL_URL",
+    "FIELD_ENCRYPTION_KEYS",
     "GITHUB_API_URL",
     "GITHUB_APP_ID",
     "GITHUB_CANCELLATION",
     "GITHUB_CLIENT_ID",
+    "GITHUB_CLIENT_SECRET",
     "GITHUB_LISTING_SLUG",
+    "GITHUB_MUTATION_PAUSE",
+    "GITHUB_PRIVATE_KEY",
+    "GITHUB_SCOPES",
+    "GITHUB_WEBHOOK_SECRETS",
     "GITHUB_WEB_URL",
     "LOG_LEVEL",
+    "PURGE_LEAD_HOURS",
     "REDIS_URL",
+    "SECRET_KEY",
     "SITE_URL",
 )
 
@@ -193,7 +204,7 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
                 "1",
             ),
             # Gossip and mingle are for several workers that must know of each other.
-            *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
+            *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
         ],
         "beat": [
             *celery,
@@ -203,7 +214,7 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
             "--pidfile",
             "",
             "--loglevel",
-            "INFO",
+            "WARNING",
         ],
     }
 
@@ -294,11 +305,11 @@ def kept_secrets(path: Path) -> dict[str, str]:
 def shared_environment(given: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
     """What commands run beside the stack read: our values, unless the environment gave one.
 
-    A secret that came from the environment is left out, for whoever runs those commands to give as well: better
-    a command that names the missing setting than one that encrypts with another key.
+    Secrets are among them, in a file that only we can read: a command beside the stack must encrypt with the same key.
+    A newline in a value, as in a private key, is written as `\\n`, which the settings read back.
     """
     shared = {name: value for name, value in ours.items() if not given.get(name)}
-    return shared | {name: given[name] for name in SHARED_SETTINGS if given.get(name)}
+    return shared | {name: given[name].replace("\n", "\\n") for name in SHARED_SETTINGS if given.get(name)}
 
 
 def write_environment(path: Path, values: Mapping[str, str]) -> None:

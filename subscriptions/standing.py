@@ -32,24 +32,14 @@ class Standing:
 
 def standing_of(account: Account, at: datetime) -> Standing:
     """The standing of `account` at `at`. Two statements, however long its history."""
-    live = last = upcoming = None
-    newest = Subscription.objects.of(account).select_related("plan").order_by("-started_at", "-pk")
-    # One live and perhaps one that begins later come first; a few rows always hold what is asked for.
-    for subscription in newest[:10]:
-        if subscription.is_live(at):
-            live = live or subscription
-        elif subscription.started_at > at:
-            upcoming = subscription
-        elif last is None:
-            last = subscription
-    cancellation = live.cancellations.open().first() if live else None
-    return Standing(live, last, upcoming, cancellation)
+    live, last, upcoming = _newest(account, at)
+    return Standing(live, last, upcoming, live.cancellations.open().first() if live else None)
 
 
 def entitlements(account: Account, at: datetime) -> Entitlements:
     """What `account` may do at `at`: what its live subscription's plan grants, else what the free plan does."""
-    standing = standing_of(account, at)
-    if live := standing.subscription:
+    live, last, upcoming = _newest(account, at)
+    if live:
         return Entitlements(
             plan=live.plan_id,
             plan_name=live.plan.name,
@@ -62,6 +52,21 @@ def entitlements(account: Account, at: datetime) -> Entitlements:
         plan=FREE,
         plan_name=free.name,
         features=frozenset(Feature(feature) for feature in free.features),
-        since=standing.last.ends_at if standing.last and standing.last.ends_at else account.created_at,
-        until=standing.upcoming.started_at if standing.upcoming else None,
+        since=last.ends_at if last and last.ends_at else account.created_at,
+        until=upcoming.started_at if upcoming else None,
     )
+
+
+def _newest(account: Account, at: datetime) -> tuple[Subscription | None, Subscription | None, Subscription | None]:
+    """The live subscription, the one that ended last, and the next one that was bought ahead."""
+    live = last = upcoming = None
+    newest = Subscription.objects.of(account).select_related("plan").order_by("-started_at", "-pk")
+    # One live and perhaps one that begins later come first; a few rows always hold what is asked for.
+    for subscription in newest[:10]:
+        if subscription.is_live(at):
+            live = live or subscription
+        elif subscription.started_at > at:
+            upcoming = subscription
+        elif last is None:
+            last = subscription
+    return live, last, upcoming

@@ -18,241 +18,490 @@ import accounts.user
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Account',
+            name="Account",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200, verbose_name='name')),
-                ('created_at', models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name='created')),
-                ('deactivated_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='deactivated')),
-                ('returnable_until', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='can come back until')),
-                ('purging_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='being erased')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=200, verbose_name="name")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="created"),
+                ),
+                (
+                    "deactivated_at",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="deactivated"),
+                ),
+                (
+                    "returnable_until",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="can come back until"),
+                ),
+                (
+                    "purging_at",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="being erased"),
+                ),
             ],
             options={
-                'verbose_name': 'account',
-                'verbose_name_plural': 'accounts',
+                "verbose_name": "account",
+                "verbose_name_plural": "accounts",
             },
         ),
         migrations.CreateModel(
-            name='SweepRun',
+            name="SweepRun",
             fields=[
-                ('name', models.CharField(max_length=40, primary_key=True, serialize=False, verbose_name='sweep')),
-                ('started_at', models.DateTimeField(verbose_name='started')),
-                ('finished_at', models.DateTimeField(blank=True, null=True, verbose_name='finished')),
-                ('handled', models.PositiveIntegerField(default=0, verbose_name='handled')),
-                ('last_error', models.TextField(blank=True, verbose_name='last error')),
+                ("name", models.CharField(max_length=40, primary_key=True, serialize=False, verbose_name="sweep")),
+                ("started_at", models.DateTimeField(verbose_name="started")),
+                ("finished_at", models.DateTimeField(blank=True, null=True, verbose_name="finished")),
+                ("handled", models.PositiveIntegerField(default=0, verbose_name="handled")),
+                ("last_error", models.TextField(blank=True, verbose_name="last error")),
             ],
             options={
-                'verbose_name': 'sweep',
-                'verbose_name_plural': 'sweeps',
+                "verbose_name": "sweep",
+                "verbose_name_plural": "sweeps",
             },
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('email', models.EmailField(max_length=254, unique=True, verbose_name='e-mail')),
-                ('name', models.CharField(blank=True, max_length=150, verbose_name='name')),
-                ('language', models.CharField(blank=True, choices=[('en', 'English'), ('fr', 'French')], help_text='Empty: as the browser asks.', max_length=7, verbose_name='language')),
-                ('browser_language', models.CharField(blank=True, editable=False, max_length=7, verbose_name='language of the browser')),
-                ('time_zone', models.CharField(default='UTC', max_length=64, validators=[accounts.user.validate_time_zone], verbose_name='time zone')),
-                ('is_staff', models.BooleanField(default=False, verbose_name='staff')),
-                ('is_active', models.BooleanField(default=True, verbose_name='may sign in')),
-                ('joined_at', models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name='joined')),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                ("email", models.EmailField(max_length=254, unique=True, verbose_name="e-mail")),
+                ("name", models.CharField(blank=True, max_length=150, verbose_name="name")),
+                (
+                    "language",
+                    models.CharField(
+                        blank=True,
+                        choices=[("en", "English"), ("fr", "French")],
+                        help_text="Empty: as the browser asks.",
+                        max_length=7,
+                        verbose_name="language",
+                    ),
+                ),
+                (
+                    "browser_language",
+                    models.CharField(blank=True, editable=False, max_length=7, verbose_name="language of the browser"),
+                ),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="UTC",
+                        max_length=64,
+                        validators=[accounts.user.validate_time_zone],
+                        verbose_name="time zone",
+                    ),
+                ),
+                ("is_staff", models.BooleanField(default=False, verbose_name="staff")),
+                ("is_active", models.BooleanField(default=True, verbose_name="may sign in")),
+                ("joined_at", models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="joined")),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'person',
-                'verbose_name_plural': 'people',
+                "verbose_name": "person",
+                "verbose_name_plural": "people",
             },
         ),
         migrations.CreateModel(
-            name='Blueprint',
+            name="Blueprint",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200, verbose_name='name')),
-                ('grid', models.CharField(choices=[('standard', 'Standard grid'), ('infinite', 'Infinite grid')], default='standard', max_length=10, verbose_name='grid')),
-                ('components', models.JSONField(blank=True, default=list, verbose_name='components')),
-                ('thumbnail', models.FileField(blank=True, upload_to=accounts.blueprint.thumbnail_path, verbose_name='thumbnail')),
-                ('created_at', models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name='created')),
-                ('changed_at', models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name='changed')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='blueprints', to='accounts.account', verbose_name='account')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=200, verbose_name="name")),
+                (
+                    "grid",
+                    models.CharField(
+                        choices=[("standard", "Standard grid"), ("infinite", "Infinite grid")],
+                        default="standard",
+                        max_length=10,
+                        verbose_name="grid",
+                    ),
+                ),
+                ("components", models.JSONField(blank=True, default=list, verbose_name="components")),
+                (
+                    "thumbnail",
+                    models.FileField(blank=True, upload_to=accounts.blueprint.thumbnail_path, verbose_name="thumbnail"),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="created"),
+                ),
+                (
+                    "changed_at",
+                    models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="changed"),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="blueprints",
+                        to="accounts.account",
+                        verbose_name="account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'blueprint',
-                'verbose_name_plural': 'blueprints',
-                'ordering': ['name', 'id'],
+                "verbose_name": "blueprint",
+                "verbose_name_plural": "blueprints",
+                "ordering": ["name", "id"],
             },
         ),
         migrations.CreateModel(
-            name='CloudConnection',
+            name="CloudConnection",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('provider', models.CharField(choices=[('aws', 'AWS'), ('azure', 'Azure')], max_length=10, verbose_name='provider')),
-                ('name', models.CharField(max_length=200, verbose_name='name')),
-                ('resources', models.JSONField(blank=True, default=list, verbose_name='resources')),
-                ('resources_at', models.DateTimeField(blank=True, null=True, verbose_name='resources as of')),
-                ('created_at', models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name='connected')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='connections', to='accounts.account', verbose_name='account')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "provider",
+                    models.CharField(
+                        choices=[("aws", "AWS"), ("azure", "Azure")], max_length=10, verbose_name="provider"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, verbose_name="name")),
+                ("resources", models.JSONField(blank=True, default=list, verbose_name="resources")),
+                ("resources_at", models.DateTimeField(blank=True, null=True, verbose_name="resources as of")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="connected"),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="connections",
+                        to="accounts.account",
+                        verbose_name="account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'cloud connection',
-                'verbose_name_plural': 'cloud connections',
-                'ordering': ['provider', 'name', 'id'],
+                "verbose_name": "cloud connection",
+                "verbose_name_plural": "cloud connections",
+                "ordering": ["provider", "name", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=60, verbose_name='what')),
-                ('at', models.DateTimeField(verbose_name='when')),
-                ('actor_kind', models.CharField(choices=[('owner', 'owner'), ('member', 'member'), ('staff', 'support'), ('system', 'automatic'), ('marketplace', 'marketplace')], max_length=12, verbose_name='who')),
-                ('actor_id', models.BigIntegerField(blank=True, null=True, verbose_name='person')),
-                ('facts', models.JSONField(default=dict, verbose_name='facts')),
-                ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name='recorded')),
-                ('account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='events', to='accounts.account')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=60, verbose_name="what")),
+                ("at", models.DateTimeField(verbose_name="when")),
+                (
+                    "actor_kind",
+                    models.CharField(
+                        choices=[
+                            ("owner", "owner"),
+                            ("member", "member"),
+                            ("staff", "support"),
+                            ("system", "automatic"),
+                            ("marketplace", "marketplace"),
+                        ],
+                        max_length=12,
+                        verbose_name="who",
+                    ),
+                ),
+                ("actor_id", models.BigIntegerField(blank=True, null=True, verbose_name="person")),
+                ("facts", models.JSONField(default=dict, verbose_name="facts")),
+                (
+                    "recorded_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name="recorded"
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="events",
+                        to="accounts.account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'event',
-                'verbose_name_plural': 'events',
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
             },
         ),
         migrations.CreateModel(
-            name='Membership',
+            name="Membership",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('owner', 'Owner'), ('admin', 'Administrator'), ('user', 'User')], max_length=10, verbose_name='role')),
-                ('joined_at', models.DateTimeField(default=accounts.clock.now, verbose_name='joined')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='accounts.account', verbose_name='account')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL, verbose_name='person')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("owner", "Owner"), ("admin", "Administrator"), ("user", "User")],
+                        max_length=10,
+                        verbose_name="role",
+                    ),
+                ),
+                ("joined_at", models.DateTimeField(default=accounts.clock.now, verbose_name="joined")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to="accounts.account",
+                        verbose_name="account",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="person",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'member',
-                'verbose_name_plural': 'members',
+                "verbose_name": "member",
+                "verbose_name_plural": "members",
             },
         ),
         migrations.AddField(
-            model_name='account',
-            name='members',
-            field=models.ManyToManyField(related_name='accounts', through='accounts.Membership', to=settings.AUTH_USER_MODEL, verbose_name='members'),
+            model_name="account",
+            name="members",
+            field=models.ManyToManyField(
+                related_name="accounts",
+                through="accounts.Membership",
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="members",
+            ),
         ),
         migrations.CreateModel(
-            name='Notice',
+            name="Notice",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=80, verbose_name='kind')),
-                ('occasion', models.CharField(max_length=120, verbose_name='occasion')),
-                ('facts', models.JSONField(default=dict, verbose_name='facts')),
-                ('queued_at', models.DateTimeField(verbose_name='queued')),
-                ('next_attempt_at', models.DateTimeField(verbose_name='next attempt')),
-                ('attempts', models.PositiveIntegerField(default=0, verbose_name='attempts')),
-                ('last_error', models.TextField(blank=True, verbose_name='last error')),
-                ('sent_at', models.DateTimeField(blank=True, null=True, verbose_name='sent')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='accounts.account', verbose_name='account')),
-                ('recipient', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notices', to=settings.AUTH_USER_MODEL, verbose_name='recipient')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=80, verbose_name="kind")),
+                ("occasion", models.CharField(max_length=120, verbose_name="occasion")),
+                ("facts", models.JSONField(default=dict, verbose_name="facts")),
+                ("queued_at", models.DateTimeField(verbose_name="queued")),
+                ("next_attempt_at", models.DateTimeField(verbose_name="next attempt")),
+                ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
+                ("last_error", models.TextField(blank=True, verbose_name="last error")),
+                ("sent_at", models.DateTimeField(blank=True, null=True, verbose_name="sent")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notices",
+                        to="accounts.account",
+                        verbose_name="account",
+                    ),
+                ),
+                (
+                    "recipient",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notices",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="recipient",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'mail',
-                'verbose_name_plural': 'mails',
+                "verbose_name": "mail",
+                "verbose_name_plural": "mails",
             },
         ),
         migrations.CreateModel(
-            name='SupportRequest',
+            name="SupportRequest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reference', models.CharField(default=functools.partial(accounts.references.new_reference, *('REQ',)), editable=False, max_length=20, unique=True, verbose_name='reference')),
-                ('kind', models.CharField(choices=[('refund', 'A refund'), ('deletion', 'Deletion of the account and all data'), ('other', 'Something else')], max_length=10, verbose_name='about')),
-                ('message', models.TextField(blank=True, max_length=5000, verbose_name='message')),
-                ('made_at', models.DateTimeField(verbose_name='made')),
-                ('due_at', models.DateTimeField(blank=True, null=True, verbose_name='answer due')),
-                ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='closed')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='requests', to='accounts.account', verbose_name='account')),
-                ('made_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='made by')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "reference",
+                    models.CharField(
+                        default=functools.partial(accounts.references.new_reference, *("REQ",)),
+                        editable=False,
+                        max_length=20,
+                        unique=True,
+                        verbose_name="reference",
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("refund", "A refund"),
+                            ("deletion", "Deletion of the account and all data"),
+                            ("other", "Something else"),
+                        ],
+                        max_length=10,
+                        verbose_name="about",
+                    ),
+                ),
+                ("message", models.TextField(blank=True, max_length=5000, verbose_name="message")),
+                ("made_at", models.DateTimeField(verbose_name="made")),
+                ("due_at", models.DateTimeField(blank=True, null=True, verbose_name="answer due")),
+                ("closed_at", models.DateTimeField(blank=True, null=True, verbose_name="closed")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="requests",
+                        to="accounts.account",
+                        verbose_name="account",
+                    ),
+                ),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="made by",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'request',
-                'verbose_name_plural': 'requests',
+                "verbose_name": "request",
+                "verbose_name_plural": "requests",
             },
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='user_email_is_lower_case'),
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("email", django.db.models.functions.text.Lower("email"))),
+                name="user_email_is_lower_case",
+            ),
         ),
         migrations.AddIndex(
-            model_name='blueprint',
-            index=models.Index(fields=['account', 'grid', 'name'], name='blueprint_of_account'),
+            model_name="blueprint",
+            index=models.Index(fields=["account", "grid", "name"], name="blueprint_of_account"),
         ),
         migrations.AddConstraint(
-            model_name='blueprint',
-            constraint=models.CheckConstraint(condition=models.Q(('grid__in', ['standard', 'infinite'])), name='blueprint_grid_is_known'),
+            model_name="blueprint",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("grid__in", ["standard", "infinite"])), name="blueprint_grid_is_known"
+            ),
         ),
         migrations.AddIndex(
-            model_name='cloudconnection',
-            index=models.Index(fields=['account', 'provider', 'name'], name='connection_of_account'),
+            model_name="cloudconnection",
+            index=models.Index(fields=["account", "provider", "name"], name="connection_of_account"),
         ),
         migrations.AddConstraint(
-            model_name='cloudconnection',
-            constraint=models.CheckConstraint(condition=models.Q(('provider__in', ['aws', 'azure'])), name='connection_provider_is_known'),
+            model_name="cloudconnection",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("provider__in", ["aws", "azure"])), name="connection_provider_is_known"
+            ),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['account', '-at', '-id'], name='event_story'),
+            model_name="event",
+            index=models.Index(fields=["account", "-at", "-id"], name="event_story"),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='event',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='2cf3b64206734ba5c137fa4b34c45e81ee5d82a1', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_e07d4', table='accounts_event', when='BEFORE')),
+            model_name="event",
+            trigger=pgtrigger.compiler.Trigger(
+                name="append_only",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
+                    hash="2cf3b64206734ba5c137fa4b34c45e81ee5d82a1",
+                    operation="UPDATE OR DELETE",
+                    pgid="pgtrigger_append_only_e07d4",
+                    table="accounts_event",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(fields=('account', 'user'), name='membership_is_unique'),
+            model_name="membership",
+            constraint=models.UniqueConstraint(fields=("account", "user"), name="membership_is_unique"),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.UniqueConstraint(condition=models.Q(('role', 'owner')), fields=('account',), name='membership_one_owner'),
+            model_name="membership",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("role", "owner")), fields=("account",), name="membership_one_owner"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='membership',
-            constraint=models.CheckConstraint(condition=models.Q(('role__in', ['owner', 'admin', 'user'])), name='membership_role_is_known'),
+            model_name="membership",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("role__in", ["owner", "admin", "user"])), name="membership_role_is_known"
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='membership',
-            trigger=pgtrigger.compiler.Trigger(name='keeps_an_owner', sql=pgtrigger.compiler.UpsertTriggerSql(constraint='CONSTRAINT', declare='DECLARE which uuid;', func="\n                    which := CASE WHEN TG_OP = 'DELETE' THEN OLD.account_id ELSE NEW.account_id END;\n                    IF EXISTS (SELECT 1 FROM accounts_membership WHERE account_id = which)\n                       AND NOT EXISTS (\n                           SELECT 1 FROM accounts_membership WHERE account_id = which AND role = 'owner'\n                       ) THEN\n                        RAISE EXCEPTION 'account % would have members but no owner', which\n                            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'membership_keeps_an_owner';\n                    END IF;\n                    RETURN NULL;\n                ", hash='302dc9b500cae7cbd511fd3175e203541f61520b', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_keeps_an_owner_6a92a', table='accounts_membership', timing='DEFERRABLE INITIALLY DEFERRED', when='AFTER')),
+            model_name="membership",
+            trigger=pgtrigger.compiler.Trigger(
+                name="keeps_an_owner",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    constraint="CONSTRAINT",
+                    declare="DECLARE which uuid;",
+                    func="\n                    which := CASE WHEN TG_OP = 'DELETE' THEN OLD.account_id ELSE NEW.account_id END;\n                    IF EXISTS (SELECT 1 FROM accounts_membership WHERE account_id = which)\n                       AND NOT EXISTS (\n                           SELECT 1 FROM accounts_membership WHERE account_id = which AND role = 'owner'\n                       ) THEN\n                        RAISE EXCEPTION 'account % would have members but no owner', which\n                            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'membership_keeps_an_owner';\n                    END IF;\n                    RETURN NULL;\n                ",
+                    hash="302dc9b500cae7cbd511fd3175e203541f61520b",
+                    operation="INSERT OR UPDATE OR DELETE",
+                    pgid="pgtrigger_keeps_an_owner_6a92a",
+                    table="accounts_membership",
+                    timing="DEFERRABLE INITIALLY DEFERRED",
+                    when="AFTER",
+                ),
+            ),
         ),
         migrations.AddIndex(
-            model_name='account',
-            index=models.Index(fields=['name'], name='account_by_name'),
+            model_name="account",
+            index=models.Index(fields=["name"], name="account_by_name"),
         ),
         migrations.AddIndex(
-            model_name='notice',
-            index=models.Index(condition=models.Q(('sent_at', None)), fields=['next_attempt_at', 'id'], name='notice_due'),
+            model_name="notice",
+            index=models.Index(
+                condition=models.Q(("sent_at", None)), fields=["next_attempt_at", "id"], name="notice_due"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='notice',
-            constraint=models.UniqueConstraint(fields=('recipient', 'occasion'), name='notice_once_an_occasion'),
+            model_name="notice",
+            constraint=models.UniqueConstraint(fields=("recipient", "occasion"), name="notice_once_an_occasion"),
         ),
         migrations.AddIndex(
-            model_name='supportrequest',
-            index=models.Index(fields=['account', '-made_at'], name='request_of_account'),
+            model_name="supportrequest",
+            index=models.Index(fields=["account", "-made_at"], name="request_of_account"),
         ),
         migrations.AddConstraint(
-            model_name='supportrequest',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['refund', 'deletion', 'other'])), name='request_kind_is_known'),
+            model_name="supportrequest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["refund", "deletion", "other"])), name="request_kind_is_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='supportrequest',
-            constraint=models.UniqueConstraint(condition=models.Q(('closed_at', None), ('kind__in', ['refund', 'deletion'])), fields=('account', 'kind'), name='request_one_open_of_a_kind'),
+            model_name="supportrequest",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("closed_at", None), ("kind__in", ["refund", "deletion"])),
+                fields=("account", "kind"),
+                name="request_one_open_of_a_kind",
+            ),
         ),
     ]

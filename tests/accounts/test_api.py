@@ -159,5 +159,5 @@ def test_the_number_of_statements_is_constant(
     account: Account, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     subscribe(account, at=NOW)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         entitlements(account)

@@ -69,7 +69,7 @@ def test_a_missing_index_is_found() -> None:
 def test_children_go_before_their_parents_and_nothing_points_at_what_goes_unseen() -> None:
     order = {table: position for position, table in enumerate(tables())}
     scrubbed = {
-        (apps.get_model(store.model)._meta.db_table, apps.get_model(store.model)._meta.get_field(name).column)  # type: ignore[union-attr]
+        (apps.get_model(store.model)._meta.db_table, apps.get_model(store.model)._meta.get_field(name).column)
         for store in inventory.stores()
         if isinstance(store, Scrubbed)
         for name in store.values

@@ -184,6 +184,5 @@ def test_the_example_bodies_that_githubs_tooling_publishes_are_accepted_and_proc
     for body in examples["ping"]:
         assert send({"X-GitHub-Event": "ping"}, body=json.dumps(body).encode())[0] == 202
 
-
     inbox.process_due(NOW + timedelta(days=100_000))
     assert not Delivery.objects.unprocessed().exists()

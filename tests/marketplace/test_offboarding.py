@@ -42,6 +42,9 @@ class Customers:
     def account(self) -> Account:
         return self.world.account_of(self.buyer)
 
+    def is_deactivated(self) -> bool:
+        return self.account.deactivated_at is not None
+
     def authorise(self) -> Token:
         token = self.world.github.authorize(self.buyer)
         tokens.keep(
@@ -355,11 +358,11 @@ def test_nothing_irreversible_happens_when_github_says_that_the_customer_is_ther
     cancelled = world.github.cancel(customer.buyer)
     world.github.buy(customer.buyer, customer.plan)
     world.hears(cancelled)
-    assert customer.account.deactivated_at is not None
+    assert customer.is_deactivated()
     for _turn in range(3):
         world.run("offboard", "github-check")
         world.passes(12 * MINUTE)
-    assert customer.account.deactivated_at is None
+    assert not customer.is_deactivated()
     assert len(world.github.hooks) == 2
     assert len(world.github.tokens) == 1
     assert Offboarding.objects.get().called_off_because == "purchased"
