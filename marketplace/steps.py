@@ -31,6 +31,8 @@ TURN = timedelta(minutes=4)
 RUN = timedelta(minutes=8)
 FIRST_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=6)
+#: So often a refused hook is tried, in case the refusal was a mistake; asking on for hours would be one of ours.
+PERMISSION_TRIES = 3
 #: A step that has failed for so long is shown to staff.
 OVERDUE = timedelta(hours=24)
 
@@ -157,14 +159,18 @@ def _delete_hooks(step: Step, at: datetime) -> str:
     account_id = step.offboarding.account_id
     tokens = {token.github_user_id: token for token in _tokens_of(account_id)}
     stop = clock.now() + TURN
+    worth_trying_again = False
     for hook in RepositoryHook.objects.remaining().filter(account_id=account_id).order_by("pk"):
         if clock.now() > stop:
             raise NotYet("more hooks are left than one turn deletes", until=at)
-        _delete_hook(hook, [*_own_first(hook, tokens)], at)
+        worth_trying_again |= _delete_hook(hook, [*_own_first(hook, tokens)], at)
     resisting = RepositoryHook.objects.remaining().filter(account_id=account_id)
-    if count := resisting.count():
-        raise NotYet(f"{count} hooks could not be deleted: {', '.join(str(hook) for hook in resisting[:5])}")
-    return ""
+    if not (count := resisting.count()):
+        return ""
+    left = f"{count} hooks could not be deleted: {', '.join(str(hook) for hook in resisting[:5])}"
+    if step.attempts < PERMISSION_TRIES or worth_trying_again:
+        raise NotYet(left)
+    return f"given up: {left}"
 
 
 def _text(token: UserToken, at: datetime) -> str:
@@ -182,31 +188,36 @@ def _own_first(hook: RepositoryHook, tokens: dict[int, UserToken]) -> Iterator[U
     yield from (token for user_id, token in tokens.items() if user_id != hook.github_user_id)
 
 
-def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime) -> None:
-    """Try the tokens in turn: 204 deletes; 404 means gone, if the token could have seen it; the rest is noted."""
+def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime) -> bool:
+    """Try the tokens in turn, and note on the hook how it went. Returns whether it is worth trying again.
+
+    204 deletes. 404 means "gone" only to a token that sees the repository's hooks: GitHub says 404, too, to one that
+    lacks the right. A token that is refused will be refused in an hour; an error of GitHub's may pass.
+    """
     errors = [] if tokens else ["no token of this account is left"]
-    missing = 0
+    may_pass = False
     for token in tokens:
         try:
-            answer = api.delete_hook(hook.repository, hook.hook_id, _text(token, at), at=at)
+            text = _text(token, at)
+            status = api.delete_hook(hook.repository, hook.hook_id, text, at=at).status
+            if status in (404, 410):
+                status = 204 if api.sees_hooks(hook.repository, text, at=at) else 404
         except api.Denied as denied:
-            errors.append(f"{token.login}: {denied.status}")
+            status = denied.status
+        except api.Unavailable as error:
+            errors.append(str(error))
+            may_pass = True
             continue
         finally:
             time.sleep(settings.GITHUB_MUTATION_PAUSE)
-        if answer.status == 204:
+        if status == 204:
             hook.deleted_at, hook.last_error = at, ""
-            break
-        if answer.status in (404, 410):
-            missing += 1
-            continue
-        errors.append(f"{token.login}: {answer.status}")
-    if hook.deleted_at is None and missing and not errors:
-        # Nobody's token sees it: gone, with its repository perhaps.
-        hook.deleted_at, hook.last_error = at, "not found"
-    elif hook.deleted_at is None:
-        hook.last_error = "; ".join(errors)[:300]
-    hook.save(update_fields=["deleted_at", "last_error"])
+            hook.save(update_fields=["deleted_at", "last_error"])
+            return False
+        errors.append(f"{token.login}: {status}")
+    hook.last_error = "; ".join(errors)[:300]
+    hook.save(update_fields=["last_error"])
+    return may_pass
 
 
 def _revoke_tokens(step: Step, at: datetime) -> str:

@@ -104,8 +104,16 @@ def purchases_of_user(token: str, *, at: datetime) -> Iterator[dict[str, Any]]:
 
 
 def delete_hook(repository: str, hook_id: int, token: str, *, at: datetime) -> Answer:
-    """Delete a repository's webhook: 204, or 404 when it is gone or out of the token's sight."""
+    """Delete a repository's webhook: 204, or 404 when it is gone or out of the token's sight (`sees_hooks` tells)."""
     return _ask("DELETE", f"/repos/{repository}/hooks/{hook_id}", at=at, token=token)
+
+
+def sees_hooks(repository: str, token: str, *, at: datetime) -> bool:
+    """Whether this token may see the repository's webhooks: only then is a 404 for one of them the truth."""
+    try:
+        return _ask("GET", f"/repos/{repository}/hooks", at=at, token=token, params={"per_page": 1}).status == 200
+    except Denied:
+        return False
 
 
 def revoke_token(token: str, *, at: datetime) -> Answer:

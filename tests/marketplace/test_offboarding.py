@@ -22,6 +22,7 @@ from tests.marketplace.conftest import World
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
 class Customers:
@@ -180,7 +181,37 @@ def test_hooks_that_github_does_not_know_any_more_are_gone(customer: Customers, 
     customer.leaves()
     world.run("offboard")
     assert customer.steps()["hooks"] == "done"
-    assert set(RepositoryHook.objects.values_list("last_error", flat=True)) == {"", "not found"}
+    assert not RepositoryHook.objects.remaining().exists()
+
+
+def test_a_hook_that_no_token_may_see_is_not_taken_for_deleted(customer: Customers, world: World) -> None:
+    """GitHub answers 404, not 403, to a token that lacks the right."""
+    world.github.revoke(customer.token)
+    weak = world.github.authorize(customer.buyer, scopes=["user:email"])
+    tokens.keep(
+        customer.owner,
+        github_user_id=customer.buyer.id,
+        login="harbour",
+        access=weak.value,
+        refresh="",
+        scopes="",
+        expires_at=None,
+        at=world.now,
+    )
+    customer.leaves()
+    for _turn in range(4):
+        world.run("offboard")
+        world.passes(HOUR)
+    assert customer.steps()["hooks"].startswith("given up: 2 hooks could not be deleted: acme/site")
+    assert customer.steps()["tokens"] == "done"
+    assert set(RepositoryHook.objects.remaining().values_list("last_error", flat=True)) == {"harbour: 404"}
+
+
+def test_a_repository_that_fails_does_not_hold_up_the_others(customer: Customers, world: World) -> None:
+    world.github.fail("DELETE /repos/acme/site/*", status=500, times=None)
+    customer.leaves()
+    world.run("offboard")
+    assert list(RepositoryHook.objects.remaining().values_list("repository", flat=True)) == ["acme/site"]
 
 
 def test_a_renamed_repository_is_found(customer: Customers, world: World) -> None:
@@ -194,7 +225,7 @@ def test_a_redirect_to_another_host_gets_no_token(customer: Customers, world: Wo
     world.github.fail("DELETE /repos/acme/site/*", status=307, location="http://127.0.0.2:9/steal", times=None)
     customer.leaves()
     world.run("offboard")
-    assert "another host" in customer.steps()["hooks"]
+    assert "another host" in RepositoryHook.objects.get(repository="acme/site").last_error
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
@@ -204,7 +235,8 @@ def test_a_server_error_is_tried_again_and_goes_on_where_it_stopped(
     world.github.fail("DELETE /repos/acme/shop/*", status=status)
     customer.leaves()
     world.run("offboard")
-    assert str(status) in customer.steps()["hooks"]
+    assert "1 hooks could not be deleted" in customer.steps()["hooks"]
+    assert str(status) in RepositoryHook.objects.remaining().get().last_error
     assert len(world.github.hooks) == 1
     assert len(world.github.tokens) == 1
     world.passes(10 * MINUTE)
