@@ -39,6 +39,8 @@ class Invariant:
     violations: Callable[[datetime], QuerySet]  # type: ignore[type-arg]  # of any model
     #: The field that tells staff which row it is.
     example: str = "pk"
+    #: Something for staff to look at, but nothing that is overdue: `/readyz/` stays green.
+    warning: bool = False
 
     def check(self, at: datetime) -> Violation | None:
         found = self.violations(at)
@@ -62,8 +64,17 @@ def registered() -> list[Invariant]:
 
 def violations(at: datetime) -> list[Violation]:
     """Everything that is overdue or inconsistent at `at`, the heartbeat included."""
-    found = [violation for invariant in _invariants.values() if (violation := invariant.check(at))]
-    return found + silent_sweeps(at)
+    return _found(at, warning=False) + silent_sweeps(at)
+
+
+def warnings(at: datetime) -> list[Violation]:
+    """What staff should look at though nothing is overdue."""
+    return _found(at, warning=True)
+
+
+def _found(at: datetime, *, warning: bool) -> list[Violation]:
+    asked = (invariant for invariant in _invariants.values() if invariant.warning is warning)
+    return [violation for invariant in asked if (violation := invariant.check(at))]
 
 
 def silent_sweeps(at: datetime) -> list[Violation]:

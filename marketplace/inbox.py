@@ -71,6 +71,7 @@ def register() -> None:
             "delivery-alert",
             _("processed deliveries that staff should look at"),
             lambda at: Delivery.objects.exclude(alert=""),
+            warning=True,
         )
     )
 

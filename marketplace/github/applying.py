@@ -72,7 +72,7 @@ def lock_customer(github_id: int) -> Customer | None:
 
 def _apply(message: Message, customer: Customer | None, delivery: Delivery, at: datetime) -> Outcome:
     if customer and _came_before(delivery):
-        customer.heard_of(at)
+        customer.ask_again(at)
         customer.save()
         return Outcome.REPEATED
     if message.action == "cancelled":

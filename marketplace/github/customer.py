@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
+from accounts.writes import refused_while_erasing
 from marketplace.github.listing import ListingPlan
 
 #: A read just after an event may still show the old state (reference, 2.4): what contradicts it is asked again later.
@@ -75,6 +76,7 @@ class Customer(models.Model):
             ),
             models.Index(fields=["login"], name="customer_by_login"),
         ]
+        triggers = [refused_while_erasing()]
 
     def __str__(self) -> str:
         return self.login or str(self.github_id)
@@ -82,6 +84,11 @@ class Customer(models.Model):
     def heard_of(self, at: datetime) -> None:
         """Note an event, and have GitHub asked now and again when a stale answer is no longer likely. Not saved yet."""
         self.event_at = at
+        self.check_at, self.checks_left, self.check_attempts = at, 2, 0
+
+    def ask_again(self, at: datetime) -> None:
+        """Have GitHub's next answer decide, whatever was heard before: nothing new was said. Not saved yet."""
+        self.event_at = None
         self.check_at, self.checks_left, self.check_attempts = at, 2, 0
 
     def may_be_stale(self, at: datetime) -> bool:

@@ -12,6 +12,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
+from accounts.writes import refused_while_erasing
 
 #: `owner/name` as GitHub allows it; nothing else may become part of a URL.
 REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
@@ -44,6 +45,7 @@ class RepositoryHook(models.Model):
         verbose_name = _("repository hook")
         verbose_name_plural = _("repository hooks")
         constraints = [models.UniqueConstraint(fields=["repository", "hook_id"], name="hook_is_unique")]
+        triggers = [refused_while_erasing()]
 
     def __str__(self) -> str:
         return f"{self.repository} {self.hook_id}"

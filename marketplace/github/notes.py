@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
+
 from accounts.models import Account
 from marketplace.github.applying import marketplace_url
 from marketplace.github.customer import Customer
@@ -15,6 +17,8 @@ class GitHubNote:
     customer: Customer
     offboarding: Offboarding | None
     marketplace_url: str
+    #: What a cancellation will mean: Free first, or deactivation (`GITHUB_CANCELLATION`).
+    downgrades: bool
 
 
 def note_for(account: Account, at: datetime) -> Note | None:
@@ -23,4 +27,7 @@ def note_for(account: Account, at: datetime) -> Note | None:
     if customer is None:
         return None
     offboarding = Offboarding.objects.open().of(account.pk).first()
-    return Note("marketplace/github_note.html", GitHubNote(customer, offboarding, marketplace_url()))
+    return Note(
+        "marketplace/github_note.html",
+        GitHubNote(customer, offboarding, marketplace_url(), settings.GITHUB_CANCELLATION == "downgrade"),
+    )

@@ -47,6 +47,7 @@ def register() -> None:
             "github-credentials",
             _("GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID"),
             lambda at: Customer.objects.none() if api.is_configured() else Customer.objects.all(),
+            warning=True,
         )
     )
     invariants.register(
@@ -56,6 +57,7 @@ def register() -> None:
             lambda at: ListingPlan.objects.filter(
                 plan=None, customers__cancelled_at=None, customers__isnull=False
             ).distinct(),
+            warning=True,
         )
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from accounts.entitlements import entitlements_of
-from accounts.invariants import violations
+from accounts.invariants import warnings
 from accounts.models import Account, Event
 from marketplace.github.customer import Customer
 from marketplace.github.reading import read_instant
@@ -64,7 +64,7 @@ def test_an_unmapped_plan_grants_what_its_price_says_and_staff_are_told(world: W
     world.hears(world.github.buy(rich, paid, billing_cycle="yearly"), world.github.buy(poor, free))
     assert entitlements_of(world.account_of(rich), NOW).plan == "pro"
     assert entitlements_of(world.account_of(poor), NOW).plan == "free"
-    (found,) = (v for v in violations(NOW) if v.name == "unmapped-plan")
+    (found,) = (v for v in warnings(NOW) if v.name == "unmapped-plan")
     assert found.count == 2
     ListingPlan.objects.filter(pk=paid.id).update(plan=Plan.objects.get(code="enterprise"))
     world.passes(DAY)

@@ -6,7 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts import purge
-from accounts.invariants import violations
+from accounts.invariants import warnings
 from accounts.models import Account, Blueprint, Membership, Notice, Role, User
 from marketplace import steps
 from marketplace.github import tokens
@@ -409,7 +409,7 @@ def test_without_credentials_the_departure_is_carried_out_unconfirmed_and_staff_
     assert customer.steps()["confirm"] == "not confirmed: no credentials are configured"
     assert customer.steps()["hooks"] == "done"
     assert "GITHUB_CLIENT_ID" in customer.steps()["tokens"]
-    assert "github-credentials" in [violation.name for violation in violations(world.now)]
+    assert "github-credentials" in [violation.name for violation in warnings(world.now)]
 
 
 def test_as_a_github_app_it_is_all_the_same(customer: Customers, world: World, settings: Settings) -> None:

@@ -12,7 +12,10 @@ class Command(BaseCommand):
     help = "Print what is overdue or inconsistent; exit 1 if anything is. The same list as /readyz/."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        violations = invariants.violations(clock.now())
+        at = clock.now()
+        for warning in invariants.warnings(at):
+            self.stdout.write(f"warning: {warning}")
+        violations = invariants.violations(at)
         for violation in violations:
             self.stdout.write(str(violation))
         if violations:

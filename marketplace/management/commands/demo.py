@@ -12,6 +12,11 @@ from accounts import clock
 from accounts.history import Actor
 from accounts.models import Account, Blueprint, CloudConnection, Grid, Membership, Provider, Role, User
 from accounts.support import RequestKind, ask
+from marketplace.github.applying import hold, let_go
+from marketplace.github.customer import Customer
+from marketplace.github.listing import ListingPlan
+from marketplace.github.reading import Buyer, ListedPlan, Purchase
+from marketplace.offboarding import Cause
 from subscriptions.buying import start
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Interval, Plan, Reason, Subscription
@@ -155,9 +160,31 @@ class Demo:
         self.subscribe(account, Channel.AWS_MARKETPLACE, self.at - timedelta(days=70), seats=5)
 
     def at_github(self) -> None:
-        account = self.account("Octo Ferries", "github")
-        self.content(account)
-        self.subscribe(account, Channel.GITHUB_MARKETPLACE, self.at - timedelta(days=45))
+        """One customer of GitHub Marketplace, and one that has left three days ago."""
+        self.buys_at_github("Octo Ferries", "github", github_id=1001)
+        left = self.buys_at_github("Ghost Tankers", "left", github_id=1002)
+        if left.cancelled_at is None:
+            received = self.at - timedelta(days=3)
+            let_go(left, cause=Cause.CANCELLED, received_at=received, at=received)
+
+    def buys_at_github(self, name: str, domain: str, *, github_id: int) -> Customer:
+        """A customer with an account and an owner, made if missing."""
+        if customer := Customer.objects.filter(github_id=github_id).first():
+            return customer
+        purchase = Purchase(
+            buyer=Buyer(id=github_id, login=name, kind="Organization"),
+            plan=ListedPlan(id=1, name="Pro", monthly_cents=49_00, yearly_cents=490_00, price_model="flat_rate"),
+            yearly=False,
+            seats=1,
+            on_trial=False,
+            trial_ends_at=None,
+            next_billing_at=self.at + timedelta(days=12),
+        )
+        customer = hold(purchase, None, heard=False, at=self.at - timedelta(days=45))
+        ListingPlan.objects.filter(pk=1, plan=None).update(plan=self.pro)
+        self.person(f"owner@{domain}.example", f"Olivia {domain.title()}", customer.account)
+        self.content(customer.account)
+        return customer
 
     def subscribe(
         self,
