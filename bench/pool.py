@@ -10,32 +10,25 @@ numbers are of this machine and these clients; the ratio is what counts.
 
 import http.client
 import json
-import os
-import socket
 import statistics
-import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from urllib.parse import quote
 
 from django.urls import reverse
 
 from bench import filling
-from bench.measuring import Goal, Result, Row, Samples, WrongAnswerError, interleaved, require
+from bench.measuring import Goal, Result, Row, Samples, interleaved, require
 from bench.nothing_due import FEW, FEW_ENDING
 from bench.pages import account_with
+from bench.serving import START_SECONDS, THREADS, web_server
 from bench.stage import API_TOKEN, Stage, say
-from config import embedded, stack, supervision
+from config import stack
 
 DATABASE = "pool"
-CLIENTS = stack.WEB_PROCESSES * stack.WEB_THREADS
-START_SECONDS = 30
-STOP_SECONDS = 5
+CLIENTS = THREADS
 #: Asked of each server before anything counts: first connections, first imports.
 WARM_UP_SECONDS = 0.5
 #: engineering.md 5.2 found a factor of five for an insert; less than this and the pool has been lost.
@@ -62,8 +55,10 @@ def run(stage: Stage) -> Result:
     stage.release()
     with ExitStack() as running:
         ports = {
-            "pool": running.enter_context(_web_server(stage, "config.settings")),
-            "a connection each request": running.enter_context(_web_server(stage, "bench.unpooled")),
+            "pool": running.enter_context(web_server(stage, DATABASE)).port,
+            "a connection each request": running.enter_context(
+                web_server(stage, DATABASE, settings="bench.unpooled")
+            ).port,
         }
         for port in ports.values():
             _load(port, address, str(account.pk), WARM_UP_SECONDS)
@@ -87,61 +82,6 @@ def run(stage: Stage) -> Result:
     pooled, unpooled = (statistics.median(load.per_second for load in loads) for loads in found.values())
     result.goals.append(Goal("pool / a connection each request", pooled / unpooled, at_least=AT_LEAST))
     return result
-
-
-@contextmanager
-def _web_server(stage: Stage, settings: str) -> Iterator[int]:
-    """The web server with these settings; its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "DATABASE_URL": _url(stage, DATABASE),
-        "DJANGO_SETTINGS_MODULE": settings,
-    }
-    command = stack.programs(stage.folder, port=port)[supervision.WEB]
-    with (stage.folder / f"web-{port}.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603  # our own web server
-            command,
-            cwd=stack.PROJECT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # Ctrl-C is for us: we end the server.
-            start_new_session=True,
-            preexec_fn=partial(embedded.end_with_parent, 15),
-        )
-    try:
-        _wait_for(port, process, Path(log.name))
-        yield port
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _url(stage: Stage, database: str) -> str:
-    """Another database of the same server, as DATABASE_URL."""
-    return stage.url.replace(f"/{embedded.DATABASE_NAME}?", f"/{quote(database)}?")
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
-            connection.request("GET", "/healthz/")
-            require(connection.getresponse().status == 200, "the web server is not well")
-            return
-        except OSError as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise WrongAnswerError(f"the web server did not start: {log.read_text()[-2000:]}") from error
-            time.sleep(0.05)
 
 
 def _load(port: int, address: str, account: str, length: float) -> Load:

@@ -14,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.entitlements import entitlements_of
+from accounts.models import Membership, Role, User
 from marketplace.github.api import ApiError
 from marketplace.github.customer import Customer
+from marketplace.github.hooks import register_hook
 from marketplace.github.reconciliation import BreakerOpen
-from marketplace.models import Offboarding, RepositoryHook
+from marketplace.github.tokens import keep
+from marketplace.models import Offboarding, RepositoryHook, UserToken
 from subscriptions.models import Subscription
 from tests.factories import NOW
 from tests.fakes.github import Delivery, FakeGitHub, Plan
@@ -29,7 +32,7 @@ SWEEPS = ("deliveries", "github-check", "offboard", "github-reconcile", "purge")
 
 acts = st.sampled_from(["buy", "cancel", "seats", "plan", "pend", "withdraw", "rename", "wait", "wait", "wait"])
 fates = st.sampled_from(["arrives", "arrives", "arrives", "twice", "late", "lost"])
-troubles = st.sampled_from(["none", "none", "none", "fails", "stale", "dies"])
+troubles = st.sampled_from(["none", "none", "none", "fails", "stale", "dies", "unheard"])
 
 
 @given(history=st.lists(st.tuples(acts, fates, troubles, st.integers(0, 2**16)), max_size=14))
@@ -58,6 +61,7 @@ def live_through(github: FakeGitHub, history: list[tuple[str, str, str, int]]) -
             deliver(late.pop(chance.randrange(len(late))), world.now)
         suffer(world, trouble, chance)
         github.heal()
+        work(world)
     for delivery in late:
         deliver(delivery, world.now)
     settle_down(world)
@@ -89,10 +93,39 @@ def perform(world: World, act: str, plans: list[Plan], chance: random.Random) ->
     return None
 
 
+def work(world: World) -> None:
+    """The customer, while there is one, authorises us, and the product makes a hook."""
+    customer = Customer.objects.filter(cancelled_at=None).select_related("account").first()
+    if customer is None or UserToken.objects.alive().exists():
+        return
+    owner, _new = User.objects.get_or_create(email="owner@example.org")
+    if not customer.account.memberships.exists():
+        Membership.objects.create(account=customer.account, user=owner, role=Role.OWNER)
+    token = world.github.authorize(world.github.accounts[customer.github_id])
+    keep(
+        owner,
+        github_user_id=customer.github_id,
+        login=customer.login,
+        access=token.value,
+        refresh="",
+        scopes="",
+        expires_at=None,
+        at=world.now,
+    )
+    hook_id = world.github.hook(f"acme/site-{len(world.github.repositories)}", token)
+    repository = world.github.repositories[-1].full_name
+    register_hook(
+        customer.account, repository=repository, hook_id=hook_id, github_user_id=customer.github_id, at=world.now
+    )
+
+
 def suffer(world: World, trouble: str, chance: random.Random) -> None:
     """The sweeps run, while GitHub or the worker has its trouble."""
     if trouble == "fails":
         world.github.fail("*", status=chance.choice([500, 502, 403, 401, 429]), times=chance.randint(1, 6))
+    if trouble == "unheard":
+        # GitHub does it, and the answer is lost.
+        world.github.fail("DELETE *", status=502, times=chance.randint(1, 2), carried_out=True)
     if trouble == "stale":
         for account in world.github.accounts.values():
             world.github.stale(account, reads=chance.randint(1, 2))
@@ -107,8 +140,8 @@ def suffer(world: World, trouble: str, chance: random.Random) -> None:
 
 def settle_down(world: World) -> None:
     """Peace: no more trouble, and enough time for every second look."""
-    for _turn in range(6):
-        world.passes(HOUR)
+    for _turn in range(9):
+        world.passes(2 * HOUR)
         for name in SWEEPS:
             world.run(name)
 
@@ -126,7 +159,13 @@ def compare(world: World, github_id: int) -> None:
     live = Subscription.objects.of(customer.account).live(world.now).first()
     if purchase is None:
         assert (live, entitlements.active, customer.cancelled_at is None) == (None, False, False)
-        assert Offboarding.objects.open().of(customer.account_id).count() == 1
+        offboarding = Offboarding.objects.open().get(account_id=customer.account_id)
+        assert list(offboarding.steps.undone().values_list("kind", flat=True)) == ["purge"]
+        # Whatever is still there at GitHub was refused, and stands there for staff.
+        refused = RepositoryHook.objects.remaining().exclude(last_error="")
+        assert sorted(world.github.hooks) == sorted(refused.values_list("hook_id", flat=True))
+        assert world.github.tokens == []
+        assert not UserToken.objects.alive().exists()
         return
     assert live is not None
     assert entitlements.active
@@ -139,4 +178,3 @@ def compare(world: World, github_id: int) -> None:
     assert customer.login == buyer.login
     assert (customer.pending_since is None) == (pending is None)
     assert customer.next_billing_at == purchase.next_billing_date
-    assert RepositoryHook.objects.count() == 0

@@ -176,6 +176,25 @@ def test_who_comes_back_after_the_purge_gets_a_fresh_account(customer: Customers
     assert customer.account.memberships.count() == 0
 
 
+def test_who_comes_back_while_the_purge_runs_gets_a_fresh_account_and_the_purge_goes_on(
+    customer: Customers, world: World
+) -> None:
+    old = customer.account.pk
+    customer.leaves()
+    world.run("offboard")
+    world.passes(29 * DAY + timedelta(hours=13))
+    purge.start_due(world.now)
+    world.hears(world.github.buy(customer.buyer, customer.plan))
+    fresh = customer.account.pk
+    assert fresh != old
+    assert not customer.is_deactivated()
+    for _turn in range(3):
+        world.passes(MINUTE)
+        world.run("purge")
+    assert not Account.objects.filter(pk=old).exists()
+    assert customer.account.pk == fresh
+
+
 def test_hooks_that_github_does_not_know_any_more_are_gone(customer: Customers, world: World) -> None:
     world.github.delete_hook(world.github.hooks[0])
     customer.leaves()

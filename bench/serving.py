@@ -1,0 +1,97 @@
+"""The web server under load: exactly the command of `make run`, with other settings or another database."""
+
+import http.client
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from bench.measuring import WrongAnswerError, require
+from bench.stage import Stage
+from config import embedded, stack, supervision
+
+#: As many clients as the web server has threads keep it busy.
+THREADS = stack.WEB_PROCESSES * stack.WEB_THREADS
+START_SECONDS = 30
+STOP_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class WebServer:
+    """A running one. `pid` is the process whose children answer."""
+
+    port: int
+    pid: int
+
+    def used(self) -> float:
+        """The processor time that it has used so far, in seconds, its children's included."""
+        process = psutil.Process(self.pid)
+        times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+        return sum(each.user + each.system for each in times)
+
+
+@contextmanager
+def web_server(
+    stage: Stage, database: str, *, settings: str = "config.settings", redis: str = ""
+) -> Iterator[WebServer]:
+    """The web server with these settings, this database and, if given, this Redis; it answers when the block begins."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "DATABASE_URL": _url(stage, database),
+        "DJANGO_SETTINGS_MODULE": settings,
+        "REDIS_URL": redis or os.environ["REDIS_URL"],
+    }
+    command = stack.programs(stage.folder, port=port)[supervision.WEB]
+    with (stage.folder / f"web-{port}.log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603  # our own web server
+            command,
+            cwd=stack.PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C is for us: we end the server.
+            start_new_session=True,
+            preexec_fn=partial(embedded.end_with_parent, 15),
+        )
+    try:
+        _wait_for(port, process, Path(log.name))
+        yield WebServer(port=port, pid=process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _url(stage: Stage, database: str) -> str:
+    """Another database of the same server, as DATABASE_URL."""
+    return stage.url.replace(f"/{embedded.DATABASE_NAME}?", f"/{quote(database)}?")
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
+            connection.request("GET", "/healthz/")
+            # A server that has only one door says 404 here.
+            require(connection.getresponse().status < 500, "the web server is not well")
+            return
+        except OSError as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise WrongAnswerError(f"the web server did not start: {log.read_text()[-2000:]}") from error
+            time.sleep(0.05)
