@@ -2,9 +2,19 @@
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
+from accounts import clock, deletion
+from accounts.certificates import Certificate
+from accounts.history import Actor
+from accounts.holds import Hold
 from accounts.models import (
     Account,
     Blueprint,
@@ -16,6 +26,7 @@ from accounts.models import (
     SweepRun,
     User,
 )
+from accounts.purge import Purge
 
 
 class ReadOnly:
@@ -76,10 +87,96 @@ class SupportRequestAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ["reference"]
     show_full_result_count = False
 
+    actions = ["approve_deletion"]
+
+    @admin.action(description=_("Approve deletion of the account"))
+    def approve_deletion(self, request: HttpRequest, requests: "QuerySet[SupportRequest]") -> None:
+        """Schedule the purge after the grace period; refused for one's own request, and while an obstacle stands."""
+        by = Actor.staff(User.signed_in(request.user))
+        for found in requests:
+            try:
+                approved = deletion.approve(found, by=by, at=clock.now())
+            except deletion.Blocked as blocked:
+                messages.error(request, f"{found}: {blocked}")
+            except deletion.NotToBeApproved:
+                messages.error(request, _("%(request)s is no open request for deletion.") % {"request": found})
+            else:
+                messages.success(
+                    request,
+                    _("%(request)s is approved; the data is erased from %(due)s on.")
+                    % {"request": found, "due": f"{approved.due_at:%Y-%m-%d %H:%M} UTC"},
+                )
+
 
 @admin.register(SweepRun)
 class SweepRunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["name", "started_at", "finished_at", "handled", "last_error"]
+
+
+@admin.register(Purge)
+class PurgeAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = [
+        "account_id",
+        "cause",
+        "due_at",
+        "deadline_at",
+        "started_at",
+        "verified_at",
+        "called_off_at",
+        "waiting_for",
+        "last_error",
+    ]
+    list_filter = ["cause", ("verified_at", admin.EmptyFieldListFilter), ("called_off_at", admin.EmptyFieldListFilter)]
+    search_fields = ["=account_id"]
+    show_full_result_count = False
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["account_id", "set_by_id", "set_at", "until", "confirmed_by_id", "released_at"]
+    search_fields = ["=account_id"]
+    show_full_result_count = False
+
+
+@admin.register(Certificate)
+class CertificateAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """The proof that an account was erased: a page to print, and the same as JSON."""
+
+    list_display = ["number", "account_id", "issued_at", "print_page", "json_file"]
+    search_fields = ["=account_id"]
+    show_full_result_count = False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        own = [
+            path("<int:number>/print/", view(self.printed), name="certificate_print"),
+            path("<int:number>/json/", view(self.downloaded), name="certificate_json"),
+        ]
+        return [*own, *super().get_urls()]
+
+    @admin.display(description=_("to print"))
+    def print_page(self, certificate: Certificate) -> str:
+        return format_html('<a href="{}">{}</a>', reverse("admin:certificate_print", args=[certificate.pk]), _("Page"))
+
+    @admin.display(description=_("as a file"))
+    def json_file(self, certificate: Certificate) -> str:
+        return format_html('<a href="{}">JSON</a>', reverse("admin:certificate_json", args=[certificate.pk]))
+
+    def printed(self, request: HttpRequest, number: int) -> HttpResponse:
+        certificate = self._find(request, number)
+        return render(request, "accounts/certificate.html", {"certificate": certificate, "body": certificate.body})
+
+    def downloaded(self, request: HttpRequest, number: int) -> HttpResponse:
+        certificate = self._find(request, number)
+        disposition = f'attachment; filename="certificate-{number}.json"'
+        return HttpResponse(
+            certificate.as_json(), content_type="application/json", headers={"Content-Disposition": disposition}
+        )
+
+    def _find(self, request: HttpRequest, number: int) -> Certificate:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return get_object_or_404(Certificate, pk=number)
 
 
 @admin.register(Blueprint)

@@ -16,6 +16,8 @@ class AccountsConfig(AppConfig):
             {
                 "request.made": _("Request made to support"),
                 "blueprint.converted": _("Blueprint converted to the standard grid"),
+                "deletion.approved": _("Deletion of the account approved"),
+                "deletion.called_off": _("Deletion of the account called off"),
                 "purge.scheduled": _("Erasing of all data scheduled"),
                 "purge.called_off": _("Erasing called off: the data stays"),
                 "purge.started": _("Erasing begun"),

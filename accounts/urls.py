@@ -14,6 +14,7 @@ urlpatterns = [
     path("user/preferences/", preferences.preferences, name="preferences"),
     path("user/account/", preferences.switch_account, name="switch_account"),
     path("user/support/", support.support, name="support"),
+    path("user/support/deletion/call-off/", support.call_deletion_off, name="deletion_call_off"),
     path("api/accounts/<uuid:account_id>/entitlements/", api.entitlements, name="api_entitlements"),
     path(
         "api/accounts/<uuid:account_id>/connections/<uuid:connection_id>/resources/",

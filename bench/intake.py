@@ -37,7 +37,7 @@ DATABASE = "intake"
 SECRET = "bench-webhook-secret"  # noqa: S105  # opens nothing but this run's own server
 #: Twice the server's threads: there is always a delivery waiting.
 CLIENTS = 16
-ROUNDS = 7
+ROUNDS = 9
 SECONDS_FULL, SECONDS_SMALL = 5.0, 0.5
 #: A round ends early when so many deliveries were sent: several times what two cores can take.
 MOST_PER_SECOND = 4_000

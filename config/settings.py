@@ -60,6 +60,8 @@ if GITHUB_CANCELLATION not in ("offboard", "downgrade"):
     raise ImproperlyConfigured("GITHUB_CANCELLATION must be `offboard` or `downgrade`.")
 #: GitHub asks for a second between calls that change something.
 GITHUB_MUTATION_PAUSE = env.float("GITHUB_MUTATION_PAUSE", default=1.0)
+#: A delivery's raw body is kept for so many days, and never beyond the purge of its account.
+DELIVERY_BODY_DAYS = env.int("DELIVERY_BODY_DAYS", default=90)
 #: A purge starts so many hours before its legal deadline, to be finished within it.
 PURGE_LEAD_HOURS = env.int("PURGE_LEAD_HOURS", default=12)
 
@@ -117,6 +119,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "accounts.context.deletion_banner",
                 "subscriptions.context.ending_banner",
             ],
         },
@@ -179,6 +182,7 @@ CELERY_BEAT_SCHEDULE = {
     "github-check": beat("github-check", seconds=30),
     "offboard": beat("offboard", seconds=30),
     "purge": beat("purge", seconds=60),
+    "hygiene": beat("hygiene", seconds=86_400),
     "github-reconcile": beat("github-reconcile", seconds=3600),
 }
 

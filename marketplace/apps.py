@@ -10,7 +10,7 @@ class MarketplaceConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.history import register_labels
-        from marketplace import inbox, steps
+        from marketplace import hygiene, inbox, steps
         from marketplace.delivery import Source
         from marketplace.github import applying, notes, reconciliation, truth
         from marketplace.inventory import register_inventory
@@ -34,5 +34,6 @@ class MarketplaceConfig(AppConfig):
         truth.register()
         steps.register()
         reconciliation.register()
+        hygiene.register()
         register_inventory()
         register_note(Channel.GITHUB_MARKETPLACE, notes.note_for)

@@ -9,9 +9,10 @@ class SubscriptionsConfig(AppConfig):
     verbose_name = _("Subscriptions")
 
     def ready(self) -> None:
+        from accounts.deletion import register_before, register_obstacle
         from accounts.entitlements import register_answer
         from accounts.history import register_labels
-        from subscriptions import inventory, reminders, settling
+        from subscriptions import inventory, leaving, reminders, settling
         from subscriptions.standing import entitlements
 
         register_answer(entitlements)
@@ -24,6 +25,8 @@ class SubscriptionsConfig(AppConfig):
                 "cancellation.withdrawn": _("Subscription kept after all"),
             }
         )
+        register_obstacle(leaving.billed_elsewhere)
+        register_before(leaving.end_before_deletion)
         settling.register()
         reminders.register()
         inventory.register()

@@ -46,6 +46,10 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "preferences": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (302, 302, 302, 302, 302, 302))),
     "switch_account": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 302, 404, 404, 302))),
     "support": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    "deletion_call_off": (
+        Door("GET", (405, 405, 405, 405, 405, 302)),
+        Door("POST", (302, 403, 403, 302, 403, 302)),
+    ),
     "subscription": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
     # The stranger's own account has no subscription: 409 says so.
     "cancellation": (Door("GET", (200, 403, 403, 409, 403, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),

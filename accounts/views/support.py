@@ -5,13 +5,15 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import clock
-from accounts.access import for_members
+from accounts.access import for_members, for_owner
 from accounts.account import Membership
+from accounts.deletion import call_off, obstacle_to
 from accounts.forms import SupportForm
 from accounts.history import Actor
+from accounts.purge import TooLate
 from accounts.support import OWNER_ONLY, RequestKind, ask
 from accounts.user import User
 
@@ -33,6 +35,8 @@ def support(request: HttpRequest, membership: Membership) -> HttpResponse:
             "form": form,
             "membership": membership,
             "requests": membership.account.requests.order_by("-made_at")[:50],
+            "obstacle": obstacle_to(membership.account, clock.now()) if membership.is_owner else None,
+            "deletion_asked": membership.account.requests.open().filter(kind=RequestKind.DELETION).first(),
         },
         status=422 if form.errors else 200,
     )
@@ -52,4 +56,23 @@ def _ask(request: HttpRequest, membership: Membership, kind: RequestKind, messag
         )
     else:
         messages.info(request, _("Your request %(reference)s is already with us.") % {"reference": made.reference})
+    if kind == RequestKind.DELETION and (obstacle := obstacle_to(membership.account, clock.now())):
+        messages.warning(request, str(obstacle))
+    return redirect("support")
+
+
+@require_POST
+@for_owner
+def call_deletion_off(request: HttpRequest, membership: Membership) -> HttpResponse:
+    """POST: nothing is to be deleted after all; until the erasing begins."""
+    by = Actor.owner(User.signed_in(request.user))
+    try:
+        changed = call_off(membership.account, by=by, at=clock.now())
+    except TooLate:
+        messages.error(request, _("It is too late: the deletion has begun."))
+        return redirect("support")
+    if changed:
+        messages.success(request, _("The deletion is called off. Everything stays as it is."))
+    else:
+        messages.info(request, _("There is no deletion to call off."))
     return redirect("support")

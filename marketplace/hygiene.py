@@ -1,0 +1,41 @@
+"""Inbox hygiene: the `hygiene` sweep empties the bodies of old deliveries.
+
+A raw body is kept to check a signature again and to process a delivery again; after `DELIVERY_BODY_DAYS` (90) neither
+is of use, and it may hold personal data. The row stays, with its id and digest.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from accounts import sweeps
+from marketplace.delivery import Delivery, DeliveryQuerySet
+
+#: Emptied by one statement.
+BATCH = 1000
+
+
+def register() -> None:
+    """Register the sweep. Called once, by `MarketplaceConfig.ready`."""
+    sweeps.register(sweeps.Sweep("hygiene", run=empty_old, preview=preview, late_after=timedelta(days=2)))
+
+
+def old(at: datetime) -> DeliveryQuerySet:
+    """Deliveries whose body has been kept for long enough."""
+    limit = at - timedelta(days=settings.DELIVERY_BODY_DAYS)
+    return Delivery.objects.filter(received_at__lt=limit, body__isnull=False)
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """Which bodies `empty_old` would empty at `at`, a line each."""
+    for delivery in old(at).defer("body").order_by("received_at").iterator():
+        yield f"{delivery.source} {delivery.delivery_id} of {delivery.received_at:%Y-%m-%d}"
+
+
+def empty_old(at: datetime) -> int:
+    """Empty the bodies that have been kept for long enough at `at`. Returns how many."""
+    emptied = 0
+    while ids := list(old(at).order_by("received_at").values_list("pk", flat=True)[:BATCH]):
+        emptied += Delivery.objects.filter(pk__in=ids).update(body=None)
+    return emptied
