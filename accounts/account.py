@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import datetime
-from typing import ClassVar
 
 import pgtrigger
 from django.db import models
@@ -38,7 +37,7 @@ class Account(models.Model):
     purging_at = models.DateTimeField(_("being erased"), null=True, blank=True, editable=False)
     members = models.ManyToManyField(User, through="Membership", related_name="accounts", verbose_name=_("members"))
 
-    objects: ClassVar[AccountQuerySet] = AccountQuerySet.as_manager()  # type: ignore[assignment]
+    objects = AccountQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("account")

@@ -9,7 +9,7 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from accounts import erasing, holds, sending, stores
+        from accounts import erasing, export_parts, exporting, holds, sending, stores
         from accounts.history import register_labels
 
         register_labels(
@@ -18,6 +18,10 @@ class AccountsConfig(AppConfig):
                 "blueprint.converted": _("Blueprint converted to the standard grid"),
                 "deletion.approved": _("Deletion of the account approved"),
                 "deletion.called_off": _("Deletion of the account called off"),
+                "export.asked": _("Data export asked for"),
+                "export.ready": _("Data export ready"),
+                "export.fetched": _("Data export fetched"),
+                "export.removed": _("Data export deleted: it had expired"),
                 "purge.scheduled": _("Erasing of all data scheduled"),
                 "purge.called_off": _("Erasing called off: the data stays"),
                 "purge.started": _("Erasing begun"),
@@ -29,6 +33,8 @@ class AccountsConfig(AppConfig):
             }
         )
         sending.register()
+        export_parts.register()
+        exporting.register()
         stores.register()
         holds.register()
         erasing.register()

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -39,7 +39,7 @@ class CloudConnection(models.Model):
     resources_at = models.DateTimeField(_("resources as of"), null=True, blank=True)
     created_at = models.DateTimeField(_("connected"), default=clock.now, editable=False)
 
-    objects: ClassVar[CloudConnectionQuerySet] = CloudConnectionQuerySet.as_manager()  # type: ignore[assignment]
+    objects = CloudConnectionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("cloud connection")

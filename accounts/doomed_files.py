@@ -6,7 +6,7 @@ missing already is fine.
 
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, Self
+from typing import Self
 
 from django.core.files.storage import default_storage
 from django.db import models
@@ -24,7 +24,7 @@ class DoomedFile(models.Model):
     account_id = models.UUIDField(_("account"))
     name = models.CharField(_("file"), max_length=500)
 
-    objects: ClassVar[DoomedFileQuerySet] = DoomedFileQuerySet.as_manager()  # type: ignore[assignment]
+    objects = DoomedFileQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("file to delete")

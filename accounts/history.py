@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Self
 
 import pgtrigger
 from django.db import models
@@ -74,7 +74,7 @@ class Event(models.Model):
     #: The database's clock, beside `at`: shows a backdated or a time-travelling line for what it is.
     recorded_at = models.DateTimeField(_("recorded"), db_default=Now(), editable=False)
 
-    objects: ClassVar[EventQuerySet] = EventQuerySet.as_manager()  # type: ignore[assignment]
+    objects = EventQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("event")

@@ -7,7 +7,7 @@ has no effect until a second member of staff has confirmed it.
 
 import uuid
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Self
 
 from django.db import models, transaction
 from django.utils import formats, timezone
@@ -85,7 +85,7 @@ class Hold(models.Model):
     )
     released_at = models.DateTimeField(_("released"), null=True, blank=True)
 
-    objects: ClassVar[HoldQuerySet] = HoldQuerySet.as_manager()  # type: ignore[assignment]
+    objects = HoldQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("hold")

@@ -5,7 +5,7 @@ goes with the account; one who does stays. Staff are never leavers.
 """
 
 import uuid
-from typing import ClassVar, LiteralString, Self
+from typing import LiteralString, Self
 
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
@@ -54,7 +54,7 @@ class Leaver(models.Model):
     account_id = models.UUIDField(_("account"))
     user_id = models.BigIntegerField(_("person"), db_index=True)
 
-    objects: ClassVar[LeaverQuerySet] = LeaverQuerySet.as_manager()  # type: ignore[assignment]
+    objects = LeaverQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("leaver")

@@ -5,6 +5,7 @@ from accounts.blueprint import Blueprint, Grid
 from accounts.certificates import Certificate, System
 from accounts.connection import CloudConnection, Provider
 from accounts.doomed_files import DoomedFile
+from accounts.export import Export
 from accounts.history import ActorKind, Event
 from accounts.holds import Hold
 from accounts.leavers import Leaver
@@ -22,6 +23,7 @@ __all__ = [
     "CloudConnection",
     "DoomedFile",
     "Event",
+    "Export",
     "Grid",
     "Hold",
     "Leaver",

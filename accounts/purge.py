@@ -9,7 +9,7 @@ data. Transitions lock the account first, then the purge.
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
@@ -92,7 +92,7 @@ class Purge(models.Model):
     #: Set on a purge that repeats one after a restore: when the account was first proven erased.
     erased_before_at = models.DateTimeField(_("first erased"), null=True, blank=True)
 
-    objects: ClassVar[PurgeQuerySet] = PurgeQuerySet.as_manager()  # type: ignore[assignment]
+    objects = PurgeQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("purge")

@@ -13,10 +13,11 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Val
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from accounts import inventory
+from accounts import export, inventory
 from accounts.account import Account, Membership, Role
 from accounts.blueprint import Blueprint
 from accounts.connection import CloudConnection
+from accounts.export import Export
 from accounts.holds import Hold
 from accounts.inventory import Erased, Kept, Order, Scrubbed, scrub
 from accounts.leavers import people_who_go
@@ -35,6 +36,7 @@ NOTHING_PERSONAL = _("holds nothing about a person")
 def register() -> None:
     """List everything. Called once, by `AccountsConfig.ready`."""
     inventory.register_folder(lambda account_id: f"thumbnails/{account_id}")
+    inventory.register_folder(export.folder)
     _register_content()
     _register_people()
     _register_kept()
@@ -43,6 +45,9 @@ def register() -> None:
 def _register_content() -> None:
     inventory.register(
         AdminLog("what the account owns", Order.CONTENT, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
+        Erased(
+            "accounts.Export", Order.CONTENT, lambda account: Export.objects.filter(account_id=account), files=("file",)
+        ),
         Erased("accounts.Notice", Order.CONTENT, lambda account: Notice.objects.filter(account_id=account)),
         Erased(
             "accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)
@@ -96,6 +101,7 @@ def _register_people() -> None:
         # What they left in accounts that they do not belong to any more.
         _owned("accounts.Notice", "recipient", part="to people who go"),
         unlinked("accounts.SupportRequest", "made_by"),
+        unlinked("accounts.Export", "asked_for_by"),
         Erased(
             "accounts.User",
             Order.PEOPLE,

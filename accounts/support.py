@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import partial
-from typing import ClassVar, Self
+from typing import Self
 
 from dateutil.relativedelta import relativedelta
 from django.db import models, transaction
@@ -52,7 +52,7 @@ class SupportRequest(models.Model):
     due_at = models.DateTimeField(_("answer due"), null=True, blank=True)
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
 
-    objects: ClassVar[SupportRequestQuerySet] = SupportRequestQuerySet.as_manager()  # type: ignore[assignment]
+    objects = SupportRequestQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("request")

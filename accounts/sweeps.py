@@ -54,9 +54,10 @@ def register(sweep: Sweep) -> None:
 def registered() -> list[Sweep]:
     """All sweeps, in the order in which `manage.py sweep` runs them.
 
-    Mail goes late: it tells what the others did. Erasing goes last: what was still to be said has been said by then.
+    Exports go late, mail later: it tells what the others did. Erasing goes last: what was still to be said has been
+    said by then.
     """
-    return sorted(_sweeps.values(), key=lambda sweep: {"notices": 1, "purge": 2}.get(sweep.name, 0))
+    return sorted(_sweeps.values(), key=lambda sweep: {"export": 1, "notices": 2, "purge": 3}.get(sweep.name, 0))
 
 
 def named(name: str) -> Sweep:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import api, blueprints, connections, health, preferences, support
+from accounts.views import api, blueprints, connections, export, health, preferences, support
 
 urlpatterns = [
     path("", blueprints.home, name="home"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("connections/<uuid:connection_id>/", connections.connection, name="connection"),
     path("user/preferences/", preferences.preferences, name="preferences"),
     path("user/account/", preferences.switch_account, name="switch_account"),
+    path("user/export/", export.export, name="export"),
+    path("user/export/<str:token>/", export.export_file, name="export_file"),
     path("user/support/", support.support, name="support"),
     path("user/support/deletion/call-off/", support.call_deletion_off, name="deletion_call_off"),
     path("api/accounts/<uuid:account_id>/entitlements/", api.entitlements, name="api_entitlements"),

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from accounts import clock, history
-from accounts.admin import ReadOnly
+from accounts.admin import ReadOnlyAdmin, ReadOnlyInline
 from accounts.history import Actor
 from accounts.user import User
 from marketplace import inbox
@@ -16,13 +16,12 @@ from marketplace.models import Customer, Delivery, ListingPlan, Offboarding, Rep
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ["received_at", "source", "event", "action", "outcome", "marketplace_account", "last_error", "alert"]
     list_filter = ["source", "outcome", "action", ("processed_at", admin.EmptyFieldListFilter)]
     search_fields = ["=delivery_id", "=marketplace_account"]
     exclude = ["body", "digest"]
     readonly_fields = ["text"]
-    show_full_result_count = False
     actions = ["process_again", "acknowledge"]
 
     @admin.display(description=_("body"))
@@ -70,22 +69,20 @@ class ListingPlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-class StepInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+class StepInline(ReadOnlyInline):
     model = Step
-    extra = 0
 
 
 @admin.register(Offboarding)
-class OffboardingAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class OffboardingAdmin(ReadOnlyAdmin):
     list_display = ["account_id", "cause", "received_at", "deadline_at", "called_off_at", "finished_at"]
     list_filter = ["cause", ("finished_at", admin.EmptyFieldListFilter), ("called_off_at", admin.EmptyFieldListFilter)]
     search_fields = ["=account_id"]
-    show_full_result_count = False
     inlines = [StepInline]
 
 
 @admin.register(Customer)
-class CustomerAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class CustomerAdmin(ReadOnlyAdmin):
     list_display = [
         "login",
         "github_id",
@@ -98,22 +95,19 @@ class CustomerAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     ]
     list_select_related = ["account", "listing_plan"]
     search_fields = ["login", "=github_id"]
-    show_full_result_count = False
 
 
 @admin.register(RepositoryHook)
-class RepositoryHookAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class RepositoryHookAdmin(ReadOnlyAdmin):
     list_display = ["repository", "hook_id", "account", "registered_at", "deleted_at", "last_error"]
     list_select_related = ["account"]
     list_filter = [("deleted_at", admin.EmptyFieldListFilter)]
-    show_full_result_count = False
 
 
 @admin.register(UserToken)
-class UserTokenAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class UserTokenAdmin(ReadOnlyAdmin):
     """That there is a token, never the token."""
 
     list_display = ["login", "user", "obtained_at", "expires_at", "revoked_at"]
     list_select_related = ["user"]
     exclude = ["access", "refresh"]
-    show_full_result_count = False

@@ -7,7 +7,7 @@ Hooks come before tokens, because a dead token can't delete hooks. `marketplace.
 
 import uuid
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import Self
 
 from django.conf import settings
 from django.db import models
@@ -63,7 +63,7 @@ class Offboarding(models.Model):
     called_off_because = models.CharField(_("called off because"), max_length=40, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
 
-    objects: ClassVar[OffboardingQuerySet] = OffboardingQuerySet.as_manager()  # type: ignore[assignment]
+    objects = OffboardingQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("offboarding")
@@ -123,7 +123,7 @@ class Step(models.Model):
     #: How it ended: empty for as it should, else why not, for staff.
     remark = models.TextField(_("remark"), blank=True)
 
-    objects: ClassVar[StepQuerySet] = StepQuerySet.as_manager()  # type: ignore[assignment]
+    objects = StepQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("offboarding step")

@@ -12,7 +12,7 @@ class SubscriptionsConfig(AppConfig):
         from accounts.deletion import register_before, register_obstacle
         from accounts.entitlements import register_answer
         from accounts.history import register_labels
-        from subscriptions import inventory, leaving, reminders, settling
+        from subscriptions import export_parts, inventory, leaving, reminders, settling
         from subscriptions.standing import entitlements
 
         register_answer(entitlements)
@@ -30,3 +30,4 @@ class SubscriptionsConfig(AppConfig):
         settling.register()
         reminders.register()
         inventory.register()
+        export_parts.register()

@@ -7,7 +7,7 @@ the date decides; nothing else has to happen for access to end (design, ideas 1 
 
 from datetime import datetime
 from functools import partial
-from typing import ClassVar, Self
+from typing import Self
 
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
@@ -77,7 +77,7 @@ class Cancellation(models.Model):
     )
     carried_out_at = models.DateTimeField(_("carried out"), null=True, blank=True)
 
-    objects: ClassVar[CancellationQuerySet] = CancellationQuerySet.as_manager()  # type: ignore[assignment]
+    objects = CancellationQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("cancellation")

@@ -8,6 +8,9 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts.export import Export, ask, link_token
+from accounts.exporting import export_due
+from accounts.history import Actor
 from accounts.models import Account, Event, Grid, User
 from subscriptions.models import Cancellation, Subscription
 from tests.factories import BlueprintFactory, ConnectionFactory, subscribe
@@ -45,6 +48,9 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "connection": (Door("GET", (200, 200, 200, 404, 404, 302)),),
     "preferences": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (302, 302, 302, 302, 302, 302))),
     "switch_account": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 302, 404, 404, 302))),
+    "export": (Door("GET", (200, 403, 403, 200, 403, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    # A link that was made for the owner.
+    "export_file": (Door("GET", (200, 404, 404, 404, 404, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
     "support": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
     "deletion_call_off": (
         Door("GET", (405, 405, 405, 405, 405, 302)),
@@ -91,18 +97,21 @@ def test_every_url_is_in_the_matrix() -> None:
 
 
 @pytest.fixture
-def world(account: Account) -> dict[str, str]:
+def world(account: Account, owner: User) -> dict[str, str]:
     """What the placeholders of the URLs stand for: things of the owner's account, which is on Pro."""
     from accounts import clock
 
     subscribe(account, at=clock.now())
     blueprint = BlueprintFactory(account=account, grid=Grid.INFINITE)
     blueprint.redraw_thumbnail()
+    export, _new = ask(account, by=Actor.owner(owner), at=clock.now())
+    export_due(export.asked_at)
     return {
         "account_id": str(account.pk),
         "blueprint_id": str(blueprint.pk),
         "connection_id": str(ConnectionFactory(account=account).pk),
         "component_id": "web",
+        "token": link_token(Export.objects.get(), owner),
     }
 
 

@@ -1,7 +1,7 @@
 """A customer who buys at GitHub: a personal account or an organisation there, and the account that it has here."""
 
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import Self
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -65,7 +65,7 @@ class Customer(models.Model):
     #: Set when the tokens are gone: the customer has to authorise us again.
     authorisation_needed_at = models.DateTimeField(_("authorisation needed"), null=True, blank=True)
 
-    objects: ClassVar[CustomerQuerySet] = CustomerQuerySet.as_manager()  # type: ignore[assignment]
+    objects = CustomerQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("GitHub customer")

@@ -5,7 +5,7 @@ The product registers each by API (`PUT /api/accounts/<uuid>/github-hooks/`) or 
 
 import re
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -39,7 +39,7 @@ class RepositoryHook(models.Model):
     #: Why it could not be deleted, for staff.
     last_error = models.CharField(_("last error"), max_length=300, blank=True)
 
-    objects: ClassVar[RepositoryHookQuerySet] = RepositoryHookQuerySet.as_manager()  # type: ignore[assignment]
+    objects = RepositoryHookQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("repository hook")

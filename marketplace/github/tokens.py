@@ -6,7 +6,7 @@ front. A revoked token's text is removed; the row stays until the person is eras
 
 from datetime import datetime
 from functools import cache
-from typing import ClassVar, Self
+from typing import Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -56,7 +56,7 @@ class UserToken(models.Model):
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 
-    objects: ClassVar[UserTokenQuerySet] = UserTokenQuerySet.as_manager()  # type: ignore[assignment]
+    objects = UserTokenQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("GitHub token")

@@ -111,7 +111,7 @@ def test_an_owner_cancels_keeps_cancels_again_and_is_on_free(
     assert "Your subscription has ended: you are on Free" in _subjects(mailbox)
     page.goto("/user/subscription/")
     assert [line for line in _history(page) if line.startswith("Subscription")] == [
-        "Subscription ended: the account is on Free",
+        "Subscription ended",
         "Subscription cancelled",
         "Subscription kept after all",
         "Subscription cancelled",

@@ -161,9 +161,10 @@ def compare(world: World, github_id: int) -> None:
         assert (live, entitlements.active, customer.cancelled_at is None) == (None, False, False)
         offboarding = Offboarding.objects.open().get(account_id=customer.account_id)
         assert list(offboarding.steps.undone().values_list("kind", flat=True)) == ["purge"]
-        # Whatever is still there at GitHub was refused, and stands there for staff.
+        # Whatever is still there at GitHub was refused, and is listed for staff. (A hook that went while its answer was
+        # lost, and about which we were refused afterwards, is listed too: nobody told us that it is gone.)
         refused = RepositoryHook.objects.remaining().exclude(last_error="")
-        assert sorted(world.github.hooks) == sorted(refused.values_list("hook_id", flat=True))
+        assert set(world.github.hooks) <= set(refused.values_list("hook_id", flat=True))
         assert world.github.tokens == []
         assert not UserToken.objects.alive().exists()
         return
