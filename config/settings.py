@@ -134,7 +134,7 @@ _database["OPTIONS"] = {
     **_database.get("OPTIONS", {}),
     # One connection a thread of the web server, and a few to spare. The time-out turns an absent database
     # into a fast 503 instead of a hung request.
-    "pool": {"min_size": 1, "max_size": 12, "timeout": 5},
+    "pool": {"min_size": 1, "max_size": 12, "timeout": 3},
     "connect_timeout": 3,
 }
 DATABASES = {"default": _database}

@@ -1,8 +1,10 @@
 """Error answers: a person gets a page that says what to do next, a machine gets JSON."""
 
+import sys
 from http import HTTPStatus
 
 from django.contrib.auth.decorators import login_not_required
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -42,11 +44,14 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 @login_not_required
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The last resort; its page asks nothing of the database."""
+    """The last resort; its page asks nothing of the database. 503 when that is what is missing, else 500."""
+    away = isinstance(sys.exc_info()[1], OperationalError)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if away else HTTPStatus.INTERNAL_SERVER_ERROR
     message = _("Something went wrong on our side. Nothing was half done; please try again in a minute.")
     if request.path.startswith(MACHINE_PATHS):
-        return JsonResponse({"error": "internal_server_error", "message": message}, status=500)
-    return render(None, "500.html", {"message": message}, status=500)  # no request: no context processors
+        return JsonResponse({"error": status.name.lower(), "message": message}, status=status)
+    # Without the request: no context processor asks who is reading.
+    return render(None, "500.html", {"message": message}, status=status)
 
 
 @login_not_required

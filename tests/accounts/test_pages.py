@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import pytest
-from django.test import Client
+from django.db import OperationalError
+from django.test import Client, RequestFactory
 
 from accounts.models import Account, Event, Membership, Notice, Role, SupportRequest, User
+from accounts.views.errors import server_error
 from tests.factories import AccountFactory, BlueprintFactory, ConnectionFactory
 
 pytestmark = pytest.mark.django_db
@@ -121,3 +123,17 @@ def test_a_strict_policy_holds_on_every_page(owner: User, account: Account, sign
         policy = client.get(page, follow=True)["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(("error", "status"), [(OperationalError("no connection"), 503), (ZeroDivisionError(), 500)])
+def test_a_failure_is_answered_in_the_right_form(error: Exception, status: int) -> None:
+    answers = []
+    for path in ("/user/subscription/", "/api/accounts/"):
+        try:
+            raise error
+        except type(error):
+            answers.append(server_error(RequestFactory().get(path)))
+    page, machine = answers
+    assert (page.status_code, machine.status_code) == (status, status)
+    assert "Nothing was half done" in page.content.decode()
+    assert machine["Content-Type"] == "application/json"
