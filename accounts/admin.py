@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import clock, deletion
 from accounts.certificates import Certificate
+from accounts.export import Export
 from accounts.history import Actor
 from accounts.holds import Hold
 from accounts.models import (
@@ -180,6 +181,12 @@ class CertificateAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         return get_object_or_404(Certificate, pk=number)
+
+
+@admin.register(Export)
+class ExportAdmin(ReadOnlyAdmin):
+    list_display = ["account", "asked_at", "finished_at", "expires_at", "size", "attempts", "last_error"]
+    list_select_related = ["account"]
 
 
 @admin.register(Blueprint)
