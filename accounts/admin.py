@@ -186,6 +186,8 @@ class CertificateAdmin(ReadOnlyAdmin):
 @admin.register(Export)
 class ExportAdmin(ReadOnlyAdmin):
     list_display = ["account", "asked_at", "finished_at", "expires_at", "size", "attempts", "last_error"]
+    # The archive itself is for its owner.
+    exclude = ["file", "position"]
     list_select_related = ["account"]
 
 

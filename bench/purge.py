@@ -4,7 +4,7 @@ Rate: at full scale an account with 200,000 blueprints, evenly mixed with 300,00
 the time in seconds from obligation to verified purge, counting again and certificate included, of
 `accounts.erasing.purge_due`, against the same rows deleted chunk by chunk through a bare connection (`REFERENCE`).
 Each run begins on a fresh copy of the same database, after a checkpoint, with an open connection. A million rows a
-round would take most of an hour; there is one run of those:
+round would take too long; there is one run of those:
 
 Memory, longest statement and pages: an account with 1,000,000 blueprints among the same 300,000, erased once, in
 a process of its own (`bench.purge_worker`), in turns of a few seconds. Between the turns it rests. Subscription
@@ -16,7 +16,7 @@ commits are not among them.
 A run counts only if the purge is verified at the first attempt, the certificate is sound and says the number of rows,
 nothing of the account is left, and the rows of the others are the same, by number and checksum.
 
-Blueprints are small (half a kilobyte), which favours the plain SQL: it does less for each. They have no pictures:
+Blueprints are small (650 bytes a row), which favours the plain SQL: it does less for each. They have no pictures:
 files are deleted one by one, and there is nothing in plain SQL to compare that with.
 """
 
