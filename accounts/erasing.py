@@ -179,8 +179,7 @@ def _erase_rows(purge: Purge, at: datetime) -> None:
             _locked(purge)
             if must_wait(purge, at, while_erasing=True):
                 return
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT:d}")
+            _bound_statements()
             room = purge.chunk
             for store in inventory.stores():
                 if purge.is_done(store.name):
@@ -235,6 +234,7 @@ def _verify(purge: Purge, at: datetime) -> bool:
         _locked(purge)
         if purge.verified_at or must_wait(purge, at, while_erasing=True):
             return False
+        _bound_statements()
         left |= left_in_database(purge.account_id)
         if not left:
             Leaver.objects.of(purge.account_id).delete()
@@ -274,6 +274,17 @@ def _locked(purge: Purge) -> None:
         cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT:d}")
     Account.objects.select_for_update(no_key=True).filter(pk=purge.account_id).first()
     purge.refresh_from_db(from_queryset=Purge.objects.locked())
+
+
+def _bound_statements() -> None:
+    """For the rest of the transaction: a statement has a time limit, and searches by index.
+
+    Left to itself the planner reads the whole table for an account that owns most of it, and so each chunk reads over
+    everything that the chunks before it have deleted (measured: a fifth of the rate after half a million rows).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT:d}")
+        cursor.execute("SET LOCAL enable_seqscan = off")
 
 
 def _note_failure(purge: Purge, error: Exception, at: datetime) -> None:

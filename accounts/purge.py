@@ -32,8 +32,9 @@ __all__ = [
     "start_due",
 ]
 
-#: Rows erased in one transaction; a larger chunk that timed out made no progress at all (PostHog 67536).
-CHUNK = 2000
+#: Rows erased in one transaction at first, some 50 ms of work. One that times out makes no progress at all
+#: (PostHog 67536), so it is halved then.
+CHUNK = 5000
 #: A purge that waits for something is looked at again after so long.
 LOOK_AGAIN = timedelta(minutes=10)
 

@@ -96,7 +96,7 @@ class Migration(migrations.Migration):
                 ("started_at", models.DateTimeField(blank=True, null=True, verbose_name="started")),
                 ("progress", models.JSONField(default=dict, verbose_name="progress")),
                 ("kept", models.JSONField(default=dict, verbose_name="kept")),
-                ("chunk", models.PositiveIntegerField(default=2000, verbose_name="rows at once")),
+                ("chunk", models.PositiveIntegerField(default=5000, verbose_name="rows at once")),
                 ("failures", models.PositiveIntegerField(default=0, verbose_name="failures in a row")),
                 ("last_error", models.TextField(blank=True, verbose_name="last error")),
                 ("left_behind_at", models.DateTimeField(blank=True, null=True, verbose_name="something left behind")),
