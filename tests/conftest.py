@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import hypothesis
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client, override_settings
 
 from accounts.models import Account, Membership, Role, User
@@ -15,6 +16,22 @@ from tests.factories import AccountFactory, UserFactory
 hypothesis.settings.register_profile("default", max_examples=30, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+#: What the migrations put into the database (plans, prices, the installation's id): restored after a test has flushed.
+_migrated: list[str] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_migrations_made(django_db_setup: None) -> None:
+    _migrated.append(getattr(connection, "_test_serialized_contents", "[]"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Django keeps it on the connection, and opens another one while Playwright has an event loop in this thread."""
+    if _migrated and item.get_closest_marker("django_db") and not hasattr(connection, "_test_serialized_contents"):
+        setattr(connection, "_test_serialized_contents", _migrated[0])  # noqa: B010  # not an attribute to mypy
 
 
 @pytest.fixture(scope="session", autouse=True)
