@@ -33,14 +33,18 @@ def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     try:
         # Decoded here, because `json` would guess at other encodings and swallow a byte order mark.
         decoded = text.decode() if isinstance(text, bytes) else text
-        value = json.loads(decoded, parse_constant=_no_constant)
+        value = _DECODER.decode(decoded)
     except RecursionError:
         raise BadJSON(f"The JSON is nested more than {max_depth} levels deep.") from None
     except UnicodeDecodeError:
         raise BadJSON("The text is not UTF-8.") from None
     except ValueError as error:
         raise BadJSON(f"Not JSON: {error}") from None
-    check(value, max_depth)
+    # Most texts are plainly harmless: UTF-8 without escapes holds no surrogate and, as JSON, no NUL, and nothing nests
+    # deeper than there are brackets. Looking at every value would cost more than parsing them.
+    brackets = decoded.count("{") + decoded.count("[")
+    if not isinstance(text, bytes) or "\\u" in decoded or brackets >= max_depth:
+        check(value, max_depth)
     return value
 
 
@@ -75,3 +79,7 @@ def _storable(text: str) -> None:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number that JSON knows")
+
+
+#: Made once; `json.loads` would make one for each text.
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
