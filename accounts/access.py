@@ -19,13 +19,13 @@ MemberView = Callable[Concatenate[HttpRequest, Membership, P], HttpResponse]
 
 def memberships(request: HttpRequest) -> list[Membership]:
     """The signed-in person's places, by account name. Set by `CurrentAccountMiddleware`."""
-    found: list[Membership] = request.memberships  # type: ignore[attr-defined]
+    found: list[Membership] = request.memberships  # type: ignore[attr-defined]  # set by the middleware
     return found
 
 
 def current_membership(request: HttpRequest) -> Membership | None:
     """The signed-in person's place in the account in front of them; None for people without any."""
-    found: Membership | None = request.membership  # type: ignore[attr-defined]
+    found: Membership | None = request.membership  # type: ignore[attr-defined]  # set by the middleware
     return found
 
 

@@ -38,7 +38,7 @@ class DoomedFile(models.Model):
 def insert_statement(source: str, columns: Iterable[str]) -> str:
     """SQL that writes down the files named in these columns of `source`. One parameter a column: the account's id."""
     names = " UNION ".join(
-        f"SELECT %s::uuid AS account_id, {column} AS name FROM {source} WHERE {column} <> ''"  # noqa: S608
+        f"SELECT %s::uuid AS account_id, {column} AS name FROM {source} WHERE {column} <> ''"  # noqa: S608  # our own names
         for column in columns
     )
     return f"INSERT INTO accounts_doomedfile (account_id, name) {names} ON CONFLICT DO NOTHING"

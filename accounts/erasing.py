@@ -129,6 +129,7 @@ def take_turn(purge: Purge, at: datetime, *, again_at: datetime | None = None) -
         start(purge, at=at)
         return erase(purge, at, again_at=again_at)
     except Exception as error:
+        # Whatever a store or an eraser raises is noted on this purge's row, and never holds up the others.
         _note_failure(purge, error, at)
         return False
 

@@ -80,6 +80,7 @@ def take_turn(at: datetime, turn: datetime) -> bool | None:
             export.next_attempt_at = turn + timedelta(microseconds=1)
             return _go_on(export, at)
     except Exception as error:
+        # Whatever is wrong with one export is noted on its row, and never holds up the others.
         if export is None:
             raise
         _note_failure(export, error, at)

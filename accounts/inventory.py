@@ -78,7 +78,7 @@ class Erased:
                 return int(cursor.rowcount)
             columns = [_column(self.model, name) for name in self.files]
             statement = (
-                f"WITH gone AS ({gone} RETURNING {', '.join(columns)}), "  # noqa: S608
+                f"WITH gone AS ({gone} RETURNING {', '.join(columns)}), "  # noqa: S608  # our own names
                 f"files AS ({insert_statement('gone', columns)}) SELECT count(*) FROM gone"
             )
             cursor.execute(statement, [*params, *[account_id] * len(columns)])
@@ -219,7 +219,7 @@ def scrub(rows: "QuerySet[Any, Any]", values: Mapping[str, Any], limit: int) -> 
     table = connection.ops.quote_name(model.db_table)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {table} SET {changes} WHERE ctid = ANY(ARRAY({found}))",  # noqa: S608
+            f"UPDATE {table} SET {changes} WHERE ctid = ANY(ARRAY({found}))",  # noqa: S608  # our own names
             [*prepared, *params],
         )
         return int(cursor.rowcount)
@@ -230,7 +230,7 @@ def _chunk(rows: "QuerySet[Any, Any]", limit: int) -> tuple[str, tuple[Any, ...]
     if not rows.query.order_by:
         rows = rows.order_by()
     table = connection.ops.quote_name(rows.model._meta.db_table)
-    places = rows.annotate(_place=RawSQL(f"{table}.ctid", (), output_field=TextField()))  # noqa: S611
+    places = rows.annotate(_place=RawSQL(f"{table}.ctid", (), output_field=TextField()))  # noqa: S611  # our own names
     sql, params = places.values_list("_place")[:limit].query.sql_with_params()
     return sql, tuple(params)
 

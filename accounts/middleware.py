@@ -59,8 +59,8 @@ class CurrentAccountMiddleware:
                 .order_by("account__name", "account_id")
             )
         chosen = request.session.get(SESSION_KEY) if memberships else None
-        request.memberships = memberships  # type: ignore[attr-defined]
-        request.membership = next(  # type: ignore[attr-defined]
+        request.memberships = memberships  # type: ignore[attr-defined]  # read by `access`
+        request.membership = next(  # type: ignore[attr-defined]  # read by `access`
             (membership for membership in memberships if str(membership.account_id) == chosen),
             memberships[0] if memberships else None,
         )
