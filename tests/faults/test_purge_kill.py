@@ -225,11 +225,18 @@ def test_whoever_writes_while_it_starts_is_either_erased_or_refused() -> None:
         account: Account = AccountFactory()
         row = oblige(account)
 
-        def draw(account: Account = account) -> Any:
-            time.sleep(chance.uniform(0, 0.006))
+        # Each of the two is held back in turn, so that each comes first in some rounds, however busy the machine is.
+        pauses = [chance.uniform(0, 0.03), 0.0][:: 1 if number % 2 else -1]
+
+        def draw(account: Account = account, pause: float = pauses[0]) -> Any:
+            time.sleep(pause)
             return BlueprintFactory(account=account)
 
-        drawn, begun = together(draw, lambda row=row: purge.start(row, at=NOW))
+        def begin(row: Purge = row, pause: float = pauses[1]) -> bool:
+            time.sleep(pause)
+            return purge.start(row, at=NOW)
+
+        drawn, begun = together(draw, begin)
         assert begun is True
         assert take_turn(row, NOW), Purge.objects.get(pk=row.pk).last_error
         assert not Blueprint.objects.exists()
