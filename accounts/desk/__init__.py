@@ -1,0 +1,1 @@
+"""The support desk: what the Django admin shows to staff, and what they can do there."""

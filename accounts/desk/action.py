@@ -1,0 +1,173 @@
+"""Acts: what staff can do to a row.
+
+An act is the same transition that the owner and the jobs use, never the edit of a field. It asks for a reason, and
+for whatever else it needs (`form`); it is rehearsed, so that staff see what will happen before it does; then it is
+performed, in one transaction with the deed that says who did it and why, and a line of history.
+
+A rehearsal performs the act and rolls it back. Every effect on the outside is a row first (a mail, a step), so what
+the rehearsal shows is exactly what would be written, and nothing of it has happened.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.db import models, transaction
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from accounts import history
+from accounts.desk.deed import MAX_REASON, Deed
+from accounts.history import Actor, ActorKind, Event
+from accounts.notices import Notice
+from accounts.sending import write
+
+#: A row of any model.
+Row = Any
+#: What a form found valid.
+Values = Mapping[str, Any]
+
+
+class Refused(Exception):
+    """The act is not possible for this row just now. The message says why, and what to do instead, to staff."""
+
+
+class ActForm(forms.Form):
+    """What every act asks for. A form of an act with choices that hang on the row makes them from `self.row`."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=MAX_REASON,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("For colleagues and auditors: why, on whose word, in which case. The customer does not see it."),
+    )
+
+    def __init__(self, *args: Any, row: Row | None = None, **kwargs: Any) -> None:
+        self.row = row
+        super().__init__(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail that an act would send."""
+
+    to: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What an act would write: what it would say at the end, lines of history, and mails."""
+
+    said: str
+    story: list[str]
+    mails: list[Mail]
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it in plain lines."""
+        told = [_now("Mail to %(who)s: %(subject)s") % {"who": mail.to, "subject": mail.subject} for mail in self.mails]
+        return [*self.story, *told]
+
+
+#: Carries the transition out. Says how it ended, to staff; None: nothing had to be changed. Raises `Refused`.
+CarryOut = Callable[[Row, Values, Actor, datetime], "str | Promise | None"]
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something staff can do to a row of `model`. `name` stands in URLs and in the history, as `desk.<name>`.
+
+    `offered` decides whether its button is shown for a row: cheap, from what the row itself knows. What counts is
+    what `carry_out` finds under its locks.
+    """
+
+    name: str
+    label: str | Promise
+    model: type[models.Model]
+    #: The permission that it needs, such as `accounts.refund`.
+    permission: str
+    carry_out: CarryOut
+    #: The account that the row is about; None where there is none.
+    account_of: Callable[[Row], uuid.UUID | None]
+    offered: Callable[[Row, datetime], bool] = lambda row, at: True
+    form: type[ActForm] = ActForm
+    #: Ends something for the customer: its button is red.
+    is_grave: bool = False
+
+    def perform(self, row: Row, values: Values, *, by: Actor, at: datetime) -> str:
+        """Carry the act out, and write down who did it and why. Returns how it ended, in words for staff.
+
+        Where nothing had to be changed nothing is written. Raises `Refused`, with nothing changed.
+        """
+        if by.kind != ActorKind.STAFF or by.user is None:
+            raise Refused(_now("Only staff can do this."))
+        account_id = self.account_of(row)
+        with transaction.atomic():
+            said = self.carry_out(row, values, by, at)
+            if said is None:
+                return _now("Nothing had to be changed: it was so already.")
+            deed = Deed.objects.create(
+                account_id=account_id,
+                act=self.name,
+                target=f"{self.model._meta.label_lower}:{row.pk}",
+                reason=values["reason"],
+                by=by.user,
+                at=at,
+            )
+            history.record(account_id, f"desk.{self.name}", at=at, by=by, deed=deed.pk, target=str(row.pk))
+        return str(said)
+
+
+_acts: dict[str, Act] = {}
+
+
+def register(*acts: Act) -> None:
+    """Add acts, and their words for the history. Each app calls this from its `AppConfig.ready`."""
+    for act in acts:
+        _acts[act.name] = act
+    history.register_labels({f"desk.{act.name}": act.label for act in acts})
+
+
+def act_named(name: str) -> Act:
+    """The act of this name; `KeyError` if there is none."""
+    return _acts[name]
+
+
+def acts_of(model: type[models.Model]) -> list[Act]:
+    """What can be done to rows of a model, in the order of registration."""
+    return [act for act in _acts.values() if act.model is model]
+
+
+class _Undone(Exception):
+    """Rolls a rehearsal back."""
+
+
+def rehearse(act: Act, row: Row, values: Values, *, by: Actor, at: datetime) -> Rehearsal:
+    """What the act would do to this row: performed, looked at, and rolled back. Raises `Refused`."""
+    account_id = act.account_of(row)
+    events = Event.objects.filter(account_id=account_id)
+    notices = Notice.objects.filter(account_id=account_id)
+    rehearsal = None
+    try:
+        with transaction.atomic():
+            last = events.aggregate(last=models.Max("id"))["last"] or 0
+            queued = set(notices.filter(sent_at=None).values_list("pk", flat=True))
+            said = act.perform(row, values, by=by, at=at)
+            written = events.filter(id__gt=last).exclude(kind=f"desk.{act.name}").order_by("id")
+            mails = notices.filter(sent_at=None).exclude(pk__in=queued).select_related("recipient", "account")
+            rehearsal = Rehearsal(said, [str(event.label) for event in written], [_mail(notice) for notice in mails])
+            raise _Undone
+    except _Undone:
+        assert rehearsal is not None
+    return rehearsal
+
+
+def _mail(notice: Notice) -> Mail:
+    message = write(notice)
+    return Mail(notice.recipient.email, str(message.subject), str(message.body))
