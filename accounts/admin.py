@@ -1,18 +1,22 @@
-"""Customers in the support staff's site: to be looked at. Nothing here edits a row: state changes by transitions."""
+"""Customers at the support desk: lists to look at, and the page of an account. State changes by acts alone."""
 
+import uuid
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock, deletion
 from accounts.certificates import Certificate
+from accounts.desk.finding import find
+from accounts.desk.lists import ReadOnlyAdmin
+from accounts.desk.pages import account_page, account_url
 from accounts.export import Export
 from accounts.history import Actor
 from accounts.holds import Hold
@@ -20,8 +24,8 @@ from accounts.models import (
     Account,
     Blueprint,
     CloudConnection,
+    Deed,
     Event,
-    Membership,
     Notice,
     SupportRequest,
     SweepRun,
@@ -30,40 +34,38 @@ from accounts.models import (
 from accounts.purge import Purge
 
 
-class ReadOnly:
-    """Rows are shown, never added, changed or deleted by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
-    """A list and its rows. Counting all rows of a large table would make every list slow."""
-
-    show_full_result_count = False
-
-
-class ReadOnlyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Rows that belong to the one shown."""
-
-    extra = 0
-
-
-class MembershipInline(ReadOnlyInline):
-    model = Membership
-
-
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
-    list_display = ["name", "id", "created_at"]
-    search_fields = ["name", "memberships__user__email"]
-    inlines = [MembershipInline]
+    """The list of accounts, and for each the page that tells its story (`accounts.desk.pages`)."""
+
+    list_display = ["name", "id", "created_at", "deactivated_at", "purging_at"]
+    ordering = ["name"]
+    # What is searched for is up to `accounts.desk.finding`; this makes the admin show its field.
+    search_fields = ["name"]
+    search_help_text = _("Name, e-mail, login, id or reference")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Account]", search_term: str
+    ) -> "tuple[QuerySet[Account], bool]":
+        if not search_term.strip():
+            return queryset, False
+        return queryset.filter(pk__in=find(search_term)), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list; a search that means one account alone leads straight to it, erased or not."""
+        found = find(request.GET.get("q", "")) if request.method == "GET" else []
+        if len(found) == 1:
+            return redirect(account_url(found[0]))
+        return super().changelist_view(request, extra_context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            account_id = uuid.UUID(object_id)
+        except ValueError as error:
+            raise Http404 from error
+        return account_page(request, account_id)
 
 
 @admin.register(User)
@@ -72,6 +74,13 @@ class UserAdmin(ReadOnlyAdmin):
     list_filter = ["is_staff", "is_active"]
     search_fields = ["email", "name"]
     exclude = ["password"]
+
+
+@admin.register(Deed)
+class DeedAdmin(ReadOnlyAdmin):
+    list_display = ["at", "act", "account_id", "by", "target"]
+    list_select_related = ["by"]
+    ordering = ["-id"]
 
 
 @admin.register(Event)

@@ -9,7 +9,8 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from accounts import erasing, export_parts, exporting, holds, sending, stores
+        from accounts import acts, erasing, export_parts, exporting, holds, panels, sending, stores
+        from accounts.desk import denials, finding, story
         from accounts.history import register_labels
 
         register_labels(
@@ -30,6 +31,8 @@ class AccountsConfig(AppConfig):
                 "hold.set": _("Data held back from erasing"),
                 "hold.confirmed": _("Hold confirmed by a second person"),
                 "hold.released": _("Hold released"),
+                "ownership.handed_over": _("Ownership handed over"),
+                denials.DENIED: _("Turned away at the support desk"),
             }
         )
         sending.register()
@@ -38,3 +41,7 @@ class AccountsConfig(AppConfig):
         stores.register()
         holds.register()
         erasing.register()
+        finding.register()
+        story.register()
+        panels.register()
+        acts.register()

@@ -52,7 +52,15 @@ class Actor:
         return cls(ActorKind.SYSTEM)
 
 
+#: Lines of the support desk's own begin with this: what staff did as staff, and who was turned away there.
+DESK = "desk."
+
+
 class EventQuerySet(models.QuerySet["Event"]):
+    def for_members(self) -> "EventQuerySet":
+        """What the account's own people see of its history: all but the lines of the support desk's own."""
+        return self.exclude(kind__startswith=DESK)
+
     def story(self) -> "EventQuerySet":
         """Newest first; of one instant, the last written first."""
         return self.order_by("-at", "-id")
@@ -61,9 +69,9 @@ class EventQuerySet(models.QuerySet["Event"]):
 class Event(models.Model):
     """One line of an account's history. Written by `record`, in the transaction of the change that it tells of."""
 
-    #: No constraint in the database: the history outlives the account.
+    #: No constraint in the database: the history outlives the account. None: of no account, such as a denied attempt.
     account = models.ForeignKey(
-        Account, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="events"
+        Account, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True, related_name="events"
     )
     kind = models.CharField(_("what"), max_length=60)
     at = models.DateTimeField(_("when"))
@@ -91,15 +99,15 @@ class Event(models.Model):
         return _labels.get(self.kind, self.kind)
 
 
-_labels: dict[str, Promise] = {}
+_labels: dict[str, str | Promise] = {}
 
 
-def register_labels(labels: Mapping[str, Promise]) -> None:
+def register_labels(labels: Mapping[str, str | Promise]) -> None:
     """Give kinds of events their words. Each app calls this once, from its `AppConfig.ready`."""
     _labels.update(labels)
 
 
-def record(account_id: uuid.UUID, kind: str, *, at: datetime, by: Actor, **facts: object) -> Event:
+def record(account_id: uuid.UUID | None, kind: str, *, at: datetime, by: Actor, **facts: object) -> Event:
     """Write a line of history. Facts are ids, dates (ISO 8601), codes and counts: no personal data."""
     return Event.objects.create(
         account_id=account_id,

@@ -4,6 +4,7 @@ from accounts.account import Account, Membership, Role
 from accounts.blueprint import Blueprint, Grid
 from accounts.certificates import Certificate, System
 from accounts.connection import CloudConnection, Provider
+from accounts.desk.deed import Deed
 from accounts.doomed_files import DoomedFile
 from accounts.export import Export
 from accounts.history import ActorKind, Event
@@ -21,6 +22,7 @@ __all__ = [
     "Blueprint",
     "Certificate",
     "CloudConnection",
+    "Deed",
     "DoomedFile",
     "Event",
     "Export",

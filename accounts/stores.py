@@ -17,6 +17,7 @@ from accounts import export, inventory
 from accounts.account import Account, Membership, Role
 from accounts.blueprint import Blueprint
 from accounts.connection import CloudConnection
+from accounts.desk.deed import Deed
 from accounts.export import Export
 from accounts.holds import Hold
 from accounts.inventory import Erased, Kept, Order, Scrubbed, scrub
@@ -27,7 +28,7 @@ from accounts.user import User
 
 #: Untracked sessions looked into at once.
 SESSIONS = 500
-#: The text of a hold that has been emptied.
+#: The text of a hold or a deed that has been emptied.
 _EMPTIED = ""
 ACCOUNTABILITY = _("GDPR art. 5(2): whoever erases must be able to show it")
 NOTHING_PERSONAL = _("holds nothing about a person")
@@ -79,6 +80,13 @@ def _register_content() -> None:
             {"reason": _EMPTIED},
             part="reasons",
         ),
+        Scrubbed(
+            "accounts.Deed",
+            Order.ACCOUNT,
+            lambda account: Deed.objects.of(account).exclude(reason=_EMPTIED),
+            {"reason": _EMPTIED},
+            part="reasons",
+        ),
         Erased("accounts.Account", Order.ACCOUNT, lambda account: Account.objects.filter(pk=account)),
     )
 
@@ -118,6 +126,12 @@ def _register_kept() -> None:
         Kept(
             "accounts.Hold",
             _("who kept data for longer, from when to when, by ids"),
+            ACCOUNTABILITY,
+            scrubbed=_("the reason"),
+        ),
+        Kept(
+            "accounts.Deed",
+            _("what staff did, to which row, when, by ids"),
             ACCOUNTABILITY,
             scrubbed=_("the reason"),
         ),

@@ -223,6 +223,8 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 # The second factor proves the person; whether a mail address was clicked on has nothing to do with it.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_TOTP_ISSUER = "Offboard"
+#: Whether the support desk asks for a second factor. Off in `make run` alone, so that the demo sign-ins get in.
+STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=True)
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 

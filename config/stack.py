@@ -77,6 +77,7 @@ SHARED_SETTINGS = (
     "REDIS_URL",
     "SECRET_KEY",
     "SITE_URL",
+    "STAFF_SECOND_FACTOR",
 )
 
 
@@ -156,6 +157,8 @@ def _run(given: Mapping[str, str]) -> None:
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "EMAIL_URL": f"filemail://{quote(str(folder / 'mail'))}",
             "ALLOW_TIME_TRAVEL": "1",
+            # The demo's staff sign in with a published password; a second factor would lock out who wants to look.
+            "STAFF_SECOND_FACTOR": "0",
         }
         write_environment(folder / "stack.env", shared_environment(given, {**defaults, **generated}))
         os.environ.update(

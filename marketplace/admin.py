@@ -1,17 +1,14 @@
-"""Deliveries, GitHub customers and offboardings in the support staff's site: rows to look at, and a few actions."""
+"""Deliveries, GitHub customers and offboardings at the support desk: rows to look at; what can be done are acts."""
 
-from django.contrib import admin, messages
-from django.db.models import QuerySet
+from typing import Any
+
+from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from accounts import clock, history
-from accounts.admin import ReadOnlyAdmin, ReadOnlyInline
-from accounts.history import Actor
-from accounts.user import User
-from marketplace import inbox
+from accounts.desk import roles
+from accounts.desk.lists import ReadOnlyAdmin, ReadOnlyInline
 from marketplace.models import Customer, Delivery, ListingPlan, Offboarding, RepositoryHook, Step, UserToken
 
 
@@ -22,7 +19,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     search_fields = ["=delivery_id", "=marketplace_account"]
     exclude = ["body", "digest"]
     readonly_fields = ["text"]
-    actions = ["process_again", "acknowledge"]
+    ordering = ["-id"]
 
     @admin.display(description=_("body"))
     def text(self, delivery: Delivery) -> str:
@@ -30,43 +27,17 @@ class DeliveryAdmin(ReadOnlyAdmin):
             return "-"
         return format_html("<pre>{}</pre>", bytes(delivery.body).decode(errors="replace"))
 
-    @admin.action(description=_("Process again"))
-    def process_again(self, request: HttpRequest, deliveries: "QuerySet[Delivery]") -> None:
-        """Put deliveries that failed or were parked back in line."""
-        at = clock.now()
-        waiting = list(deliveries.filter(processed_at=None))
-        for delivery in waiting:
-            inbox.process_again(delivery, at=at)
-        inbox.nudge()
-        messages.success(
-            request,
-            ngettext("%d delivery is processed again.", "%d deliveries are processed again.", len(waiting))
-            % len(waiting),
-        )
-
-    @admin.action(description=_("Acknowledge the alert"))
-    def acknowledge(self, request: HttpRequest, deliveries: "QuerySet[Delivery]") -> None:
-        """Staff have looked at what could not be read; the alert goes, the history stays."""
-        at, by = clock.now(), Actor.staff(User.signed_in(request.user))
-        for delivery in deliveries.exclude(alert=""):
-            if delivery.account_id:
-                history.record(delivery.account_id, "delivery.acknowledged", at=at, by=by, delivery=delivery.pk)
-            Delivery.objects.filter(pk=delivery.pk).update(alert="")
-
 
 @admin.register(ListingPlan)
-class ListingPlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The one thing that staff edit here: which of our plans a listing plan grants."""
+class ListingPlanAdmin(ReadOnlyAdmin):
+    """The one thing that is edited at the desk: which of our plans a listing plan grants."""
 
     list_display = ["name", "id", "monthly_cents", "yearly_cents", "state", "plan"]
     list_select_related = ["plan"]
     readonly_fields = ["id", "name", "monthly_cents", "yearly_cents", "price_model", "number", "state"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: ListingPlan | None = None) -> bool:
-        return False
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(roles.MEND)
 
 
 class StepInline(ReadOnlyInline):

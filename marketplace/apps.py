@@ -10,7 +10,7 @@ class MarketplaceConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.history import register_labels
-        from marketplace import hygiene, inbox, steps
+        from marketplace import acts, hygiene, inbox, panels, steps
         from marketplace.delivery import Source
         from marketplace.github import applying, notes, reconciliation, truth
         from marketplace.inventory import register_inventory
@@ -36,4 +36,6 @@ class MarketplaceConfig(AppConfig):
         reconciliation.register()
         hygiene.register()
         register_inventory()
+        acts.register()
+        panels.register()
         register_note(Channel.GITHUB_MARKETPLACE, notes.note_for)

@@ -123,9 +123,9 @@ def process_due(at: datetime) -> int:
     return processed
 
 
-def process_again(delivery: Delivery, *, at: datetime) -> None:
-    """Put a delivery that failed or was parked back in line. What was processed stays processed."""
-    Delivery.objects.unprocessed().filter(pk=delivery.pk).update(next_attempt_at=at)
+def process_again(delivery: Delivery, *, at: datetime) -> bool:
+    """Put a delivery that failed or was parked back in line. Returns whether it was one: processed stays processed."""
+    return bool(Delivery.objects.unprocessed().filter(pk=delivery.pk).update(next_attempt_at=at))
 
 
 def _process_next(at: datetime) -> tuple[bool, bool]:

@@ -45,6 +45,10 @@ class NotYet(Exception):
         self.until = until
 
 
+class NotToBeSkipped(Exception):
+    """The step is an obligation that can't be waived here."""
+
+
 def register() -> None:
     """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
     sweeps.register(sweeps.Sweep("offboard", run=carry_out_due, preview=preview, late_after=timedelta(minutes=20)))
@@ -94,6 +98,21 @@ def carry_out(step: Step, at: datetime) -> bool:
     return _finish(step, remark, at)
 
 
+def retry(step: Step, *, at: datetime) -> bool:
+    """Have an undone step tried with the next run, instead of when its back-off says. Returns whether it was undone."""
+    return bool(Step.objects.undone().filter(pk=step.pk).update(next_attempt_at=at))
+
+
+def skip(step: Step, *, because: str, by: Actor, at: datetime) -> bool:
+    """Have a step count as done though it is not, and the next one go on. Returns whether anything changed.
+
+    Raises `NotToBeSkipped` for the erasing of data: that ends by its proof alone.
+    """
+    if step.kind == StepKind.PURGE:
+        raise NotToBeSkipped(step.pk)
+    return _finish(step, f"skipped: {because}", at, by=by)
+
+
 def _later(step: Step, why: str, at: datetime, *, until: datetime | None = None, counts: bool = True) -> bool:
     if at >= step.limit_at and step.kind != StepKind.PURGE:
         return _finish(step, f"given up: {why}", at)
@@ -108,7 +127,7 @@ def _later(step: Step, why: str, at: datetime, *, until: datetime | None = None,
     return False
 
 
-def _finish(step: Step, remark: str, at: datetime) -> bool:
+def _finish(step: Step, remark: str, at: datetime, *, by: Actor | None = None) -> bool:
     with transaction.atomic():
         noted = Step.objects.undone().filter(pk=step.pk).update(done_at=at, remark=remark, last_error="")
         if not noted:
@@ -117,7 +136,7 @@ def _finish(step: Step, remark: str, at: datetime) -> bool:
             step.offboarding.account_id,
             f"offboarding.{step.kind}",
             at=at,
-            by=Actor.system(),
+            by=by or Actor.system(),
             offboarding=step.offboarding_id,
             as_it_should=not remark,
         )

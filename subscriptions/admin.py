@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from accounts.admin import ReadOnlyAdmin, ReadOnlyInline
+from accounts.desk.lists import ReadOnlyAdmin, ReadOnlyInline
 from subscriptions.models import Cancellation, Plan, Price, Subscription
 
 

@@ -12,7 +12,7 @@ class SubscriptionsConfig(AppConfig):
         from accounts.deletion import register_before, register_obstacle
         from accounts.entitlements import register_answer
         from accounts.history import register_labels
-        from subscriptions import export_parts, inventory, leaving, reminders, settling
+        from subscriptions import acts, export_parts, inventory, leaving, panels, reminders, settling
         from subscriptions.standing import entitlements
 
         register_answer(entitlements)
@@ -31,3 +31,5 @@ class SubscriptionsConfig(AppConfig):
         reminders.register()
         inventory.register()
         export_parts.register()
+        panels.register()
+        acts.register()

@@ -49,6 +49,8 @@ def settings(folder: Path) -> dict[str, str]:
         "GITHUB_WEBHOOK_SECRETS": "test-webhook-secret",
         "SECRET_KEY": "test-secret-key",
         "SITE_URL": "http://testserver",
+        # Tests of the second factor switch it on.
+        "STAFF_SECOND_FACTOR": "0",
     }
 
 

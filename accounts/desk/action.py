@@ -151,8 +151,8 @@ class _Undone(Exception):
 def rehearse(act: Act, row: Row, values: Values, *, by: Actor, at: datetime) -> Rehearsal:
     """What the act would do to this row: performed, looked at, and rolled back. Raises `Refused`."""
     account_id = act.account_of(row)
-    events = Event.objects.filter(account_id=account_id)
-    notices = Notice.objects.filter(account_id=account_id)
+    events = Event.objects.filter(account=account_id)
+    notices = Notice.objects.filter(account=account_id)
     rehearsal = None
     try:
         with transaction.atomic():

@@ -5,6 +5,8 @@ Two groups, made by migration: *Support agent* sees everything, answers, and can
 because nearly everything here is done to one.
 """
 
+from typing import Any
+
 from django.utils.translation import gettext_lazy as _
 
 AGENT = "Support agent"
@@ -23,7 +25,7 @@ REACTIVATE = "accounts.reactivate"
 MEND = "accounts.mend"
 
 #: Code name and words of each permission, for `Account.Meta`.
-PERMISSIONS = [
+PERMISSIONS: list[tuple[str, Any]] = [
     ("use_desk", _("Can use the support desk")),
     ("answer_requests", _("Can answer requests, and propose refunds and deletions")),
     ("cancel_on_behalf", _("Can cancel and keep subscriptions on behalf of their owners")),

@@ -40,6 +40,6 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "money_back": bool(live and live.money_back_open(at)),
             "losses": losses.of(account) if not live else None,
             "notes": notes_for(account, newest.channel if newest else None, at),
-            "history": account.events.story()[:HISTORY],
+            "history": account.events.for_members().story()[:HISTORY],
         },
     )

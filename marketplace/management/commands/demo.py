@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dateutil.relativedelta import relativedelta
+from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from accounts import clock
+from accounts.desk import roles
 from accounts.history import Actor
 from accounts.models import Account, Blueprint, CloudConnection, Grid, Membership, Provider, Role, User
 from accounts.support import RequestKind, ask
@@ -77,8 +79,12 @@ class Demo:
         self.at_github()
 
     def staff(self) -> None:
-        self.person("agent@support.example", "Alex Agent", is_staff=True)
-        self.person("lead@support.example", "Lee Lead", is_staff=True, is_superuser=True)
+        for email, name, role in (
+            ("agent@support.example", "Alex Agent", roles.AGENT),
+            ("lead@support.example", "Lee Lead", roles.LEAD),
+            ("lead2@support.example", "Lou Lead", roles.LEAD),
+        ):
+            self.person(email, name, is_staff=True, is_superuser=False).groups.set([Group.objects.get(name=role)])
 
     def active(self) -> None:
         """Renews every month; beyond the money-back period."""

@@ -1,0 +1,145 @@
+"""What staff can do to accounts and holds at the support desk. Registered by `AccountsConfig.ready`."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import formats, timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from accounts import clock, holds, ownership
+from accounts.account import Account
+from accounts.desk import action, roles
+from accounts.desk.action import Act, ActForm, Refused, Values
+from accounts.history import Actor
+from accounts.holds import Hold
+from accounts.user import User
+
+#: A hold is for a case that somebody works on; longer ones are set again, and so looked at again.
+LONGEST_HOLD = timedelta(days=365)
+
+
+def register() -> None:
+    """Called once, by `AccountsConfig.ready`."""
+    action.register(
+        Act(
+            "hand_over",
+            _("Hand over ownership"),
+            Account,
+            roles.HAND_OVER,
+            hand_over,
+            account_of=_itself,
+            offered=_not_being_erased,
+            form=HandOverForm,
+        ),
+        Act(
+            "hold",
+            _("Hold data"),
+            Account,
+            roles.HOLD,
+            set_hold,
+            account_of=_itself,
+            form=HoldForm,
+        ),
+        Act(
+            "confirm_hold",
+            _("Confirm as the second person"),
+            Hold,
+            roles.HOLD,
+            confirm_hold,
+            account_of=_of_hold,
+            offered=lambda hold, at: hold.confirmed_at is None and _is_current(hold, at),
+        ),
+        Act(
+            "release_hold",
+            _("Release"),
+            Hold,
+            roles.HOLD,
+            release_hold,
+            account_of=_of_hold,
+            offered=lambda hold, at: _is_current(hold, at),
+        ),
+    )
+
+
+def _itself(account: Account) -> Any:
+    return account.pk
+
+
+def _of_hold(hold: Hold) -> Any:
+    return hold.account_id
+
+
+def _not_being_erased(account: Account, at: datetime) -> bool:
+    return account.purging_at is None
+
+
+def _is_current(hold: Hold, at: datetime) -> bool:
+    return hold.released_at is None and hold.until > at
+
+
+class HandOverForm(ActForm):
+    new_owner = forms.EmailField(
+        label=_("E-mail of the new owner"), help_text=_("Somebody who signs in with this address already.")
+    )
+    stays = forms.BooleanField(label=_("The old owner stays as an administrator"), required=False, initial=True)
+
+    def clean_new_owner(self) -> User:
+        user = User.objects.filter(email=self.cleaned_data["new_owner"].lower()).first()
+        if user is None:
+            raise forms.ValidationError(_("Nobody signs in with this address. Ask the new owner to be invited first."))
+        return user
+
+
+class HoldForm(ActForm):
+    until = forms.SplitDateTimeField(
+        label=_("Until (your time zone)"),
+        widget=forms.SplitDateTimeWidget(date_attrs={"type": "date"}, time_attrs={"type": "time"}),
+    )
+
+    def clean_until(self) -> datetime:
+        until: datetime = self.cleaned_data["until"]
+        at = clock.now()
+        if not at < until <= at + LONGEST_HOLD:
+            raise forms.ValidationError(_("A hold ends in the future, and within a year. Set it again if need be."))
+        return until
+
+
+def hand_over(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    new_owner: User = values["new_owner"]
+    try:
+        changed = ownership.hand_over(account, to=new_owner, stays=values["stays"], by=by, at=at)
+    except ownership.CannotTakeOver as error:
+        raise Refused(
+            _now("%(who)s can't take over: staff, people who may not sign in and accounts being erased are left out.")
+            % {"who": new_owner}
+        ) from error
+    return _now("%(who)s is the owner now.") % {"who": new_owner} if changed else None
+
+
+def set_hold(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    try:
+        hold = holds.set_hold(account, reason=values["reason"], until=values["until"], at=at, by=by)
+    except Account.DoesNotExist as error:
+        raise Refused(_now("Nothing is left to be held: the account has been erased.")) from error
+    until = formats.date_format(timezone.localtime(hold.until), "DATETIME_FORMAT")
+    if hold.needs_confirmation(at):
+        return _now(
+            "The data is to be held until %(until)s. That is beyond a legal deadline: "
+            "it has no effect until a second person confirms it."
+        ) % {"until": until}
+    return _now("The data is held until %(until)s.") % {"until": until}
+
+
+def confirm_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    try:
+        changed = holds.confirm_hold(hold, at=at, by=by)
+    except holds.NeedsAnotherPerson as error:
+        raise Refused(_now("Who set a hold can't confirm it. Ask another lead.")) from error
+    return _now("The hold is confirmed.") if changed else None
+
+
+def release_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    return _now("The hold is released.") if holds.release_hold(hold, at=at, by=by) else None

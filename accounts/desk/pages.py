@@ -1,0 +1,126 @@
+"""The pages of the support desk: an account's story, and an act in its three steps.
+
+Called by the admin site (`config.admin`), which has checked that the reader works at the desk. What an act itself
+needs is checked here, for GET and POST alike.
+"""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import clock
+from accounts.account import Account
+from accounts.desk.action import Act, ActForm, Refused, Row, act_named, rehearse
+from accounts.desk.denials import Denied
+from accounts.desk.panels import Subject, panels_of
+from accounts.desk.story import story_of
+from accounts.history import Actor, Event
+from accounts.user import User
+
+
+def urls(guarded: Callable[[Any], Any]) -> list[URLPattern]:
+    """The URLs of these pages, for the admin site; `guarded` lets only staff in."""
+    return [path("act/<str:name>/<str:pk>/", guarded(act_page), name="act")]
+
+
+def account_url(account_id: uuid.UUID | None) -> str:
+    """The page that tells an account's story; the desk's first page where there is no account."""
+    if account_id is None:
+        return reverse("admin:index")
+    return reverse("admin:accounts_account_change", args=[account_id])
+
+
+@require_safe
+def account_page(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse:
+    """GET: everything about one account. One that has been erased is told of by what outlives it."""
+    account = Account.objects.filter(pk=account_id).first()
+    if account is None and not Event.objects.filter(account_id=account_id).exists():
+        raise Http404
+    at = clock.now()
+    subject = Subject(account_id, account)
+    return render(
+        request,
+        "admin/desk/account.html",
+        {
+            **admin.site.each_context(request),
+            "title": str(account) if account else _("An account that has been erased"),
+            "account_id": account_id,
+            "account": account,
+            "panels": panels_of(subject, at),
+            "story": story_of(account_id, before=_before(request) or at),
+            "is_newest": _before(request) is None,
+        },
+    )
+
+
+def _before(request: HttpRequest) -> datetime | None:
+    """Where the page of the story begins, as the link to older lines says; None for the newest."""
+    try:
+        instant = parse_datetime(request.GET.get("before", ""))
+    except ValueError:
+        return None
+    return instant if instant and instant.tzinfo else None
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def act_page(request: HttpRequest, name: str, pk: str) -> HttpResponse:
+    """GET: what the act needs to know. POST: what it will do, rehearsed; POST with `confirmed`: do it.
+
+    422 where the form is wrong, 409 where the act is refused; nothing has changed then.
+    """
+    act, row = _found(request, name, pk)
+    form = act.form(request.POST or None, row=row)
+    if not form.is_bound or not form.is_valid():
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if form.is_bound else HTTPStatus.OK
+        return _step(request, act, row, form, status=status)
+    by, at = Actor.staff(User.signed_in(request.user)), clock.now()
+    try:
+        if "confirmed" not in request.POST:
+            rehearsal = rehearse(act, row, form.cleaned_data, by=by, at=at)
+            return _step(request, act, row, form, rehearsal=rehearsal)
+        said = act.perform(row, form.cleaned_data, by=by, at=at)
+    except Refused as refusal:
+        return _step(request, act, row, form, refusal=str(refusal), status=HTTPStatus.CONFLICT)
+    messages.success(request, said)
+    return redirect(account_url(act.account_of(row)))
+
+
+def _found(request: HttpRequest, name: str, pk: str) -> tuple[Act, Row]:
+    """The act and its row. Raises `Http404`, and `Denied` for those who may not do this."""
+    try:
+        act = act_named(name)
+        row = act.model._default_manager.get(pk=pk)
+    except (KeyError, ObjectDoesNotExist, ValueError, ValidationError) as error:
+        raise Http404 from error
+    if not request.user.has_perm(act.permission):
+        message = _("Your role does not include this: %(act)s. Please ask a support lead.") % {"act": act.label}
+        raise Denied(message, permission=act.permission, account_id=act.account_of(row))
+    return act, row
+
+
+def _step(
+    request: HttpRequest, act: Act, row: Row, form: ActForm, *, status: int = HTTPStatus.OK, **shown: Any
+) -> HttpResponse:
+    account_id = act.account_of(row)
+    context = {
+        **admin.site.each_context(request),
+        "title": act.label,
+        "act": act,
+        "row": row,
+        "form": form,
+        "account": Account.objects.filter(pk=account_id).first() if account_id else None,
+        "back": account_url(account_id),
+        **shown,
+    }
+    return render(request, "admin/desk/act.html", context, status=status)

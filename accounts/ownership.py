@@ -1,0 +1,62 @@
+"""Handing an account over to a new owner.
+
+A support matter (reference: Cloudcraft's transfer of ownership): whoever takes over has a sign-in of their own already;
+the old owner stays as an administrator, or leaves. Both are told.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import history, notices
+from accounts.account import Account, Membership, Role
+from accounts.history import Actor
+from accounts.user import User
+
+
+class CannotTakeOver(Exception):
+    """This person can't become the owner: nobody signs in with the address, or the account is being erased."""
+
+
+def hand_over(account: Account, *, to: User, stays: bool, by: Actor, at: datetime) -> bool:
+    """Make `to` the owner. `stays`: the old owner remains as an administrator, else leaves the account.
+
+    Returns whether anything changed: the owner stays the owner. Raises `CannotTakeOver`.
+    """
+    with transaction.atomic():
+        account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if account.purging_at or not to.is_active or to.is_staff:
+            raise CannotTakeOver(to.pk)
+        places = {place.user_id: place for place in account.memberships.select_for_update(no_key=True)}
+        old = next((place for place in places.values() if place.is_owner), None)
+        if old and old.user_id == to.pk:
+            return False
+        # First one owner less, then one more: the database allows two at no moment, and none only until the commit.
+        if old:
+            old.role = Role.ADMIN
+            old.save(update_fields=["role"])
+        new = places.get(to.pk) or Membership(account=account, user=to, joined_at=at)
+        new.role = Role.OWNER
+        new.save()
+        if old and not stays:
+            old.delete()
+        history.record(
+            account.pk,
+            "ownership.handed_over",
+            at=at,
+            by=by,
+            owner=to.pk,
+            owner_before=old.user_id if old else None,
+            stays=stays,
+        )
+        for person in {to, old.user if old else to}:
+            notices.queue(
+                "accounts/ownership_handed_over",
+                to=[person],
+                account=account,
+                occasion=f"ownership:{account.pk}:{at:%Y%m%dT%H%M%S%f}",
+                at=at,
+                is_new_owner=person.pk == to.pk,
+                stays=stays,
+            )
+    return True

@@ -1,0 +1,33 @@
+"""What the pages of the support desk are made of: buttons for acts, and progress."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.db.models import Model
+from django.urls import reverse
+from django.utils.functional import Promise
+
+from accounts import clock
+from accounts.desk.action import acts_of
+
+register = template.Library()
+
+
+@dataclass(frozen=True)
+class Button:
+    label: str | Promise
+    url: str
+    is_grave: bool
+
+
+@register.simple_tag(takes_context=True)
+def acts(context: dict[str, Any], row: Model) -> list[Button]:
+    """Buttons for what the reader may do to this row just now."""
+    user = context["request"].user
+    at = clock.now()
+    return [
+        Button(act.label, reverse("admin:act", args=[act.name, row.pk]), act.is_grave)
+        for act in acts_of(type(row))
+        if user.has_perm(act.permission) and act.offered(row, at)
+    ]

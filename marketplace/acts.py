@@ -1,0 +1,107 @@
+"""What staff can do about marketplaces at the support desk. Registered by `MarketplaceConfig.ready`."""
+
+from datetime import datetime
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from accounts import history, purge
+from accounts.desk import action, roles
+from accounts.desk.action import Act, Refused, Values
+from accounts.history import Actor
+from accounts.models import Account
+from marketplace import inbox, offboarding, steps
+from marketplace.delivery import Delivery
+from marketplace.offboarding import Step, StepKind
+
+
+def register() -> None:
+    """Called once, by `MarketplaceConfig.ready`."""
+    action.register(
+        Act(
+            "reactivate",
+            _("Reactivate the account"),
+            Account,
+            roles.REACTIVATE,
+            reactivate,
+            account_of=lambda account: account.pk,
+            offered=lambda account, at: account.deactivated_at is not None and account.purging_at is None,
+        ),
+        Act(
+            "retry_step",
+            _("Try again now"),
+            Step,
+            roles.MEND,
+            retry_step,
+            account_of=lambda step: step.offboarding.account_id,
+            offered=_is_open,
+        ),
+        Act(
+            "skip_step",
+            _("Skip"),
+            Step,
+            roles.MEND,
+            skip_step,
+            account_of=lambda step: step.offboarding.account_id,
+            offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
+            is_grave=True,
+        ),
+        Act(
+            "process_again",
+            _("Process again"),
+            Delivery,
+            roles.MEND,
+            process_again,
+            account_of=lambda delivery: delivery.account_id,
+            offered=lambda delivery, at: delivery.processed_at is None,
+        ),
+        Act(
+            "acknowledge",
+            _("Acknowledge the alert"),
+            Delivery,
+            roles.MEND,
+            acknowledge,
+            account_of=lambda delivery: delivery.account_id,
+            offered=lambda delivery, at: bool(delivery.alert),
+        ),
+    )
+
+
+def _is_open(step: Step, at: datetime) -> bool:
+    found = step.offboarding
+    return step.done_at is None and found.called_off_at is None and found.finished_at is None
+
+
+def reactivate(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    """Take a customer back within the window: nothing is erased, and the account works again, on Free."""
+    try:
+        changed = offboarding.call_off(account, because="staff", at=at, by=by)
+    except purge.TooLate as error:
+        raise Refused(_now("It is too late: the erasing has begun.")) from error
+    return _now("The account is active again, with its data, on Free.") if changed else None
+
+
+def retry_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    return _now("The step is tried with the next run.") if steps.retry(step, at=at) else None
+
+
+def skip_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    try:
+        changed = steps.skip(step, because=values["reason"], by=by, at=at)
+    except steps.NotToBeSkipped as error:
+        raise Refused(_now("The erasing can't be skipped. Set a hold, if there is a reason to wait.")) from error
+    return _now("The step counts as done; the next one goes on.") if changed else None
+
+
+def process_again(delivery: Delivery, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    """Put a delivery that failed or was parked back in line; the sweep comes within seconds."""
+    return _now("The delivery is processed with the next run.") if inbox.process_again(delivery, at=at) else None
+
+
+def acknowledge(delivery: Delivery, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    """Staff have looked at what could not be read; the alert goes, the history stays."""
+    if not Delivery.objects.filter(pk=delivery.pk).exclude(alert="").update(alert=""):
+        return None
+    history.record(delivery.account_id, "delivery.acknowledged", at=at, by=by, delivery=delivery.pk)
+    return _now("The alert is acknowledged.")

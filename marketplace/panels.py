@@ -1,0 +1,96 @@
+"""What this app shows of an account at the support desk: who it is at a marketplace, and how its offboarding stands.
+
+And what it adds to the desk's other parts: deliveries in the story, and logins and delivery ids to find accounts by.
+"""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from accounts.desk import finding, panels, story
+from accounts.desk.panels import Panel, Subject
+from accounts.desk.story import Line
+from marketplace.delivery import Delivery, Source
+from marketplace.github.customer import Customer
+from marketplace.github.hooks import RepositoryHook
+from marketplace.github.tokens import UserToken
+from marketplace.offboarding import Offboarding
+
+#: Hooks on the page; the list in the admin has the rest.
+MOST = 20
+
+
+def register() -> None:
+    """Called once, by `MarketplaceConfig.ready`."""
+    panels.register(
+        Panel(_("GitHub Marketplace"), "marketplace/desk/github.html", github, place=15),
+        Panel(_("Offboarding"), "marketplace/desk/offboarding.html", offboardings, place=50, is_wide=True),
+    )
+    story.register_source(deliveries)
+    finding.register_finder(by_github, by_delivery)
+
+
+def github(subject: Subject, at: datetime) -> dict[str, Any] | None:
+    """Who the customer is at GitHub, and what we hold there for it: hooks and tokens, never the tokens themselves."""
+    customer = (
+        Customer.objects.filter(account_id=subject.account_id).select_related("listing_plan", "pending_plan").first()
+    )
+    if customer is None:
+        return None
+    hooks = RepositoryHook.objects.filter(account_id=subject.account_id)
+    return {
+        "customer": customer,
+        "hooks": hooks.order_by("deleted_at", "pk")[:MOST],
+        "remaining": hooks.remaining().count(),
+        "tokens": UserToken.objects.alive().filter(user__memberships__account_id=subject.account_id).count(),
+        "web_url": settings.GITHUB_WEB_URL,
+    }
+
+
+def offboardings(subject: Subject, at: datetime) -> dict[str, Any] | None:
+    """Each offboarding with its steps, the newest first."""
+    found = list(Offboarding.objects.of(subject.account_id).order_by("-received_at").prefetch_related("steps"))
+    for offboarding in found:
+        for step in offboarding.steps.all():
+            # What was fetched already, so that a step does not fetch it again.
+            step.offboarding = offboarding
+    return {"offboardings": found, "at": at} if found else None
+
+
+def deliveries(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
+    """What a marketplace told us about the account."""
+    found = Delivery.objects.filter(account_id=account_id, received_at__lte=before).defer("body")
+    return [
+        Line(
+            delivery.received_at,
+            "delivery",
+            f"{delivery.get_source_display()} {delivery.event} {delivery.action}",
+            who=delivery.get_source_display(),
+            facts=delivery.alert or delivery.last_error or str(delivery.get_outcome_display()),
+            link=reverse("admin:marketplace_delivery_change", args=[delivery.pk]),
+        )
+        for delivery in found.order_by("-received_at", "-pk")[:limit]
+    ]
+
+
+def by_github(text: str) -> Iterable[uuid.UUID]:
+    """Customers by the beginning of their login, or by GitHub's number."""
+    found = list(
+        Customer.objects.filter(login__startswith=text)
+        .order_by("login")
+        .values_list("account_id", flat=True)[: finding.MOST]
+    )
+    if text.isdecimal() and int(text) < 2**63:
+        found += Customer.objects.filter(github_id=int(text)).values_list("account_id", flat=True)
+    return found
+
+
+def by_delivery(text: str) -> Iterable[uuid.UUID]:
+    # The sources are named so that the search uses the index over source and id.
+    found = Delivery.objects.filter(source__in=Source.values, delivery_id=text, account_id__isnull=False)
+    return [account_id for account_id in found.values_list("account_id", flat=True) if account_id]
