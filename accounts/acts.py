@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.utils import formats, timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -15,6 +14,7 @@ from accounts.desk import action, roles
 from accounts.desk.action import Act, ActForm, Refused, Values
 from accounts.history import Actor
 from accounts.holds import Hold
+from accounts.templatetags.formats import brief
 from accounts.user import User
 
 #: A hold is for a case that somebody works on; longer ones are set again, and so looked at again.
@@ -124,7 +124,7 @@ def set_hold(account: Account, values: Values, by: Actor, at: datetime) -> str |
         hold = holds.set_hold(account, reason=values["reason"], until=values["until"], at=at, by=by)
     except Account.DoesNotExist as error:
         raise Refused(_now("Nothing is left to be held: the account has been erased.")) from error
-    until = formats.date_format(timezone.localtime(hold.until), "DATETIME_FORMAT")
+    until = brief(hold.until)
     if hold.needs_confirmation(at):
         return _now(
             "The data is to be held until %(until)s. That is beyond a legal deadline: "

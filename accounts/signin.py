@@ -7,6 +7,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
@@ -19,6 +20,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """People come in through a purchase or an invitation, not through an open form."""
         return False
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Staff begin at the support desk, unless they are customers, too."""
+        user = User.signed_in(request.user)
+        if user.is_staff and not user.memberships.exists():
+            return reverse("admin:index")
+        url: str = super().get_login_redirect_url(request)
+        return url
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         """Note the browser's language, for mails to people who have chosen none."""

@@ -66,6 +66,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name or self.email
 
+    def get_short_name(self) -> str:
+        """What the admin calls the person who has signed in."""
+        return str(self)
+
     def clean(self) -> None:
         self.email = self.email.lower()
 

@@ -35,7 +35,8 @@ def register() -> None:
             roles.MEND,
             retry_step,
             account_of=lambda step: step.offboarding.account_id,
-            offered=_is_open,
+            # The erasing goes by its own dates (`accounts.purge`).
+            offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
         ),
         Act(
             "skip_step",

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.utils import formats, timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.desk import action, roles
 from accounts.desk.action import Act, ActForm, Refused, Values
 from accounts.history import Actor
+from accounts.templatetags.formats import brief
 from subscriptions import cancellation, changing
 from subscriptions.cancellation import AlreadyEnded, Cancellation, CannotCancelHere, Reason
 from subscriptions.subscription import Channel, Subscription
@@ -65,10 +65,6 @@ class CancelForm(ActForm):
     )
 
 
-def _when(at: datetime) -> str:
-    return formats.date_format(timezone.localtime(at), "DATETIME_FORMAT")
-
-
 def cancel(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     try:
         found, new = cancellation.cancel(subscription, by=by, at=at, reason=values["why"])
@@ -80,9 +76,9 @@ def cancel(subscription: Subscription, values: Values, by: Actor, at: datetime) 
         raise Refused(_now("The subscription has ended already.")) from error
     if not new:
         return None
-    return _now("%(reference)s: the subscription ends at %(when)s.") % {
+    return _now("%(reference)s: the subscription ends on %(when)s.") % {
         "reference": found.reference,
-        "when": _when(found.effective_at),
+        "when": brief(found.effective_at),
     }
 
 

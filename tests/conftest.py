@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 import hypothesis
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client, override_settings
 
+from accounts.desk import roles
 from accounts.models import Account, Membership, Role, User
 from tests.factories import AccountFactory, UserFactory
 
@@ -77,6 +79,21 @@ def staff(db: None) -> User:
 
 
 @pytest.fixture
+def agent(db: None) -> User:
+    return _at_the_desk("agent@example.com", roles.AGENT)
+
+
+@pytest.fixture
+def lead(db: None) -> User:
+    return _at_the_desk("lead@example.com", roles.LEAD)
+
+
+@pytest.fixture
+def other_lead(db: None) -> User:
+    return _at_the_desk("other-lead@example.com", roles.LEAD)
+
+
+@pytest.fixture
 def sign_in() -> Callable[[User | None], Client]:
     """A browser in which this person is signed in; nobody for None."""
 
@@ -87,6 +104,12 @@ def sign_in() -> Callable[[User | None], Client]:
         return client
 
     return sign_in
+
+
+def _at_the_desk(email: str, role: str) -> User:
+    user: User = UserFactory(email=email, is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    return user
 
 
 def _member(account: Account, role: Role, email: str) -> User:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.db.models import Q
 
 from accounts.account import Account, Membership
 from accounts.certificates import Certificate
@@ -36,7 +35,7 @@ def register() -> None:
 
 def find(text: str) -> list[uuid.UUID]:
     """The accounts that `text` may mean, each once, the surest first; also such as have been erased, by their ids."""
-    text = text.strip()
+    text = text.replace("\0", "").strip()
     if not text:
         return []
     found: dict[uuid.UUID, None] = {}
@@ -81,8 +80,3 @@ def _by_name(text: str) -> Iterable[uuid.UUID]:
     query = SearchQuery(" & ".join(f"{word}:*" for word in words), search_type="raw", config="simple")
     named = Account.objects.annotate(words=SearchVector("name", config="simple")).filter(words=query)
     return named.order_by("name", "id").values_list("pk", flat=True)[:MOST]
-
-
-def matches(text: str) -> Q:
-    """The same as a filter on accounts, for a list of them."""
-    return Q(pk__in=find(text))

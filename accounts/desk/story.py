@@ -6,10 +6,11 @@ Each source gives its newest lines before an instant, so a page of the story cos
 
 import heapq
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from django.urls import reverse
 from django.utils.functional import Promise
@@ -20,6 +21,7 @@ from accounts.desk.action import act_named
 from accounts.desk.deed import Deed
 from accounts.history import DESK, Event
 from accounts.notices import Notice
+from accounts.templatetags.formats import brief
 from accounts.user import User
 
 #: Lines on a page.
@@ -92,10 +94,24 @@ def events(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
             "event",
             event.label,
             who=names.get(event.actor_id, "") or event.get_actor_kind_display(),
-            facts=", ".join(f"{name} {value}" for name, value in event.facts.items() if value not in ("", None)),
+            facts=_told(event.facts),
         )
         for event in found
     ]
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    """Facts in a line, with instants in the reader's zone."""
+    told = []
+    for name, value in facts.items():
+        if value in ("", None):
+            continue
+        if name.endswith("_at"):
+            value = brief(datetime.fromisoformat(value))
+        elif isinstance(value, bool):
+            value = _now("yes") if value else _now("no")
+        told.append(f"{name.removesuffix('_at').replace('_', ' ')}: {value}")
+    return ", ".join(told)
 
 
 def deeds(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:

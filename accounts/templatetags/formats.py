@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Literal
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_currency
 from django import template
 from django.conf import settings
@@ -52,6 +52,20 @@ def _date(local: datetime, length: Literal["full", "long"]) -> str:
 def instant(at: datetime) -> SafeString:
     """Date, time and zone for a page; the markup holds the UTC instant for machines and for those who point at it."""
     return _time(at, moment(at))
+
+
+@register.simple_tag
+def stamp(at: datetime) -> SafeString:
+    """Date and time in short, for tables that say once whose zone it is: “Dec 22, 2026, 10:00 AM”."""
+    return _time(at, brief(at))
+
+
+def brief(at: datetime) -> str:
+    """Date and time in short as text: “Dec 22, 2026, 10:00 AM”."""
+    local = timezone.localtime(at)
+    locale = _locale()
+    clock = format_time(local.timetz().replace(tzinfo=None), "short", locale=locale)
+    return f"{format_skeleton('yMMMd', local, locale=locale)}, {clock}"
 
 
 @register.simple_tag
