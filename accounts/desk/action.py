@@ -139,9 +139,14 @@ def act_named(name: str) -> Act:
     return _acts[name]
 
 
+def registered() -> list[Act]:
+    """All acts, in the order of registration."""
+    return list(_acts.values())
+
+
 def acts_of(model: type[models.Model]) -> list[Act]:
     """What can be done to rows of a model, in the order of registration."""
-    return [act for act in _acts.values() if act.model is model]
+    return [act for act in registered() if act.model is model]
 
 
 class _Undone(Exception):
