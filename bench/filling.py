@@ -5,11 +5,12 @@ its start; a share of the subscriptions ends at one instant (`ENDS`) and as many
 whose confirmation was mailed. Checks, unique indexes and the exclusion constraint are awake all the while.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
-from django.db.models import NOT_PROVIDED
+from django.db.models import NOT_PROVIDED, Model
 from psycopg import sql
 
 from accounts.models import Account, Event, Membership, Notice, User
@@ -101,31 +102,37 @@ def filled(stage: Stage, *, subscriptions: int, ending: int) -> str:
 
     def fill(connection: psycopg.Connection) -> None:
         every = subscriptions // ending
-        connection.execute("SET session_replication_role = replica")
-        defaults = _constants()
-        for table, column, value in defaults:
-            _alter(connection, table, column, sql.SQL("SET DEFAULT {}").format(sql.Literal(value)))
         # Values put in by the client: CREATE TABLE takes no parameters.
         with psycopg.ClientCursor(connection) as cursor:
             cursor.execute(CUSTOMERS, {"ends": ENDS, "every": every, "subscriptions": subscriptions})
-        for statement in STATEMENTS:
-            connection.execute(statement)
-        for table, column, _value in defaults:
-            _alter(connection, table, column, sql.SQL("DROP DEFAULT"))
-        connection.execute("VACUUM (ANALYZE)")
-        connection.execute("CHECKPOINT")
+        insert(connection, MODELS, STATEMENTS)
 
     return stage.once(f"filled_{subscriptions}", fill)
 
 
-def _constants() -> list[tuple[str, str, Any]]:
+def insert(connection: psycopg.Connection, models: Sequence[type[Model]], statements: Iterable[LiteralString]) -> None:
+    """Carry out INSERT … SELECT statements into the tables of these models, with triggers and foreign keys asleep."""
+    connection.execute("SET session_replication_role = replica")
+    defaults = _constants(models)
+    for table, column, value in defaults:
+        _alter(connection, table, column, sql.SQL("SET DEFAULT {}").format(sql.Literal(value)))
+    for statement in statements:
+        connection.execute(statement)
+    for table, column, _value in defaults:
+        _alter(connection, table, column, sql.SQL("DROP DEFAULT"))
+    connection.execute("SET session_replication_role = DEFAULT")
+    connection.execute("VACUUM (ANALYZE)")
+    connection.execute("CHECKPOINT")
+
+
+def _constants(models: Sequence[type[Model]]) -> list[tuple[str, str, Any]]:
     """What Django would put in each column that a statement leaves out: table, column, value.
 
     So a new column with a default in its model needs no change here.
     """
     return [
         (model._meta.db_table, str(field.column), field.get_default())
-        for model in MODELS
+        for model in models
         for field in model._meta.local_concrete_fields
         if not (field.null or field.primary_key or field.is_relation or field.has_db_default())
         and (field.default is NOT_PROVIDED or not callable(field.default))

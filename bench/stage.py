@@ -153,6 +153,7 @@ def _environment(folder: Path, *, database: str, redis: str) -> dict[str, str]:
         "REDIS_URL": redis,
         "SECRET_KEY": "bench-secret-key",
         "SITE_URL": "http://testserver",
+        "STAFF_SECOND_FACTOR": "0",
     }
 
 

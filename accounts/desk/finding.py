@@ -5,15 +5,18 @@ Each app registers how it finds accounts by what it knows. Every search is one s
 
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
+from django.db import connection, transaction
 
 from accounts.account import Account, Membership
 from accounts.certificates import Certificate
 from accounts.history import Event
 from accounts.support import SupportRequest
+from accounts.user import User
 
 #: More than a person looks through; a longer list says "be more precise".
 MOST = 50
@@ -62,8 +65,11 @@ def _by_mail(text: str) -> Iterable[uuid.UUID]:
     """Members by the beginning of their address."""
     if "@" not in text:
         return []
-    places = Membership.objects.filter(user__email__startswith=text.lower()).order_by("user__email")
-    return places.values_list("account_id", flat=True)[:MOST]
+    # First the people, then their places: joined at once, half a million of them would be sorted for fifty.
+    address = text.lower()
+    people = [*User.objects.filter(email=address), *User.objects.filter(email__startswith=address)[:MOST]]
+    places = Membership.objects.filter(user__in=people).order_by("user__email", "account_id")
+    return places.values_list("account_id", flat=True)
 
 
 def _by_certificate(text: str) -> Iterable[uuid.UUID]:
@@ -73,10 +79,25 @@ def _by_certificate(text: str) -> Iterable[uuid.UUID]:
 
 
 def _by_name(text: str) -> Iterable[uuid.UUID]:
-    """Accounts and members in whose name every word of the text begins a word."""
+    """Accounts in whose name every word of the text begins a word."""
     words = re.findall(r"\w+", text)
     if not words:
         return []
     query = SearchQuery(" & ".join(f"{word}:*" for word in words), search_type="raw", config="simple")
     named = Account.objects.annotate(words=SearchVector("name", config="simple")).filter(words=query)
-    return named.order_by("name", "id").values_list("pk", flat=True)[:MOST]
+    with _by_bitmap():
+        found = list(named.values_list("name", "pk")[:MOST])
+    return [pk for _name, pk in sorted(found)]
+
+
+@contextmanager
+def _by_bitmap() -> Iterator[None]:
+    """Within: searches collect the places of all matches from the index first.
+
+    Left to itself the planner takes a rare word for a common one, reads the table from its beginning, and finds the
+    fifty rows that it needs at the very end, or never (measured: 2.4 s among a million).
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_indexscan = off")
+        yield
