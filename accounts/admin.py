@@ -28,6 +28,7 @@ from accounts.models import (
     User,
 )
 from accounts.purge import Purge
+from accounts.refusal import Refused
 
 
 class ReadOnly:
@@ -98,15 +99,13 @@ class SupportRequestAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Approve deletion of the account"))
     def approve_deletion(self, request: HttpRequest, requests: "QuerySet[SupportRequest]") -> None:
-        """Schedule the purge after the grace period; refused for one's own request, and while an obstacle stands."""
+        """The second step: schedule the purge after the grace period. Refused for whoever proposed or asked for it."""
         by = Actor.staff(User.signed_in(request.user))
         for found in requests:
             try:
                 approved = deletion.approve(found, by=by, at=clock.now())
-            except deletion.Blocked as blocked:
-                messages.error(request, f"{found}: {blocked}")
-            except deletion.NotToBeApproved:
-                messages.error(request, _("%(request)s is no open request for deletion.") % {"request": found})
+            except Refused as refused:
+                messages.error(request, f"{found}: {refused}")
             else:
                 messages.success(
                     request,

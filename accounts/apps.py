@@ -9,12 +9,17 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from accounts import erasing, export_parts, exporting, holds, sending, stores
+        from accounts import deletion, erasing, export_parts, exporting, holds, sending, stores, support
         from accounts.history import register_labels
 
         register_labels(
             {
                 "request.made": _("Request made to support"),
+                "request.added_to": _("Message added to a request"),
+                "request.answered": _("Request answered"),
+                "request.extended": _("Time for the answer to a request extended"),
+                "request.case_recorded": _("Case at the marketplace recorded"),
+                "request.closed": _("Request closed"),
                 "blueprint.converted": _("Blueprint converted to the standard grid"),
                 "deletion.approved": _("Deletion of the account approved"),
                 "deletion.called_off": _("Deletion of the account called off"),
@@ -32,7 +37,18 @@ class AccountsConfig(AppConfig):
                 "hold.released": _("Hold released"),
             }
         )
+        register_labels(
+            {
+                "request.assigned": _("Request assigned"),
+                "request.noted": _("Internal note about a request"),
+                "deletion.proposed": _("Deletion of the account proposed"),
+                "deletion.sent_back": _("Proposal to delete the account taken back"),
+            },
+            internal=True,
+        )
         sending.register()
+        support.register()
+        deletion.register()
         export_parts.register()
         exporting.register()
         stores.register()

@@ -57,6 +57,10 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Newest first; of one instant, the last written first."""
         return self.order_by("-at", "-id")
 
+    def for_customers(self) -> "EventQuerySet":
+        """Without what staff do among themselves."""
+        return self.exclude(kind__in=_internal)
+
 
 class Event(models.Model):
     """One line of an account's history. Written by `record`, in the transaction of the change that it tells of."""
@@ -92,11 +96,17 @@ class Event(models.Model):
 
 
 _labels: dict[str, Promise] = {}
+_internal: set[str] = set()
 
 
-def register_labels(labels: Mapping[str, Promise]) -> None:
-    """Give kinds of events their words. Each app calls this once, from its `AppConfig.ready`."""
+def register_labels(labels: Mapping[str, Promise], *, internal: bool = False) -> None:
+    """Give kinds of events their words. Each app calls this from its `AppConfig.ready`.
+
+    `internal`: these are shown to staff alone, such as that they wrote a note or passed a request on.
+    """
     _labels.update(labels)
+    if internal:
+        _internal.update(labels)
 
 
 def record(account_id: uuid.UUID, kind: str, *, at: datetime, by: Actor, **facts: object) -> Event:

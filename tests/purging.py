@@ -55,7 +55,9 @@ def fill(account: Account, person: User, marker: str) -> None:
     for store in inventory.stores():
         if isinstance(store, Erased | Scrubbed):
             model = apps.get_model(store.model)
-            if model not in filled and model._meta.label != "accounts.Membership":
+            # A child may have brought its parent along.
+            there = isinstance(store, Erased) and store.find(account.pk).exists()
+            if model not in filled and not there and model._meta.label != "accounts.Membership":
                 only = set(store.values) if isinstance(store, Scrubbed) else None
                 _row(model, account, person, marker, only).save(force_insert=True)
                 filled.add(model)
@@ -121,7 +123,7 @@ def _texts(model: type[Any]) -> list[Any]:
 
 def _text(field: Any, marker: str) -> Any:
     if field.choices:
-        return field.choices[0][0]
+        return "" if field.blank else field.choices[0][0]
     if isinstance(field, models.JSONField):
         return [{marker: [marker]}]
     if isinstance(field, models.EmailField) or field.name == "email":
