@@ -55,9 +55,10 @@ def fill(account: Account, person: User, marker: str) -> None:
     for store in inventory.stores():
         if isinstance(store, Erased | Scrubbed):
             model = apps.get_model(store.model)
-            # A child may have brought its parent along.
-            there = isinstance(store, Erased) and store.find(account.pk).exists()
-            if model not in filled and not there and model._meta.label != "accounts.Membership":
+            if isinstance(store, Erased) and store.find(account.pk).exists():
+                # A child has brought its parent along.
+                filled.add(model)
+            if model not in filled and model._meta.label != "accounts.Membership":
                 only = set(store.values) if isinstance(store, Scrubbed) else None
                 _row(model, account, person, marker, only).save(force_insert=True)
                 filled.add(model)
