@@ -1,7 +1,7 @@
 """What staff can do to accounts and holds at the support desk. Registered by `AccountsConfig.ready`."""
 
+import uuid
 from datetime import datetime, timedelta
-from typing import Any
 
 from django import forms
 from django.utils.functional import Promise
@@ -11,9 +11,11 @@ from django.utils.translation import gettext_lazy as _
 from accounts import clock, holds, ownership
 from accounts.account import Account
 from accounts.desk import action, roles
-from accounts.desk.action import Act, ActForm, Refused, Values
+from accounts.desk.action import Act, ActForm, Values
+from accounts.desk.fields import IdentityField, InstantField
 from accounts.history import Actor
 from accounts.holds import Hold
+from accounts.refusal import Refused
 from accounts.templatetags.formats import brief
 from accounts.user import User
 
@@ -30,19 +32,11 @@ def register() -> None:
             Account,
             roles.HAND_OVER,
             hand_over,
-            account_of=_itself,
-            offered=_not_being_erased,
+            account_of=itself,
+            offered=lambda account, at: account.purging_at is None,
             form=HandOverForm,
         ),
-        Act(
-            "hold",
-            _("Hold data"),
-            Account,
-            roles.HOLD,
-            set_hold,
-            account_of=_itself,
-            form=HoldForm,
-        ),
+        Act("hold", _("Hold data"), Account, roles.HOLD, set_hold, account_of=itself, form=HoldForm),
         Act(
             "confirm_hold",
             _("Confirm as the second person"),
@@ -64,16 +58,13 @@ def register() -> None:
     )
 
 
-def _itself(account: Account) -> Any:
+def itself(account: Account) -> uuid.UUID:
+    """The account that an act on an account is about."""
     return account.pk
 
 
-def _of_hold(hold: Hold) -> Any:
+def _of_hold(hold: Hold) -> uuid.UUID:
     return hold.account_id
-
-
-def _not_being_erased(account: Account, at: datetime) -> bool:
-    return account.purging_at is None
 
 
 def _is_current(hold: Hold, at: datetime) -> bool:
@@ -85,6 +76,7 @@ class HandOverForm(ActForm):
         label=_("E-mail of the new owner"), help_text=_("Somebody who signs in with this address already.")
     )
     stays = forms.BooleanField(label=_("The old owner stays as an administrator"), required=False, initial=True)
+    identity = IdentityField()
 
     def clean_new_owner(self) -> User:
         user = User.objects.filter(email=self.cleaned_data["new_owner"].lower()).first()
@@ -94,10 +86,7 @@ class HandOverForm(ActForm):
 
 
 class HoldForm(ActForm):
-    until = forms.SplitDateTimeField(
-        label=_("Until (your time zone)"),
-        widget=forms.SplitDateTimeWidget(date_attrs={"type": "date"}, time_attrs={"type": "time"}),
-    )
+    until = InstantField(label=_("Until"))
 
     def clean_until(self) -> datetime:
         until: datetime = self.cleaned_data["until"]
@@ -109,13 +98,9 @@ class HoldForm(ActForm):
 
 def hand_over(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     new_owner: User = values["new_owner"]
-    try:
-        changed = ownership.hand_over(account, to=new_owner, stays=values["stays"], by=by, at=at)
-    except ownership.CannotTakeOver as error:
-        raise Refused(
-            _now("%(who)s can't take over: staff, people who may not sign in and accounts being erased are left out.")
-            % {"who": new_owner}
-        ) from error
+    changed = ownership.hand_over(
+        account, to=new_owner, stays=values["stays"], identity=values["identity"], by=by, at=at
+    )
     return _now("%(who)s is the owner now.") % {"who": new_owner} if changed else None
 
 
@@ -123,22 +108,17 @@ def set_hold(account: Account, values: Values, by: Actor, at: datetime) -> str |
     try:
         hold = holds.set_hold(account, reason=values["reason"], until=values["until"], at=at, by=by)
     except Account.DoesNotExist as error:
-        raise Refused(_now("Nothing is left to be held: the account has been erased.")) from error
-    until = brief(hold.until)
+        raise Refused(_("Nothing is left to be held: the account has been erased.")) from error
     if hold.needs_confirmation(at):
         return _now(
             "The data is to be held until %(until)s. That is beyond a legal deadline: "
             "it has no effect until a second person confirms it."
-        ) % {"until": until}
-    return _now("The data is held until %(until)s.") % {"until": until}
+        ) % {"until": brief(hold.until)}
+    return _now("The data is held until %(until)s.") % {"until": brief(hold.until)}
 
 
 def confirm_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    try:
-        changed = holds.confirm_hold(hold, at=at, by=by)
-    except holds.NeedsAnotherPerson as error:
-        raise Refused(_now("Who set a hold can't confirm it. Ask another lead.")) from error
-    return _now("The hold is confirmed.") if changed else None
+    return _now("The hold is confirmed.") if holds.confirm_hold(hold, at=at, by=by) else None
 
 
 def release_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | Promise | None:

@@ -1,24 +1,25 @@
 """Customers at the support desk: lists to look at, and the page of an account. State changes by acts alone."""
 
 import uuid
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from accounts import clock, deletion
+from accounts import clock
 from accounts.certificates import Certificate
 from accounts.desk.finding import find
 from accounts.desk.lists import ReadOnlyAdmin
-from accounts.desk.pages import account_page, account_url
+from accounts.desk.pages import account_page, account_url, request_page
 from accounts.export import Export
-from accounts.history import Actor
 from accounts.holds import Hold
 from accounts.models import (
     Account,
@@ -32,6 +33,7 @@ from accounts.models import (
     User,
 )
 from accounts.purge import Purge
+from accounts.support import SupportRequestQuerySet
 
 
 @admin.register(Account)
@@ -96,32 +98,65 @@ class NoticeAdmin(ReadOnlyAdmin):
     list_select_related = ["account", "recipient"]
 
 
+class Queue(admin.SimpleListFilter):
+    """What a member of staff comes for; what waits for us comes first."""
+
+    title = _("queue")
+    parameter_name = "queue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("mine", _("mine")),
+            ("unassigned", _("nobody’s")),
+            ("overdue", _("overdue")),
+            ("open", _("all open ones")),
+            ("all", _("all")),
+        ]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """The first choice is what is shown when nothing is chosen, and says so."""
+        waiting, *others = super().choices(changelist)
+        yield {**waiting, "display": _("waiting for us")}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[SupportRequest]") -> "QuerySet[SupportRequest]":
+        rows = cast(SupportRequestQuerySet, queryset)
+        match self.value():
+            case "mine":
+                return rows.open().assigned_to(User.signed_in(request.user))
+            case "unassigned":
+                return rows.waiting().unassigned()
+            case "overdue":
+                return rows.overdue(clock.now())
+            case "open":
+                return rows.open()
+            case "all":
+                return rows
+        return rows if request.GET.get("q") else rows.waiting()
+
+
 @admin.register(SupportRequest)
 class SupportRequestAdmin(ReadOnlyAdmin):
-    list_display = ["reference", "kind", "account", "made_at", "due_at", "closed_at"]
-    list_filter = ["kind", ("closed_at", admin.EmptyFieldListFilter)]
-    list_select_related = ["account"]
-    search_fields = ["reference"]
+    """The queue of requests, and for each the page of its conversation."""
 
-    actions = ["approve_deletion"]
+    list_display = ["reference", "kind", "account", "made_at", "due_at", "state_now", "assigned_to"]
+    list_filter = [Queue, "kind"]
+    list_select_related = ["account", "assigned_to"]
+    search_fields = ["=reference"]
+    search_help_text = _("Reference")
 
-    @admin.action(description=_("Approve deletion of the account"))
-    def approve_deletion(self, request: HttpRequest, requests: "QuerySet[SupportRequest]") -> None:
-        """Schedule the purge after the grace period; refused for one's own request, and while an obstacle stands."""
-        by = Actor.staff(User.signed_in(request.user))
-        for found in requests:
-            try:
-                approved = deletion.approve(found, by=by, at=clock.now())
-            except deletion.Blocked as blocked:
-                messages.error(request, f"{found}: {blocked}")
-            except deletion.NotToBeApproved:
-                messages.error(request, _("%(request)s is no open request for deletion.") % {"request": found})
-            else:
-                messages.success(
-                    request,
-                    _("%(request)s is approved; the data is erased from %(due)s on.")
-                    % {"request": found, "due": f"{approved.due_at:%Y-%m-%d %H:%M} UTC"},
-                )
+    def get_ordering(self, request: HttpRequest) -> "list[str | Combinable]":
+        """What is due first comes first; of all there ever were, the newest."""
+        return ["-id"] if request.GET.get("queue") == "all" else ["due_at", "id"]
+
+    @admin.display(description=_("state"))
+    def state_now(self, request: SupportRequest) -> str:
+        return str(request.get_outcome_display() or request.state.label)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return request_page(request, object_id)
 
 
 @admin.register(SweepRun)

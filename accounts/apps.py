@@ -9,13 +9,30 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from accounts import acts, erasing, export_parts, exporting, holds, panels, sending, stores
+        from accounts import (
+            acts,
+            deletion,
+            erasing,
+            export_parts,
+            exporting,
+            holds,
+            panels,
+            request_acts,
+            sending,
+            stores,
+            support,
+        )
         from accounts.desk import denials, finding, story
         from accounts.history import register_labels
 
         register_labels(
             {
                 "request.made": _("Request made to support"),
+                "request.added_to": _("Message added to a request"),
+                "request.answered": _("Request answered"),
+                "request.extended": _("Time for the answer to a request extended"),
+                "request.case_recorded": _("Case at the marketplace recorded"),
+                "request.closed": _("Request closed"),
                 "blueprint.converted": _("Blueprint converted to the standard grid"),
                 "deletion.approved": _("Deletion of the account approved"),
                 "deletion.called_off": _("Deletion of the account called off"),
@@ -35,7 +52,18 @@ class AccountsConfig(AppConfig):
                 denials.DENIED: _("Turned away at the support desk"),
             }
         )
+        register_labels(
+            {
+                "request.assigned": _("Request assigned"),
+                "request.noted": _("Internal note about a request"),
+                "deletion.proposed": _("Deletion of the account proposed"),
+                "deletion.sent_back": _("Proposal to delete the account taken back"),
+            },
+            internal=True,
+        )
         sending.register()
+        support.register()
+        deletion.register()
         export_parts.register()
         exporting.register()
         stores.register()
@@ -45,3 +73,4 @@ class AccountsConfig(AppConfig):
         story.register()
         panels.register()
         acts.register()
+        request_acts.register()

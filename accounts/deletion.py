@@ -1,45 +1,55 @@
-"""The customer's own way to a purge: a request to support, an approval by staff, a grace period, and an undo.
+"""The customer's own way to a purge: a request to support, two members of staff, a grace period, and an undo.
 
 Cancelling a subscription never deletes (seeds/003); deletion is asked for by the owner on the Support page, who is
-answered within one month (GDPR art. 12(3)). Once staff have approved it, everything stands for a few days more, with a
-banner and an undo on every page. Then the purge is due (`accounts.purge`).
+answered within one month (GDPR art. 12(3)). One member of staff sees to it that it is the owner who asks, and proposes
+it; another one approves. From then on everything stands for a few days more, with a banner and an undo on every page.
+Then the purge is due (`accounts.purge`).
 
 What must be settled before, the apps above register when they start: a subscription that is billed elsewhere is an
 obstacle, which staff can override with a reason; one that we bill is ended first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
-from accounts import history, notices, purge
+from accounts import answering, history, notices, purge
 from accounts.account import Account
-from accounts.history import Actor, ActorKind
+from accounts.deletion_proposal import MAX_OVERRIDE, DeletionProposal
+from accounts.history import Actor
+from accounts.identity import FACTS_NEEDED, proven
 from accounts.purge import Purge
-from accounts.support import RequestKind, SupportRequest
+from accounts.refusal import Refused
+from accounts.staff import NeedsAnotherPerson, staff_member
+from accounts.support import Outcome, RequestKind, SupportRequest, conclude, locked, wording
+from accounts.user import User
 
 #: Between the approval and the purge: time to notice a mistake, or somebody else's hand.
 GRACE = timedelta(days=7)
 
 
-class Blocked(Exception):
-    """Something must be settled first. Carries what to tell the customer."""
-
-    def __init__(self, obstacle: str | Promise) -> None:
-        super().__init__(str(obstacle))
-        self.obstacle = obstacle
+class Blocked(Refused):
+    """Something must be settled first. Says what to tell the customer."""
 
 
-class NotToBeApproved(Exception):
-    """The request is closed, is none for deletion, or comes from the person who would approve it."""
+class NotToBeApproved(Refused):
+    """The request is closed, is none for deletion, or there is nothing to approve yet."""
+
+    text = _("This is not an open request for deletion.")
 
 
 Obstacle = Callable[[Account, datetime], "str | Promise | None"]
 BeforeHand = Callable[[Account, datetime, Actor], None]
 _obstacles: list[Obstacle] = []
 _before: list[BeforeHand] = []
+
+
+def register() -> None:
+    """Keep approved deletions from being closed by hand. Called once, by `AccountsConfig.ready`."""
+    answering.register_under_way(under_way)
 
 
 def register_obstacle(obstacle: Obstacle) -> None:
@@ -57,24 +67,84 @@ def obstacle_to(account: Account, at: datetime) -> "str | Promise | None":
     return next((found for obstacle in _obstacles if (found := obstacle(account, at))), None)
 
 
-def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str = "") -> Purge:
-    """Approve a request for deletion: end what we bill, schedule the purge after the grace period, tell the owner.
+def propose(
+    request: SupportRequest, *, by: Actor, at: datetime, identity: Iterable[str] = (), override: str = ""
+) -> tuple[DeletionProposal, bool]:
+    """Say, as the first of two, that a request for deletion is genuine. Nothing happens until the second approves.
 
-    `override`: staff's reason to go on in spite of an obstacle, kept in the history as the fact that there was one.
-    Raises `Blocked` and `NotToBeApproved`. Approving again changes nothing.
+    Of a request that the present owner made while signed in nothing more needs proof; of any other one say which facts
+    were compared (`accounts.identity`). `override`: the reason to go on in spite of an obstacle. Returns the proposal,
+    and whether it is new. Raises `Blocked`, `NotIdentified`, `NotToBeApproved`, `StaffOnly`, `TextTooLong`.
     """
-    if by.kind != ActorKind.STAFF or by.user is None:
-        raise NotToBeApproved("only staff approve")
+    staff = staff_member(by)
+    override = wording(override, limit=MAX_OVERRIDE) if override.strip() else ""
     with transaction.atomic():
-        account = Account.objects.select_for_update(no_key=True).get(pk=request.account_id)
-        request = SupportRequest.objects.select_for_update(no_key=True).get(pk=request.pk)
-        if request.kind != RequestKind.DELETION or request.closed_at or request.made_by_id == by.user.pk:
-            raise NotToBeApproved("not an open request for deletion by somebody else")
+        request = _locked(request, staff)
+        if standing := request.proposals.standing().first():
+            return standing, False
+        owner = request.account.owner()
+        genuine = owner is not None and request.made_by_id == owner.pk and not request.on_behalf
+        compared = [*request.identity, *identity]
+        _unobstructed(request.account, at, override)
+        proposal = DeletionProposal.objects.create(
+            request=request,
+            requested_by=request.made_by,
+            proposed_by=staff,
+            proposed_at=at,
+            identity=proven(compared, at_least=0 if genuine else FACTS_NEEDED),
+            override=override,
+        )
+        history.record(
+            request.account_id,
+            "deletion.proposed",
+            at=at,
+            by=by,
+            reference=request.reference,
+            identity=proposal.identity,
+            overridden=bool(override),
+        )
+    return proposal, True
+
+
+def take_back(request: SupportRequest, *, by: Actor, at: datetime) -> bool:
+    """Take a proposal back, or send it back as the second person. The request stays. Returns whether there was one.
+
+    Raises `NotToBeApproved` for one that has been approved: that is called off.
+    """
+    staff_member(by)
+    with transaction.atomic():
+        request = locked(request)
+        proposal = request.proposals.standing().first()
+        if proposal is None:
+            return False
+        if proposal.approved_at:
+            raise NotToBeApproved(_("This deletion has been approved already. It can be called off."))
+        proposal.withdrawn_at = at
+        proposal.save(update_fields=["withdrawn_at"])
+        history.record(request.account_id, "deletion.sent_back", at=at, by=by, reference=request.reference)
+    return True
+
+
+def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str = "") -> Purge:
+    """Approve, as the second of two: end what we bill, schedule the purge after the grace period, tell the owner.
+
+    `override`: staff's reason to go on in spite of an obstacle that the first one did not know of. Approving again
+    changes nothing. Raises `Blocked`, `NotToBeApproved`, `NeedsAnotherPerson`, `StaffOnly`, `TextTooLong`.
+    """
+    staff = staff_member(by)
+    override = wording(override, limit=MAX_OVERRIDE) if override.strip() else ""
+    with transaction.atomic():
+        request = _locked(request, staff)
+        account = request.account
+        proposal = request.proposals.standing().first()
+        if staff.pk in (request.made_by_id, proposal and proposal.proposed_by_id):
+            raise NeedsAnotherPerson
         if already := scheduled(account):
             return already
-        obstacle = obstacle_to(account, at)
-        if obstacle and not override:
-            raise Blocked(obstacle)
+        if proposal is None:
+            raise NotToBeApproved(_("Nobody has proposed this deletion yet: that is the first step."))
+        proposal.override = proposal.override or override
+        obstacle = _unobstructed(account, at, proposal.override)
         for before in _before:
             before(account, at, by)
         due_at = at + GRACE
@@ -87,6 +157,10 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
             at=at,
             by=by,
         )
+        proposal.approved_at, proposal.approved_by = at, staff
+        proposal.save(update_fields=["approved_at", "approved_by", "override"])
+        request.decided_at = request.answered_at = at
+        request.save(update_fields=["decided_at", "answered_at"])
         history.record(
             account.pk,
             "deletion.approved",
@@ -94,6 +168,7 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
             by=by,
             reference=request.reference,
             due_at=due_at.isoformat(),
+            proposed_by=proposal.proposed_by_id,
             overridden=bool(obstacle),
         )
         _tell(account, "deletion_approved", request, at=at, due_at=due_at)
@@ -111,8 +186,7 @@ def call_off(account: Account, *, by: Actor, at: datetime) -> bool:
         request = account.requests.open().filter(kind=RequestKind.DELETION).first()
         if request is None:
             return stopped
-        request.closed_at = at
-        request.save(update_fields=["closed_at"])
+        conclude(request, outcome=Outcome.CALLED_OFF, by=by, at=at)
         history.record(account.pk, "deletion.called_off", at=at, by=by, reference=request.reference)
         _tell(account, "deletion_called_off", request, at=at)
     return True
@@ -121,6 +195,32 @@ def call_off(account: Account, *, by: Actor, at: datetime) -> bool:
 def scheduled(account: Account) -> Purge | None:
     """The deletion that was approved and not called off, as a purge; None if there is none."""
     return Purge.objects.of(account.pk).open().filter(cause=purge.Cause.CUSTOMER_REQUEST).first()
+
+
+def under_way(request: SupportRequest) -> "Promise | None":
+    """What keeps a request for deletion from being closed: once approved it is carried out, or called off."""
+    if request.kind == RequestKind.DELETION and scheduled(request.account):
+        return _("This deletion has been approved. Call it off first.")
+    return None
+
+
+def _locked(request: SupportRequest, staff: User) -> SupportRequest:
+    """The request as it is now, if `staff` may have a say in it: it is open, for deletion, and of somebody else."""
+    request = locked(request)
+    if request.kind != RequestKind.DELETION or request.closed_at:
+        raise NotToBeApproved
+    own = request.made_by_id == staff.pk and not request.on_behalf
+    if own or request.account.memberships.filter(user=staff).exists():
+        raise NotToBeApproved(_("Nobody decides about their own account."))
+    return request
+
+
+def _unobstructed(account: Account, at: datetime, override: str) -> "str | Promise | None":
+    """The obstacle that is overridden, if there is one. Raises `Blocked` if there is, and no reason to go on."""
+    obstacle = obstacle_to(account, at)
+    if obstacle and not override:
+        raise Blocked(obstacle)
+    return obstacle
 
 
 def _tell(account: Account, kind: str, request: SupportRequest, *, at: datetime, **facts: object) -> None:

@@ -18,6 +18,7 @@ from accounts.account import Account
 from accounts.archive import Archive
 from accounts.blueprint import Blueprint
 from accounts.connection import CloudConnection
+from accounts.conversation import Message
 from accounts.history import Event
 from accounts.support import SupportRequest
 
@@ -35,6 +36,7 @@ TEXT: Schema = {"type": "string"}
 INTEGER: Schema = {"type": "integer"}
 ID: Schema = {"type": "string", "format": "uuid"}
 INSTANT: Schema = {"type": "string", "format": "date-time", "description": "ISO 8601, UTC"}
+TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
 OBJECT: Schema = {"type": "object"}
 OBJECTS: Schema = {"type": "array", "items": {"type": "object"}}
 
@@ -204,13 +206,24 @@ def register() -> None:
             "message": TEXT,
             "made_by_id": optional(INTEGER),
             "made_at": INSTANT,
+            "identity": {**TEXTS, "description": "what support compared, if the request was made by them"},
             "due_at": optional(INSTANT),
+            "extended_at": optional(INSTANT),
+            "answered_at": optional(INSTANT),
+            "decided_at": optional(INSTANT),
+            "case_number": {**TEXT, "description": "of the case at the marketplace; empty if there is none"},
             "closed_at": optional(INSTANT),
+            "outcome": TEXT,
         },
     )
     register_part(
+        "request_messages.json",
+        lambda account: Message.objects.filter(request__account=account),
+        {"id": INTEGER, "request_id": INTEGER, "side": TEXT, "text": TEXT, "written_at": INSTANT},
+    )
+    register_part(
         "history.jsonl",
-        lambda account: Event.objects.filter(account=account),
+        lambda account: Event.objects.filter(account=account).for_customers(),
         {
             "id": INTEGER,
             "at": INSTANT,

@@ -2,6 +2,7 @@
 
 import json
 import zoneinfo
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -52,6 +53,17 @@ class SupportForm(forms.Form):
         if cleaned.get("kind") == RequestKind.OTHER and not cleaned.get("message"):
             self.add_error("message", _("Please write what it is about."))
         return cleaned
+
+
+class FurtherMessageForm(forms.Form):
+    """More about a request that is open. Several of them stand on one page, so each has ids of its own."""
+
+    text = forms.CharField(
+        label=_("Add to this request"), max_length=MAX_MESSAGE, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def __init__(self, reference: str, posted: Mapping[str, str] | None = None) -> None:
+        super().__init__(posted, auto_id=f"{reference}-%s")
 
 
 @cache

@@ -57,13 +57,13 @@ DESK = "desk."
 
 
 class EventQuerySet(models.QuerySet["Event"]):
-    def for_members(self) -> "EventQuerySet":
-        """What the account's own people see of its history: all but the lines of the support desk's own."""
-        return self.exclude(kind__startswith=DESK)
-
     def story(self) -> "EventQuerySet":
         """Newest first; of one instant, the last written first."""
         return self.order_by("-at", "-id")
+
+    def for_customers(self) -> "EventQuerySet":
+        """Without what staff do among themselves, and without the support desk's own lines."""
+        return self.exclude(kind__in=_internal).exclude(kind__startswith=DESK)
 
 
 class Event(models.Model):
@@ -100,11 +100,17 @@ class Event(models.Model):
 
 
 _labels: dict[str, str | Promise] = {}
+_internal: set[str] = set()
 
 
-def register_labels(labels: Mapping[str, str | Promise]) -> None:
-    """Give kinds of events their words. Each app calls this once, from its `AppConfig.ready`."""
+def register_labels(labels: Mapping[str, str | Promise], *, internal: bool = False) -> None:
+    """Give kinds of events their words. Each app calls this from its `AppConfig.ready`.
+
+    `internal`: these are shown to staff alone, such as that they wrote a note or passed a request on.
+    """
     _labels.update(labels)
+    if internal:
+        _internal.update(labels)
 
 
 def record(account_id: uuid.UUID | None, kind: str, *, at: datetime, by: Actor, **facts: object) -> Event:

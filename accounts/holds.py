@@ -16,19 +16,12 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import history, purge
 from accounts.account import Account
-from accounts.history import Actor, ActorKind
+from accounts.history import Actor
 from accounts.purge import Purge
+from accounts.staff import NeedsAnotherPerson, staff_member
 from accounts.user import User
 
 MAX_REASON = 2000
-
-
-class StaffOnly(Exception):
-    """Only staff set, confirm and release holds."""
-
-
-class NeedsAnotherPerson(Exception):
-    """Who set a hold can't confirm it: the second person must be another one."""
 
 
 class HoldQuerySet(models.QuerySet["Hold"]):
@@ -134,7 +127,7 @@ def set_hold(account: Account, *, reason: str, until: datetime, at: datetime, by
     Check `needs_confirmation` afterwards: beyond a legal deadline it has no effect until `confirm_hold`. Raises
     `StaffOnly`, and `Account.DoesNotExist` when nothing is left to be held.
     """
-    staff = _staff(by)
+    staff = staff_member(by)
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         # Waits for the chunk that is being erased just now; the next one asks for holds.
@@ -149,7 +142,7 @@ def confirm_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
 
     Raises `NeedsAnotherPerson` and `StaffOnly`.
     """
-    staff = _staff(by)
+    staff = staff_member(by)
     if staff.pk == hold.set_by_id:
         raise NeedsAnotherPerson
     with transaction.atomic():
@@ -164,7 +157,7 @@ def confirm_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
 
 def release_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
     """End a hold. A purge that waited for it goes on with the next sweep. Returns whether anything changed."""
-    staff = _staff(by)
+    staff = staff_member(by)
     with transaction.atomic():
         hold = _locked(hold)
         if hold.released_at:
@@ -175,12 +168,6 @@ def release_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
         waiting.update(next_attempt_at=models.functions.Greatest("due_at", models.Value(at)))
         history.record(hold.account_id, "hold.released", at=at, by=by, hold=hold.pk)
     return True
-
-
-def _staff(by: Actor) -> User:
-    if by.kind != ActorKind.STAFF or by.user is None or not by.user.is_staff:
-        raise StaffOnly
-    return by.user
 
 
 def _locked(hold: Hold) -> Hold:

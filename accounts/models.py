@@ -4,15 +4,19 @@ from accounts.account import Account, Membership, Role
 from accounts.blueprint import Blueprint, Grid
 from accounts.certificates import Certificate, System
 from accounts.connection import CloudConnection, Provider
+from accounts.conversation import Message, Side
+from accounts.deletion_proposal import DeletionProposal
 from accounts.desk.deed import Deed
 from accounts.doomed_files import DoomedFile
 from accounts.export import Export
 from accounts.history import ActorKind, Event
 from accounts.holds import Hold
+from accounts.identity import IdentityFact
+from accounts.internal_note import InternalNote
 from accounts.leavers import Leaver
 from accounts.notices import Notice
 from accounts.purge import Purge
-from accounts.support import RequestKind, SupportRequest
+from accounts.support import Outcome, RequestKind, SupportRequest
 from accounts.sweeps import SweepRun
 from accounts.user import User
 
@@ -23,18 +27,24 @@ __all__ = [
     "Certificate",
     "CloudConnection",
     "Deed",
+    "DeletionProposal",
     "DoomedFile",
     "Event",
     "Export",
     "Grid",
     "Hold",
+    "IdentityFact",
+    "InternalNote",
     "Leaver",
     "Membership",
+    "Message",
     "Notice",
+    "Outcome",
     "Provider",
     "Purge",
     "RequestKind",
     "Role",
+    "Side",
     "SupportRequest",
     "SweepRun",
     "System",

@@ -4,29 +4,38 @@ A support matter (reference: Cloudcraft's transfer of ownership): whoever takes 
 the old owner stays as an administrator, or leaves. Both are told.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 
 from accounts import history, notices
 from accounts.account import Account, Membership, Role
 from accounts.history import Actor
+from accounts.refusal import Refused
 from accounts.user import User
+from accounts.writes import BeingErased
 
 
-class CannotTakeOver(Exception):
-    """This person can't become the owner: nobody signs in with the address, or the account is being erased."""
+class CannotTakeOver(Refused):
+    text = _("%(who)s can't take over: staff, and people who may not sign in, don't own accounts.")
 
 
-def hand_over(account: Account, *, to: User, stays: bool, by: Actor, at: datetime) -> bool:
+def hand_over(
+    account: Account, *, to: User, stays: bool, by: Actor, at: datetime, identity: Sequence[str] = ()
+) -> bool:
     """Make `to` the owner. `stays`: the old owner remains as an administrator, else leaves the account.
 
-    Returns whether anything changed: the owner stays the owner. Raises `CannotTakeOver`.
+    `identity`: which facts staff compared (`accounts.identity.proven`), for the history. Returns whether anything
+    changed: who owns it already stays its owner. Raises `CannotTakeOver` and `BeingErased`.
     """
     with transaction.atomic():
         account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        if account.purging_at or not to.is_active or to.is_staff:
-            raise CannotTakeOver(to.pk)
+        if account.purging_at:
+            raise BeingErased(account.pk)
+        if not to.is_active or to.is_staff:
+            raise CannotTakeOver(who=to)
         places = {place.user_id: place for place in account.memberships.select_for_update(no_key=True)}
         old = next((place for place in places.values() if place.is_owner), None)
         if old and old.user_id == to.pk:
@@ -48,6 +57,7 @@ def hand_over(account: Account, *, to: User, stays: bool, by: Actor, at: datetim
             owner=to.pk,
             owner_before=old.user_id if old else None,
             stays=stays,
+            identity=list(identity),
         )
         for person in {to, old.user if old else to}:
             notices.queue(

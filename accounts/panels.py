@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts import deletion, inventory
+from accounts import inventory
 from accounts.certificates import Certificate
 from accounts.desk import panels
 from accounts.desk.panels import Panel, Subject
@@ -38,11 +38,11 @@ def members(subject: Subject, at: datetime) -> dict[str, Any] | None:
 
 
 def requests(subject: Subject, at: datetime) -> dict[str, Any] | None:
-    """The newest requests, and what stands in the way of a deletion."""
+    """The newest requests."""
     if subject.account is None:
         return None
-    found = subject.account.requests.order_by("-made_at", "-pk")[:MOST]
-    return {"requests": found, "obstacle": deletion.obstacle_to(subject.account, at), "at": at}
+    found = subject.account.requests.order_by("-made_at", "-pk").select_related("assigned_to")[:MOST]
+    return {"requests": found, "at": at}
 
 
 @dataclass(frozen=True)

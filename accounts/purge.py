@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import history, inventory, leavers
 from accounts.account import Account
 from accounts.history import Actor
+from accounts.refusal import Refused
 from accounts.writes import BeingErased, refuse_if_purging
 
 __all__ = [
@@ -44,8 +45,10 @@ class Cause(models.TextChoices):
     CUSTOMER_REQUEST = "customer_request", _("the customer asked for it")
 
 
-class TooLate(Exception):
+class TooLate(Refused):
     """The erasing has begun, or is over: it can't be called off any more."""
+
+    text = _("It is too late: the erasing of the data has begun.")
 
 
 class PurgeQuerySet(models.QuerySet["Purge"]):
@@ -242,12 +245,12 @@ def call_off(account: Account, *, at: datetime, by: Actor, cause: Cause | None =
     with transaction.atomic():
         found = Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
         if found is None or found.purging_at:
-            raise TooLate(account.pk)
+            raise TooLate
         purge = Purge.objects.of(account.pk).open().locked().first()
         if purge is None or (cause and purge.cause != cause):
             return False
         if purge.started_at:
-            raise TooLate(account.pk)
+            raise TooLate
         purge.called_off_at, purge.waiting_for = at, ""
         purge.save(update_fields=["called_off_at", "waiting_for"])
         history.record(account.pk, "purge.called_off", at=at, by=by, purge=purge.pk, cause=purge.cause)

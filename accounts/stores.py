@@ -17,9 +17,12 @@ from accounts import export, inventory
 from accounts.account import Account, Membership, Role
 from accounts.blueprint import Blueprint
 from accounts.connection import CloudConnection
+from accounts.conversation import Message
+from accounts.deletion_proposal import DeletionProposal
 from accounts.desk.deed import Deed
 from accounts.export import Export
 from accounts.holds import Hold
+from accounts.internal_note import InternalNote
 from accounts.inventory import Erased, Kept, Order, Scrubbed, scrub
 from accounts.leavers import people_who_go
 from accounts.notices import Notice
@@ -50,6 +53,17 @@ def _register_content() -> None:
             "accounts.Export", Order.CONTENT, lambda account: Export.objects.filter(account_id=account), files=("file",)
         ),
         Erased("accounts.Notice", Order.CONTENT, lambda account: Notice.objects.filter(account_id=account)),
+        Erased("accounts.Message", Order.CONTENT, lambda account: Message.objects.filter(request__account=account)),
+        Erased(
+            "accounts.InternalNote",
+            Order.CONTENT,
+            lambda account: InternalNote.objects.filter(request__account=account),
+        ),
+        Erased(
+            "accounts.DeletionProposal",
+            Order.CONTENT,
+            lambda account: DeletionProposal.objects.filter(request__account=account),
+        ),
         Erased(
             "accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)
         ),
@@ -109,6 +123,8 @@ def _register_people() -> None:
         # What they left in accounts that they do not belong to any more.
         _owned("accounts.Notice", "recipient", part="to people who go"),
         unlinked("accounts.SupportRequest", "made_by"),
+        unlinked("accounts.Message", "written_by"),
+        unlinked("accounts.DeletionProposal", "requested_by"),
         unlinked("accounts.Export", "asked_for_by"),
         Erased(
             "accounts.User",

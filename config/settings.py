@@ -65,6 +65,9 @@ DELIVERY_BODY_DAYS = env.int("DELIVERY_BODY_DAYS", default=90)
 #: A purge starts so many hours before its legal deadline, to be finished within it.
 PURGE_LEAD_HOURS = env.int("PURGE_LEAD_HOURS", default=12)
 
+#: A refund of more than so many cents is approved by a second person.
+REFUND_LIMIT_CENTS = env.int("REFUND_LIMIT_CENTS", default=50_000)
+
 INSTALLED_APPS = [
     "config.apps.OffboardAdminConfig",
     "django.contrib.auth",
@@ -177,6 +180,7 @@ def beat(name: str, *, seconds: int) -> dict[str, object]:
 
 CELERY_BEAT_SCHEDULE = {
     "settle": beat("settle", seconds=60),
+    "refunds": beat("refunds", seconds=30),
     "remind": beat("remind", seconds=300),
     "notices": beat("notices", seconds=10),
     "deliveries": beat("deliveries", seconds=5),

@@ -6,9 +6,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import history, purge
+from accounts import history
 from accounts.desk import action, roles
-from accounts.desk.action import Act, Refused, Values
+from accounts.desk.action import Act, Values
 from accounts.history import Actor
 from accounts.models import Account
 from marketplace import inbox, offboarding, steps
@@ -76,10 +76,7 @@ def _is_open(step: Step, at: datetime) -> bool:
 
 def reactivate(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     """Take a customer back within the window: nothing is erased, and the account works again, on Free."""
-    try:
-        changed = offboarding.call_off(account, because="staff", at=at, by=by)
-    except purge.TooLate as error:
-        raise Refused(_now("It is too late: the erasing has begun.")) from error
+    changed = offboarding.call_off(account, because="staff", at=at, by=by)
     return _now("The account is active again, with its data, on Free.") if changed else None
 
 
@@ -88,10 +85,7 @@ def retry_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Pro
 
 
 def skip_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    try:
-        changed = steps.skip(step, because=values["reason"], by=by, at=at)
-    except steps.NotToBeSkipped as error:
-        raise Refused(_now("The erasing can't be skipped. Set a hold, if there is a reason to wait.")) from error
+    changed = steps.skip(step, because=values["reason"], by=by, at=at)
     return _now("The step counts as done; the next one goes on.") if changed else None
 
 

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import clock, history, invariants, purge, sweeps
 from accounts.history import Actor
 from accounts.models import Account
+from accounts.refusal import Refused
 from marketplace.github import api, truth
 from marketplace.github.customer import Customer
 from marketplace.github.hooks import RepositoryHook
@@ -45,8 +46,8 @@ class NotYet(Exception):
         self.until = until
 
 
-class NotToBeSkipped(Exception):
-    """The step is an obligation that can't be waived here."""
+class NotToBeSkipped(Refused):
+    text = _("The erasing can't be skipped. Set a hold, if there is a reason to wait.")
 
 
 def register() -> None:
@@ -109,7 +110,7 @@ def skip(step: Step, *, because: str, by: Actor, at: datetime) -> bool:
     Raises `NotToBeSkipped` for the erasing of data: that ends by its proof alone.
     """
     if step.kind == StepKind.PURGE:
-        raise NotToBeSkipped(step.pk)
+        raise NotToBeSkipped
     return _finish(step, f"skipped: {because}", at, by=by)
 
 

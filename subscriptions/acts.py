@@ -1,20 +1,24 @@
 """What staff can do to subscriptions at the support desk. Registered by `SubscriptionsConfig.ready`."""
 
+import uuid
 from datetime import datetime
-from typing import Any
 
 from django import forms
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from accounts.acts import itself
 from accounts.desk import action, roles
-from accounts.desk.action import Act, ActForm, Refused, Values
+from accounts.desk.action import Act, ActForm, Values
+from accounts.desk.fields import IdentityField, InstantField, MoneyField
 from accounts.history import Actor
+from accounts.models import Account
 from accounts.templatetags.formats import brief
-from subscriptions import cancellation, changing
-from subscriptions.cancellation import AlreadyEnded, Cancellation, CannotCancelHere, Reason
-from subscriptions.subscription import Channel, Subscription
+from subscriptions import cancellation, changing, contracts
+from subscriptions.cancellation import Cancellation, Reason
+from subscriptions.plan import FREE, Plan
+from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription
 
 
 def register() -> None:
@@ -26,7 +30,7 @@ def register() -> None:
             Subscription,
             roles.CANCEL,
             cancel,
-            account_of=_of_subscription,
+            account_of=of_subscription,
             offered=lambda found, at: found.channel == Channel.DIRECT and found.is_live(at) and found.ends_at is None,
             form=CancelForm,
             is_grave=True,
@@ -43,37 +47,88 @@ def register() -> None:
             ),
         ),
         Act(
+            "enter_contract",
+            _("Enter a contract"),
+            Account,
+            roles.SELL,
+            enter_contract,
+            account_of=itself,
+            offered=lambda account, at: account.purging_at is None,
+            form=EnterContractForm,
+        ),
+        Act(
+            "extend_contract",
+            _("Extend the contract"),
+            Subscription,
+            roles.SELL,
+            extend_contract,
+            account_of=of_subscription,
+            offered=_is_running_contract,
+            form=ExtendContractForm,
+        ),
+        Act(
+            "renew_contract",
+            _("Renew with a new contract"),
+            Subscription,
+            roles.SELL,
+            renew_contract,
+            account_of=of_subscription,
+            offered=_is_running_contract,
+            form=RenewContractForm,
+        ),
+        Act(
             "end_now",
             _("End at once"),
             Subscription,
             roles.END,
             end_now,
-            account_of=_of_subscription,
+            account_of=of_subscription,
             offered=lambda found, at: found.settled_at is None and found.is_live(at),
             is_grave=True,
         ),
     )
 
 
-def _of_subscription(subscription: Subscription) -> Any:
+def of_subscription(subscription: Subscription) -> uuid.UUID:
     return subscription.account_id
+
+
+def _is_running_contract(found: Subscription, at: datetime) -> bool:
+    return found.channel == Channel.DATADOG_SALES and found.settled_at is None and bool(found.ends_at)
 
 
 class CancelForm(ActForm):
     why = forms.ChoiceField(
         label=_("The owner's reason"), choices=[("", _("not said")), *Reason.choices], required=False
     )
+    identity = IdentityField()
+
+
+class _TermsForm(ActForm):
+    """What both a first contract and one that follows another say."""
+
+    plan = forms.ModelChoiceField(label=_("Plan"), queryset=Plan.objects.exclude(code=FREE).order_by("code"))
+    seats = forms.IntegerField(label=_("Seats"), min_value=1)
+    order_reference = forms.CharField(label=_("Order reference"), max_length=MAX_ORDER_REFERENCE)
+    price = MoneyField(label=_("Price of a seat and year"), required=False, help_text=_("Empty: the list price."))
+
+
+class EnterContractForm(_TermsForm):
+    starts_at = InstantField(label=_("Begins"))
+    ends_at = InstantField(label=_("Ends"))
+
+
+class ExtendContractForm(ActForm):
+    ends_at = InstantField(label=_("Ends"))
+
+
+class RenewContractForm(_TermsForm):
+    price = MoneyField(label=_("Price of a seat and year"), required=False, help_text=_("Empty: as before."))
+    ends_at = InstantField(label=_("Ends"))
 
 
 def cancel(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    try:
-        found, new = cancellation.cancel(subscription, by=by, at=at, reason=values["why"])
-    except CannotCancelHere as error:
-        raise Refused(
-            _now("A subscription bought through %(channel)s is not cancelled here.") % {"channel": error.channel.label}
-        ) from error
-    except AlreadyEnded as error:
-        raise Refused(_now("The subscription has ended already.")) from error
+    found, new = cancellation.cancel(subscription, by=by, at=at, reason=values["why"], identity=values["identity"])
     if not new:
         return None
     return _now("%(reference)s: the subscription ends on %(when)s.") % {
@@ -83,13 +138,54 @@ def cancel(subscription: Subscription, values: Values, by: Actor, at: datetime) 
 
 
 def keep(found: Cancellation, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    try:
-        changed = cancellation.withdraw(found, by=by, at=at)
-    except AlreadyEnded as error:
-        raise Refused(_now("The subscription has ended already: it can't be kept any more.")) from error
-    return _now("The subscription goes on as before.") if changed else None
+    return _now("The subscription goes on as before.") if cancellation.withdraw(found, by=by, at=at) else None
+
+
+def enter_contract(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    contract, new = contracts.enter(
+        account,
+        plan=values["plan"],
+        starts_at=values["starts_at"],
+        ends_at=values["ends_at"],
+        seats=values["seats"],
+        order_reference=values["order_reference"],
+        cents=values["price"],
+        by=by,
+        at=at,
+    )
+    return _contract_runs(contract) if new else None
+
+
+def extend_contract(contract: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    if not contracts.extend(contract, ends_at=values["ends_at"], by=by, at=at):
+        return None
+    contract.refresh_from_db()
+    return _contract_runs(contract)
+
+
+def renew_contract(contract: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    renewed, new = contracts.renew(
+        contract,
+        ends_at=values["ends_at"],
+        order_reference=values["order_reference"],
+        plan=values["plan"],
+        seats=values["seats"],
+        cents=values["price"],
+        by=by,
+        at=at,
+    )
+    return _contract_runs(renewed) if new else None
+
+
+def _contract_runs(contract: Subscription) -> str:
+    assert contract.ends_at is not None
+    return _now("The contract %(reference)s runs from %(start)s to %(end)s.") % {
+        "reference": contract.order_reference,
+        "start": brief(contract.started_at),
+        "end": brief(contract.ends_at),
+    }
 
 
 def end_now(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    changed = changing.end_at_once(subscription, at=at, by=by)
+    changed = changing.end_now(subscription, by=by, at=at)
     return _now("The subscription has ended; the account is on Free.") if changed else None

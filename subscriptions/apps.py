@@ -12,7 +12,18 @@ class SubscriptionsConfig(AppConfig):
         from accounts.deletion import register_before, register_obstacle
         from accounts.entitlements import register_answer
         from accounts.history import register_labels
-        from subscriptions import acts, export_parts, inventory, leaving, panels, reminders, settling
+        from subscriptions import (
+            acts,
+            export_parts,
+            inventory,
+            leaving,
+            panels,
+            payments,
+            refund_acts,
+            refunding,
+            reminders,
+            settling,
+        )
         from subscriptions.standing import entitlements
 
         register_answer(entitlements)
@@ -21,15 +32,32 @@ class SubscriptionsConfig(AppConfig):
                 "subscription.started": _("Subscription started"),
                 "subscription.changed": _("Subscription changed"),
                 "subscription.ended": _("Subscription ended"),
+                "subscription.renewed": _("Subscription renewed without a gap"),
                 "cancellation.requested": _("Subscription cancelled"),
                 "cancellation.withdrawn": _("Subscription kept after all"),
+                "contract.entered": _("Contract entered"),
+                "contract.extended": _("Contract extended"),
+                "contract.renewed": _("New contract entered, to begin when the present one ends"),
+                "refund.approved": _("Refund approved"),
+                "refund.paid": _("Refund paid"),
             }
         )
+        register_labels(
+            {
+                "refund.proposed": _("Refund proposed"),
+                "refund.declined": _("Refund declined"),
+                "refund.finished": _("Refund finished: paid, and the end of the subscription arranged"),
+            },
+            internal=True,
+        )
+        payments.register(payments.RecordedPayments())
         register_obstacle(leaving.billed_elsewhere)
         register_before(leaving.end_before_deletion)
         settling.register()
+        refunding.register()
         reminders.register()
         inventory.register()
         export_parts.register()
         panels.register()
         acts.register()
+        refund_acts.register()

@@ -31,6 +31,8 @@ class BillingRecord(models.Model):
     started_at = models.DateTimeField(_("started"))
     trial_ends_at = models.DateTimeField(_("trial ended"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    refunded_cents = models.PositiveIntegerField(_("refunded, in cents"), default=0)
+    refunded_at = models.DateTimeField(_("refunded"), null=True, blank=True)
     kept_until = models.DateTimeField(_("kept until"))
 
     objects: ClassVar[models.Manager["BillingRecord"]] = models.Manager()
@@ -50,11 +52,14 @@ def keep(account_id: uuid.UUID, at: datetime) -> int:
             """
             INSERT INTO subscriptions_billingrecord
                    (id, account_id, plan, channel, interval, seats, cents, currency,
-                    started_at, trial_ends_at, ended_at, kept_until)
-            SELECT id, account_id, plan_id, channel, interval, seats, cents, currency,
-                   started_at, trial_ends_at, ends_at, %s
-              FROM subscriptions_subscription
-             WHERE account_id = %s
+                    started_at, trial_ends_at, ended_at, refunded_cents, refunded_at, kept_until)
+            SELECT sold.id, sold.account_id, sold.plan_id, sold.channel, sold.interval, sold.seats, sold.cents,
+                   sold.currency, sold.started_at, sold.trial_ends_at, sold.ends_at, coalesce(refund.cents, 0),
+                   refund.paid_at, %s
+              FROM subscriptions_subscription AS sold
+              LEFT JOIN subscriptions_refund AS refund
+                     ON refund.subscription_id = sold.id AND refund.paid_at IS NOT NULL
+             WHERE sold.account_id = %s
             ON CONFLICT DO NOTHING
             """,
             [at + KEPT_FOR, account_id],

@@ -27,13 +27,18 @@ def start(
     cents: int | None = None,
     trial_ends_at: datetime | None = None,
     ends_at: datetime | None = None,
+    starts_at: datetime | None = None,
+    order_reference: str = "",
+    event: str = "subscription.started",
 ) -> Subscription:
     """Start a subscription of `account` at `at`. `cents` is the price of one seat and cycle; by default the list price.
 
+    What was bought ahead, or is written down late, begins at `starts_at` instead. `event` is its line of history.
     Raises `IntegrityError` if one is live in the same period: the database allows one at a time.
     """
     if cents is None:
         cents = Price.objects.get(plan=plan, interval=interval).cents
+    began = starts_at or at
     with transaction.atomic():
         subscription = Subscription.objects.create(
             account=account,
@@ -42,15 +47,16 @@ def start(
             interval=interval,
             seats=seats,
             cents=cents,
-            started_at=at,
+            order_reference=order_reference,
+            started_at=began,
             trial_ends_at=trial_ends_at,
-            anchor_at=trial_ends_at or at,
+            anchor_at=trial_ends_at or began,
             ends_at=ends_at,
             next_reminder_at=next_reminder(channel, ends_at, at),
         )
         history.record(
             account.pk,
-            "subscription.started",
+            event,
             at=at,
             by=by,
             subscription=subscription.pk,

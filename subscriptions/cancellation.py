@@ -5,6 +5,7 @@ the subscription is settled. Asking sets the subscription's end to the end of th
 the date decides; nothing else has to happen for access to end (design, ideas 1 and 4).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Self
@@ -16,7 +17,9 @@ from accounts import history, notices
 from accounts.history import Actor
 from accounts.models import User
 from accounts.references import new_reference
+from accounts.refusal import Refused
 from subscriptions import losses, reminders
+from subscriptions.refund import Refunded
 from subscriptions.subscription import Channel, Subscription
 
 MAX_COMMENT = 2000
@@ -33,16 +36,18 @@ class Reason(models.TextChoices):
     OTHER = "other", _("Another reason")
 
 
-class CannotCancelHere(Exception):
+class CannotCancelHere(Refused):
     """The subscription was bought through a channel where its owner can't cancel it in this application."""
 
+    text = _("A subscription bought through %(channel)s is not cancelled here.")
+
     def __init__(self, channel: Channel) -> None:
-        super().__init__(f"a subscription bought through {channel} is not cancelled here")
+        super().__init__(channel=channel.label)
         self.channel = channel
 
 
-class AlreadyEnded(Exception):
-    """The subscription is over; there is nothing left to cancel or to keep."""
+class AlreadyEnded(Refused):
+    text = _("The subscription is over: there is nothing left to cancel or to keep.")
 
 
 class CancellationQuerySet(models.QuerySet["Cancellation"]):
@@ -115,12 +120,19 @@ class Cancellation(models.Model):
 
 
 def cancel(
-    subscription: Subscription, *, by: Actor, at: datetime, reason: str = "", comment: str = ""
+    subscription: Subscription,
+    *,
+    by: Actor,
+    at: datetime,
+    reason: str = "",
+    comment: str = "",
+    identity: Sequence[str] = (),
 ) -> tuple[Cancellation, bool]:
     """Let a direct subscription end with its current cycle, or with its trial. Source: seeds/003.
 
     Returns the cancellation, and whether it is new: asking again while one is open changes nothing. History and the
-    confirmation mail commit with it. Raises `CannotCancelHere` and `AlreadyEnded`.
+    confirmation mail commit with it. `identity`: which facts staff compared who cancel for an owner that can't sign in
+    (`accounts.identity.proven`), for the history. Raises `CannotCancelHere` and `AlreadyEnded`.
     """
     with transaction.atomic():
         subscription = Subscription.objects.locked().select_related("account", "plan").get(pk=subscription.pk)
@@ -140,14 +152,15 @@ def cancel(
             effective_at=effective_at,
         )
         reminders.set_end(subscription, effective_at, at=at)
-        _tell(cancellation, "cancellation.requested", "cancellation_confirmed", by=by, at=at)
+        compared = {"identity": list(identity)} if identity else {}
+        _tell(cancellation, "cancellation.requested", "cancellation_confirmed", by=by, at=at, **compared)
     return cancellation, True
 
 
 def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
     """Keep the subscription, until the very instant at which it ends. Returns whether anything changed.
 
-    Raises `AlreadyEnded` from that instant on, or when settling came first.
+    Raises `AlreadyEnded` from that instant on, or when settling came first, and `Refunded`.
     """
     with transaction.atomic():
         subscription = (
@@ -158,6 +171,8 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
             return False
         if cancellation.carried_out_at or subscription.settled_at or not subscription.is_live(at):
             raise AlreadyEnded
+        if subscription.refunds.approved().exists():
+            raise Refunded
         cancellation.withdrawn_at, cancellation.withdrawn_by = at, by.user
         cancellation.save(update_fields=["withdrawn_at", "withdrawn_by"])
         reminders.set_end(subscription, None, at=at)
@@ -165,7 +180,9 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
     return True
 
 
-def _tell(cancellation: Cancellation, event: str, notice: str, *, by: Actor, at: datetime) -> None:
+def _tell(
+    cancellation: Cancellation, event: str, notice: str, *, by: Actor, at: datetime, **compared: list[str]
+) -> None:
     """History and the owner's mail, in the transaction of the transition."""
     subscription = cancellation.subscription
     account = subscription.account
@@ -177,6 +194,7 @@ def _tell(cancellation: Cancellation, event: str, notice: str, *, by: Actor, at:
         subscription=subscription.pk,
         reference=cancellation.reference,
         effective_at=cancellation.effective_at.isoformat(),
+        **compared,
     )
     notices.queue(
         f"subscriptions/{notice}",
@@ -189,5 +207,6 @@ def _tell(cancellation: Cancellation, event: str, notice: str, *, by: Actor, at:
         requested_at=cancellation.requested_at,
         effective_at=cancellation.effective_at,
         renews_at=subscription.paid_through(at),
+        **({"refunded": True} if subscription.refunds.approved().exists() else {}),
         **losses.of(account).as_facts(),
     )

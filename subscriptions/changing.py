@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts import history
+from accounts import history, notices
 from accounts.history import Actor
 from subscriptions.plan import Interval
 from subscriptions.subscription import Subscription
@@ -65,5 +65,24 @@ def end_at_once(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
             subscription=subscription.pk,
             plan=subscription.plan_id,
             channel=subscription.channel,
+        )
+    return True
+
+
+def end_now(subscription: Subscription, *, by: Actor, at: datetime) -> bool:
+    """End a live subscription at `at`, whatever was paid for still, and tell the owner. Returns whether it was live."""
+    with transaction.atomic():
+        if not end_at_once(subscription, at=at, by=by):
+            return False
+        subscription = Subscription.objects.select_related("account", "plan").get(pk=subscription.pk)
+        notices.queue(
+            "subscriptions/subscription_ended",
+            to=[subscription.account.owner()],
+            account=subscription.account,
+            occasion=f"subscription.ended:{subscription.pk}",
+            at=at,
+            plan=subscription.plan.name,
+            channel=subscription.channel,
+            ended_at=at,
         )
     return True

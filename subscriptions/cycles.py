@@ -24,11 +24,21 @@ def cycle_at(anchor: datetime, months: int, at: datetime) -> Cycle:
     anchor, at = anchor.astimezone(UTC), at.astimezone(UTC)
     if at < anchor:
         raise ValueError(f"no cycle contains {at:%Y-%m-%d %H:%M}: the first begins at {anchor:%Y-%m-%d %H:%M}")
+    number = _number(anchor, months, at)
+    return Cycle(_boundary(anchor, number * months), _boundary(anchor, (number + 1) * months))
+
+
+def cycles_begun(anchor: datetime, months: int, at: datetime) -> int:
+    """How many cycles have begun at `at`, the one that contains it included; none before the anchor."""
+    anchor, at = anchor.astimezone(UTC), at.astimezone(UTC)
+    return _number(anchor, months, at) + 1 if at >= anchor else 0
+
+
+def _number(anchor: datetime, months: int, at: datetime) -> int:
+    """The number of the cycle that contains `at`; the first is 0."""
     elapsed = (at.year - anchor.year) * 12 + at.month - anchor.month
     number = elapsed // months
-    if _boundary(anchor, number * months) > at:
-        number -= 1
-    return Cycle(_boundary(anchor, number * months), _boundary(anchor, (number + 1) * months))
+    return number - 1 if _boundary(anchor, number * months) > at else number
 
 
 def _boundary(anchor: datetime, months: int) -> datetime:

@@ -2,6 +2,7 @@
 
 from accounts.export_parts import INSTANT, INTEGER, TEXT, optional, register_part
 from subscriptions.cancellation import Cancellation
+from subscriptions.refund import Refund
 from subscriptions.subscription import Subscription
 
 
@@ -18,6 +19,7 @@ def register() -> None:
             "seats": INTEGER,
             "cents": {**INTEGER, "description": "for one seat and one cycle"},
             "currency": TEXT,
+            "order_reference": {**TEXT, "description": "of a contract; empty for everything else"},
             "started_at": INSTANT,
             "trial_ends_at": optional(INSTANT),
             "anchor_at": {**INSTANT, "description": "billing cycles are counted from here"},
@@ -40,5 +42,22 @@ def register() -> None:
             "withdrawn_at": optional(INSTANT),
             "withdrawn_by_id": optional(INTEGER),
             "carried_out_at": optional(INSTANT),
+        },
+    )
+    register_part(
+        "refunds.json",
+        lambda account: Refund.objects.approved().filter(subscription__account=account),
+        {
+            "id": INTEGER,
+            "reference": TEXT,
+            "request_id": optional(INTEGER),
+            "subscription_id": INTEGER,
+            "cents": INTEGER,
+            "currency": TEXT,
+            "ends": TEXT,
+            "payment_reference": {**TEXT, "description": "its number in the payment system"},
+            "approved_at": INSTANT,
+            "paid_at": optional(INSTANT),
+            "ended_at": {**optional(INSTANT), "description": "when the end of the subscription was arranged"},
         },
     )

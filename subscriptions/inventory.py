@@ -11,6 +11,8 @@ from accounts.inventory import Erased, Kept, Order
 from accounts.stores import NOTHING_PERSONAL, unlinked
 from subscriptions import billing_record
 from subscriptions.cancellation import Cancellation
+from subscriptions.payments import Payout
+from subscriptions.refund import Refund
 from subscriptions.subscription import Subscription
 
 
@@ -23,13 +25,23 @@ def register() -> None:
             lambda account: Cancellation.objects.filter(subscription__account=account),
         ),
         Erased(
+            "subscriptions.Payout",
+            Order.CONTENT,
+            lambda account: Payout.objects.filter(refund__subscription__account=account),
+        ),
+        Erased(
+            "subscriptions.Refund",
+            Order.CONTENT,
+            lambda account: Refund.objects.filter(subscription__account=account),
+        ),
+        Erased(
             "subscriptions.Subscription", Order.CONTENT, lambda account: Subscription.objects.filter(account=account)
         ),
         unlinked("subscriptions.Cancellation", "requested_by"),
         unlinked("subscriptions.Cancellation", "withdrawn_by"),
         Kept(
             "subscriptions.BillingRecord",
-            _("what was sold, at which price, from when to when, by the account's id, for ten years"),
+            _("what was sold and refunded, at which price, from when to when, by the account's id, for ten years"),
             _("tax and commerce law; GDPR art. 17(3)(b)"),
         ),
         Kept("subscriptions.Plan", NOTHING_PERSONAL),
@@ -37,6 +49,7 @@ def register() -> None:
     )
     inventory.register_keeper("subscriptions.BillingRecord", billing_record.keep)
     purge.register_reason_to_wait(still_subscribed)
+    purge.register_reason_to_wait(still_to_be_paid)
 
 
 def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
@@ -45,3 +58,9 @@ def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
     if live is None:
         return None
     return _now("the end of a live subscription (%(plan)s)") % {"plan": live.plan_id}
+
+
+def still_to_be_paid(account_id: uuid.UUID, at: datetime) -> str | None:
+    """Nobody's data is erased while we owe them money: the refund would be forgotten with it."""
+    owed = Refund.objects.unfinished().filter(subscription__account_id=account_id).first()
+    return _now("the refund %(reference)s, which is approved and not finished") % {"reference": owed} if owed else None

@@ -2,7 +2,21 @@
 
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import Cancellation, Reason
+from subscriptions.payments import Payout
 from subscriptions.plan import Interval, Plan, Price
+from subscriptions.refund import Ends, Refund
 from subscriptions.subscription import Channel, Subscription
 
-__all__ = ["BillingRecord", "Cancellation", "Channel", "Interval", "Plan", "Price", "Reason", "Subscription"]
+__all__ = [
+    "BillingRecord",
+    "Cancellation",
+    "Channel",
+    "Ends",
+    "Interval",
+    "Payout",
+    "Plan",
+    "Price",
+    "Reason",
+    "Refund",
+    "Subscription",
+]

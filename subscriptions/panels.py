@@ -1,7 +1,7 @@
 """What this app shows of an account at the support desk: its plan now and next, and every subscription it had."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.desk import finding, panels
 from accounts.desk.panels import Panel, Subject
 from subscriptions.billing_record import BillingRecord
-from subscriptions.models import Cancellation, Plan, Subscription
+from subscriptions.models import Cancellation, Plan, Refund, Subscription
 from subscriptions.standing import standing_of
 
 #: Subscriptions on the page, the newest first.
@@ -22,6 +22,7 @@ def register() -> None:
     """Called once, by `SubscriptionsConfig.ready`."""
     panels.register(
         Panel(_("Subscription"), "subscriptions/desk/standing.html", standing, place=10),
+        Panel(_("Refunds"), "subscriptions/desk/refunds.html", refunds, place=25, is_wide=True),
         Panel(_("All subscriptions"), "subscriptions/desk/subscriptions.html", subscriptions, place=40, is_wide=True),
         Panel(_("Billing records"), "subscriptions/desk/billing_records.html", billing_records, place=70, is_wide=True),
     )
@@ -44,6 +45,15 @@ def standing(subject: Subject, at: datetime) -> dict[str, Any] | None:
     }
 
 
+def refunds(subject: Subject, at: datetime) -> dict[str, Any] | None:
+    """Every refund with how far it has come, the newest first."""
+    if subject.account is None:
+        return None
+    found = Refund.objects.filter(subscription__account=subject.account).order_by("-proposed_at")
+    rows = list(found.select_related("subscription", "request", "proposed_by", "approved_by", "declined_by")[:MOST])
+    return {"refunds": rows} if rows else None
+
+
 def subscriptions(subject: Subject, at: datetime) -> dict[str, Any] | None:
     """The newest subscriptions with their cancellations."""
     if subject.account is None:
@@ -60,7 +70,8 @@ def billing_records(subject: Subject, at: datetime) -> dict[str, Any] | None:
     return {"records": records} if records else None
 
 
-def by_reference(text: str) -> Iterable[uuid.UUID]:
-    """By the reference of a cancellation."""
-    found = Cancellation.objects.filter(reference=text.upper())
-    return found.values_list("subscription__account_id", flat=True)
+def by_reference(text: str) -> Iterator[uuid.UUID]:
+    """By the reference of a cancellation, a refund, or a sales team's order."""
+    yield from Cancellation.objects.filter(reference=text.upper()).values_list("subscription__account_id", flat=True)
+    yield from Refund.objects.filter(reference=text.upper()).values_list("subscription__account_id", flat=True)
+    yield from Subscription.objects.ordered_as(text).values_list("account_id", flat=True)[: finding.MOST]

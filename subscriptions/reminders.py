@@ -14,10 +14,11 @@ from accounts import notices, sweeps
 from accounts.models import Account, Notice
 from subscriptions.subscription import Channel, Subscription
 
-#: Days before the end. A cancellation was the owner's own; a contract that runs out needs time to be renewed.
+#: Days before the end. A cancellation was the owner's own; a contract that runs out needs time to be renewed: a
+#: quarter of a year is what a purchasing department takes.
 DAYS_BEFORE: dict[str, tuple[int, ...]] = {
     Channel.DIRECT: (7, 1),
-    Channel.DATADOG_SALES: (30, 7),
+    Channel.DATADOG_SALES: (90, 60, 30, 7),
 }
 #: Reminded in one transaction.
 BATCH = 500

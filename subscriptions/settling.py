@@ -23,21 +23,29 @@ OVERDUE = timedelta(minutes=15)
 
 #: `ids` are the rows that the caller has locked. They come as an array, and not as a join with the selection, because
 #: the planner knows how long an array is: with a join and no fresh statistics it chose nested loops, and a batch took
-#: seconds instead of milliseconds. The history says "over" as of the end, whenever the sweep comes: dates decide.
+#: seconds instead of milliseconds. For the same reason the successor is looked up row by row, by its index. The history
+#: says "over" as of the end, whenever the sweep comes: dates decide. Where another subscription begins at that very
+#: instant nothing is over: the history says "renewed", and nobody is told that the account is on Free.
 SETTLE: LiteralString = """
 WITH settled AS (
-    UPDATE subscriptions_subscription
+    UPDATE subscriptions_subscription AS ended
        SET settled_at = %(at)s, next_reminder_at = NULL
      WHERE id = ANY(%(ids)s)
-    RETURNING id, account_id, plan_id, channel, ends_at
+    RETURNING id, account_id, plan_id, channel, ends_at, (
+        SELECT next.id FROM subscriptions_subscription AS next
+         WHERE next.account_id = ended.account_id AND next.started_at = ended.ends_at
+           AND next.ends_at IS DISTINCT FROM next.started_at AND next.id <> ended.id
+    ) AS successor
 ), carried_out AS (
     UPDATE subscriptions_cancellation
        SET carried_out_at = %(at)s
      WHERE subscription_id = ANY(%(ids)s) AND withdrawn_at IS NULL AND carried_out_at IS NULL
 ), told AS (
     INSERT INTO accounts_event (account_id, kind, at, actor_kind, facts)
-    SELECT account_id, 'subscription.ended', ends_at, 'system',
+    SELECT account_id, CASE WHEN successor IS NULL THEN 'subscription.ended' ELSE 'subscription.renewed' END,
+           ends_at, 'system',
            jsonb_build_object('subscription', id, 'plan', plan_id, 'channel', channel)
+           || CASE WHEN successor IS NULL THEN '{}' ELSE jsonb_build_object('successor', successor) END
       FROM settled
 )
 INSERT INTO accounts_notice
@@ -50,6 +58,7 @@ SELECT gen_random_uuid(), settled.account_id, owner.user_id, 'subscriptions/subs
   JOIN subscriptions_plan AS plan ON plan.code = settled.plan_id
   JOIN accounts_account AS account ON account.id = settled.account_id AND account.purging_at IS NULL
   JOIN accounts_membership AS owner ON owner.account_id = settled.account_id AND owner.role = 'owner'
+ WHERE settled.successor IS NULL
 ON CONFLICT DO NOTHING
 """
 
@@ -70,10 +79,11 @@ def preview(at: datetime) -> Iterator[str]:
     """What `settle_due` would settle at `at`, a line each."""
     ended = Subscription.objects.ended(at).unsettled().select_related("account").order_by("ends_at", "pk")
     for subscription in ended.iterator():
-        account = subscription.account
+        account, successor = subscription.account, subscription.successor
         yield (
             f"{account.pk} {account.name}: {subscription.plan_id} ended at "
-            f"{subscription.ends_at:%Y-%m-%dT%H:%M:%SZ}, the account is on free"
+            f"{subscription.ends_at:%Y-%m-%dT%H:%M:%SZ}, the account "
+            + (f"goes on with {successor.plan_id}" if successor else "is on free")
         )
 
 

@@ -7,15 +7,17 @@ import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
 from accounts.writes import refused_while_erasing
-from subscriptions.cycles import Cycle, cycle_at
+from subscriptions.cycles import Cycle, cycle_at, cycles_begun
 from subscriptions.plan import Interval, Plan
 
 #: seeds/003: inside it an owner may ask support for a refund instead of cancelling.
 MONEY_BACK = timedelta(days=30)
+MAX_ORDER_REFERENCE = 100
 
 
 class Channel(models.TextChoices):
@@ -50,6 +52,16 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         """Whose end, if any, has had no consequences yet."""
         return self.filter(settled_at=None)
 
+    def ordered_as(self, order_reference: str) -> Self:
+        """The contracts with this order reference, whatever its case. Found by their index."""
+        return self.filter(order_reference__iexact=order_reference.strip()).exclude(order_reference="")
+
+    def overlapping(self, starts_at: datetime, ends_at: datetime) -> Self:
+        """Those live at any instant from `starts_at` up to, not including, `ends_at`."""
+        return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=starts_at), started_at__lt=ends_at).exclude(
+            ends_at=models.F("started_at")
+        )
+
     def reminder_due(self, at: datetime) -> Self:
         """Whose owner should by now have been reminded of the end; not of one that has passed or is being erased."""
         return self.filter(next_reminder_at__lte=at, settled_at=None, ends_at__gt=at, account__purging_at__isnull=True)
@@ -79,6 +91,8 @@ class Subscription(models.Model):
     seats = models.PositiveIntegerField(_("seats"), default=1)
     cents = models.PositiveIntegerField(_("price in cents"), help_text=_("For one seat and one cycle."))
     currency = models.CharField(_("currency"), max_length=3, default="USD")
+    #: What the sales team's order is called; only contracts have one.
+    order_reference = models.CharField(_("order reference"), max_length=MAX_ORDER_REFERENCE, blank=True)
     started_at = models.DateTimeField(_("started"))
     trial_ends_at = models.DateTimeField(_("trial ends"), null=True, blank=True)
     #: Cycles are counted from here: the end of the trial, or the start. Never changes (a trigger sees to it).
@@ -121,12 +135,19 @@ class Subscription(models.Model):
                 name="subscription_settled_after_end",
             ),
             models.CheckConstraint(
+                condition=models.Q(order_reference="") | models.Q(channel="datadog_sales"),
+                name="subscription_ordered_from_sales",
+            ),
+            models.CheckConstraint(
                 condition=models.Q(next_reminder_at=None) | models.Q(next_reminder_at__lt=models.F("ends_at")),
                 name="subscription_reminded_before_end",
             ),
         ]
         indexes = [
             models.Index(fields=["account", "-started_at"], name="subscription_of_account"),
+            models.Index(
+                Upper("order_reference"), condition=~models.Q(order_reference=""), name="subscription_by_order"
+            ),
             # Both as small as what waits: with nothing due they cost nothing, however many subscriptions there are.
             models.Index(
                 fields=["ends_at"], condition=models.Q(settled_at=None, ends_at__isnull=False), name="subscription_due"
@@ -169,6 +190,24 @@ class Subscription(models.Model):
     def money_back_open(self, at: datetime) -> bool:
         """Whether a refund can be asked for at `at`: something was paid here, less than 30 days ago."""
         return self.channel == Channel.DIRECT and self.cents > 0 and self.anchor_at <= at < self.money_back_until
+
+    def paid_so_far(self, at: datetime) -> int:
+        """Cents: the price of every cycle that has begun by `at`, and before the end. Nothing during a trial.
+
+        Marketplaces and the sales team send bills of their own: there nothing was paid to us.
+        """
+        if self.channel != Channel.DIRECT:
+            return 0
+        last = at if self.ends_at is None else min(at, self.ends_at - timedelta(microseconds=1))
+        return cycles_begun(self.anchor_at, self.interval, last) * self.total_cents
+
+    @property
+    def successor(self) -> "Subscription | None":
+        """What the account goes on with at the very instant at which this one ends; None if there is a gap."""
+        if self.ends_at is None:
+            return None
+        following = Subscription.objects.filter(account_id=self.account_id, started_at=self.ends_at)
+        return following.exclude(pk=self.pk).exclude(ends_at=models.F("started_at")).first()
 
     @property
     def total_cents(self) -> int:

@@ -55,6 +55,9 @@ def fill(account: Account, person: User, marker: str) -> None:
     for store in inventory.stores():
         if isinstance(store, Erased | Scrubbed):
             model = apps.get_model(store.model)
+            if isinstance(store, Erased) and store.find(account.pk).exists():
+                # A child has brought its parent along.
+                filled.add(model)
             if model not in filled and model._meta.label != "accounts.Membership":
                 only = set(store.values) if isinstance(store, Scrubbed) else None
                 _row(model, account, person, marker, only).save(force_insert=True)
@@ -121,7 +124,7 @@ def _texts(model: type[Any]) -> list[Any]:
 
 def _text(field: Any, marker: str) -> Any:
     if field.choices:
-        return field.choices[0][0]
+        return "" if field.blank else field.choices[0][0]
     if isinstance(field, models.JSONField):
         return [{marker: [marker]}]
     if isinstance(field, models.EmailField) or field.name == "email":

@@ -12,6 +12,8 @@ from accounts.export import Export, ask, link_token
 from accounts.exporting import export_due
 from accounts.history import Actor
 from accounts.models import Account, Event, Grid, User
+from accounts.support import RequestKind
+from accounts.support import ask as ask_support
 from subscriptions.models import Cancellation, Subscription
 from tests.factories import BlueprintFactory, ConnectionFactory, subscribe
 
@@ -52,6 +54,10 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     # A link that was made for the owner.
     "export_file": (Door("GET", (200, 404, 404, 404, 404, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
     "support": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    "support_message": (
+        Door("GET", (405, 405, 405, 405, 405, 302)),
+        Door("POST", (302, 404, 404, 404, 403, 302)),
+    ),
     "deletion_call_off": (
         Door("GET", (405, 405, 405, 405, 405, 302)),
         Door("POST", (302, 403, 403, 302, 403, 302)),
@@ -77,6 +83,7 @@ POSTED = {
     "blueprint": {"name": "New", "components": "[]"},
     "preferences": {"name": "", "language": "", "time_zone": "UTC"},
     "support": {"kind": "deletion", "message": ""},
+    "support_message": {"text": "And another thing."},
 }
 
 
@@ -106,11 +113,15 @@ def world(account: Account, owner: User) -> dict[str, str]:
     blueprint.redraw_thumbnail()
     export, _new = ask(account, by=Actor.owner(owner), at=clock.now())
     export_due(export.asked_at)
+    made, _new = ask_support(
+        account, kind=RequestKind.OTHER, message="A question.", by=Actor.owner(owner), at=clock.now()
+    )
     return {
         "account_id": str(account.pk),
         "blueprint_id": str(blueprint.pk),
         "connection_id": str(ConnectionFactory(account=account).pk),
         "component_id": "web",
+        "reference": made.reference,
         "token": link_token(Export.objects.get(), owner),
     }
 

@@ -1,8 +1,9 @@
 """Acts: what staff can do to a row.
 
 An act is the same transition that the owner and the jobs use, never the edit of a field. It asks for a reason, and
-for whatever else it needs (`form`); it is rehearsed, so that staff see what will happen before it does; then it is
-performed, in one transaction with the deed that says who did it and why, and a line of history.
+for whatever else it needs (`form`; what explains itself, such as an answer, needs no reason). It is rehearsed, so that
+staff see what will happen before it does. Then it is performed, in one transaction with the deed that says who did it
+and why, and a line of history.
 
 A rehearsal performs the act and rolls it back. Every effect on the outside is a row first (a mail, a step), so what
 the rehearsal shows is exactly what would be written, and nothing of it has happened.
@@ -22,9 +23,12 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import history
 from accounts.desk.deed import MAX_REASON, Deed
-from accounts.history import Actor, ActorKind, Event
+from accounts.history import DESK, Actor, Event
 from accounts.notices import Notice
+from accounts.refusal import Refused
 from accounts.sending import write
+from accounts.staff import staff_member
+from accounts.writes import BeingErased
 
 #: A row of any model.
 Row = Any
@@ -32,12 +36,16 @@ Row = Any
 Values = Mapping[str, Any]
 
 
-class Refused(Exception):
-    """The act is not possible for this row just now. The message says why, and what to do instead, to staff."""
+class PlainForm(forms.Form):
+    """The form of an act that explains itself, such as an answer. Choices that hang on the row come from `self.row`."""
+
+    def __init__(self, *args: Any, row: Row | None = None, **kwargs: Any) -> None:
+        self.row = row
+        super().__init__(*args, **kwargs)
 
 
-class ActForm(forms.Form):
-    """What every act asks for. A form of an act with choices that hang on the row makes them from `self.row`."""
+class ActForm(PlainForm):
+    """The form of an act that changes something for the customer: why, and whatever else the act needs."""
 
     reason = forms.CharField(
         label=_("Reason"),
@@ -45,10 +53,6 @@ class ActForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("For colleagues and auditors: why, on whose word, in which case. The customer does not see it."),
     )
-
-    def __init__(self, *args: Any, row: Row | None = None, **kwargs: Any) -> None:
-        self.row = row
-        super().__init__(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -96,31 +100,36 @@ class Act:
     #: The account that the row is about; None where there is none.
     account_of: Callable[[Row], uuid.UUID | None]
     offered: Callable[[Row, datetime], bool] = lambda row, at: True
-    form: type[ActForm] = ActForm
+    form: type[PlainForm] = ActForm
     #: Ends something for the customer: its button is red.
     is_grave: bool = False
+    #: The page to go on with; the account's by default.
+    leads_to: Callable[[Row], str] | None = None
 
     def perform(self, row: Row, values: Values, *, by: Actor, at: datetime) -> str:
         """Carry the act out, and write down who did it and why. Returns how it ended, in words for staff.
 
         Where nothing had to be changed nothing is written. Raises `Refused`, with nothing changed.
         """
-        if by.kind != ActorKind.STAFF or by.user is None:
-            raise Refused(_now("Only staff can do this."))
+        staff = staff_member(by)
         account_id = self.account_of(row)
         with transaction.atomic():
-            said = self.carry_out(row, values, by, at)
+            try:
+                said = self.carry_out(row, values, by, at)
+            except BeingErased as error:
+                raise Refused(_("The account is being erased: nothing can be done to it any more.")) from error
             if said is None:
                 return _now("Nothing had to be changed: it was so already.")
-            deed = Deed.objects.create(
-                account_id=account_id,
-                act=self.name,
-                target=f"{self.model._meta.label_lower}:{row.pk}",
-                reason=values["reason"],
-                by=by.user,
-                at=at,
-            )
-            history.record(account_id, f"desk.{self.name}", at=at, by=by, deed=deed.pk, target=str(row.pk))
+            if "reason" in values:
+                deed = Deed.objects.create(
+                    account_id=account_id,
+                    act=self.name,
+                    target=f"{self.model._meta.label_lower}:{row.pk}",
+                    reason=values["reason"],
+                    by=staff,
+                    at=at,
+                )
+                history.record(account_id, f"{DESK}{self.name}", at=at, by=by, deed=deed.pk, target=str(row.pk))
         return str(said)
 
 
@@ -131,7 +140,7 @@ def register(*acts: Act) -> None:
     """Add acts, and their words for the history. Each app calls this from its `AppConfig.ready`."""
     for act in acts:
         _acts[act.name] = act
-    history.register_labels({f"desk.{act.name}": act.label for act in acts})
+    history.register_labels({f"{DESK}{act.name}": act.label for act in acts}, internal=True)
 
 
 def act_named(name: str) -> Act:
@@ -164,7 +173,7 @@ def rehearse(act: Act, row: Row, values: Values, *, by: Actor, at: datetime) -> 
             last = events.aggregate(last=models.Max("id"))["last"] or 0
             queued = set(notices.filter(sent_at=None).values_list("pk", flat=True))
             said = act.perform(row, values, by=by, at=at)
-            written = events.filter(id__gt=last).exclude(kind=f"desk.{act.name}").order_by("id")
+            written = events.filter(id__gt=last).exclude(kind=f"{DESK}{act.name}").order_by("id")
             mails = notices.filter(sent_at=None).exclude(pk__in=queued).select_related("recipient", "account")
             rehearsal = Rehearsal(said, [str(event.label) for event in written], [_mail(notice) for notice in mails])
             raise _Undone

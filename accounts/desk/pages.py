@@ -1,4 +1,4 @@
-"""The pages of the support desk: an account's story, and an act in its three steps.
+"""The pages of the support desk: an account's story, a request, and an act in its three steps.
 
 Called by the admin site (`config.admin`), which has checked that the reader works at the desk. What an act itself
 needs is checked here, for GET and POST alike.
@@ -21,11 +21,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import clock
 from accounts.account import Account
-from accounts.desk.action import Act, ActForm, Refused, Row, act_named, rehearse
+from accounts.deletion import obstacle_to
+from accounts.desk.action import Act, PlainForm, Row, act_named, rehearse
 from accounts.desk.denials import Denied
 from accounts.desk.panels import Subject, panels_of
 from accounts.desk.story import story_of
 from accounts.history import Actor, Event
+from accounts.refusal import Refused
+from accounts.support import RequestKind, SupportRequest
 from accounts.user import User
 
 
@@ -49,6 +52,7 @@ def account_page(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse:
         raise Http404
     at = clock.now()
     subject = Subject(account_id, account)
+    before = _before(request)
     return render(
         request,
         "admin/desk/account.html",
@@ -58,8 +62,33 @@ def account_page(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse:
             "account_id": account_id,
             "account": account,
             "panels": panels_of(subject, at),
-            "story": story_of(account_id, before=_before(request) or at),
-            "is_newest": _before(request) is None,
+            "story": story_of(account_id, before=before or at),
+            "is_newest": before is None,
+        },
+    )
+
+
+@require_safe
+def request_page(request: HttpRequest, pk: str) -> HttpResponse:
+    """GET: a request, what was said about it, what staff wrote for each other, and how its account stands."""
+    try:
+        found = SupportRequest.objects.select_related("account", "made_by", "assigned_to").get(pk=pk)
+    except (SupportRequest.DoesNotExist, ValueError) as error:
+        raise Http404 from error
+    at = clock.now()
+    return render(
+        request,
+        "admin/desk/request.html",
+        {
+            **admin.site.each_context(request),
+            "title": f"{found.reference}: {found.get_kind_display()}",
+            "found": found,
+            "conversation": found.messages.select_related("written_by"),
+            "notes": found.notes.select_related("written_by"),
+            "proposals": found.proposals.select_related("proposed_by", "approved_by").order_by("-proposed_at"),
+            "obstacle": obstacle_to(found.account, at) if found.kind == RequestKind.DELETION else None,
+            "panels": panels_of(Subject(found.account_id, found.account), at),
+            "at": at,
         },
     )
 
@@ -93,7 +122,7 @@ def act_page(request: HttpRequest, name: str, pk: str) -> HttpResponse:
     except Refused as refusal:
         return _step(request, act, row, form, refusal=str(refusal), status=HTTPStatus.CONFLICT)
     messages.success(request, said)
-    return redirect(account_url(act.account_of(row)))
+    return redirect(_back(act, row))
 
 
 def _found(request: HttpRequest, name: str, pk: str) -> tuple[Act, Row]:
@@ -110,7 +139,7 @@ def _found(request: HttpRequest, name: str, pk: str) -> tuple[Act, Row]:
 
 
 def _step(
-    request: HttpRequest, act: Act, row: Row, form: ActForm, *, status: int = HTTPStatus.OK, **shown: Any
+    request: HttpRequest, act: Act, row: Row, form: PlainForm, *, status: int = HTTPStatus.OK, **shown: Any
 ) -> HttpResponse:
     account_id = act.account_of(row)
     context = {
@@ -120,7 +149,11 @@ def _step(
         "row": row,
         "form": form,
         "account": Account.objects.filter(pk=account_id).first() if account_id else None,
-        "back": account_url(account_id),
+        "back": _back(act, row),
         **shown,
     }
     return render(request, "admin/desk/act.html", context, status=status)
+
+
+def _back(act: Act, row: Row) -> str:
+    return act.leads_to(row) if act.leads_to else account_url(act.account_of(row))

@@ -1,21 +1,27 @@
-"""Support: what customers ask of staff, and how it stands."""
+"""Support: what customers ask of staff, how it stands, and what was answered."""
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import clock
 from accounts.access import for_members, for_owner
 from accounts.account import Membership
+from accounts.conversation import write_further
 from accounts.deletion import call_off, obstacle_to
-from accounts.forms import SupportForm
+from accounts.forms import FurtherMessageForm, SupportForm
 from accounts.history import Actor
 from accounts.purge import TooLate
-from accounts.support import OWNER_ONLY, RequestKind, ask
+from accounts.refusal import Refused
+from accounts.support import OWNER_ONLY, RequestKind, SupportRequest, ask
 from accounts.user import User
+
+#: Requests on the page; the export has all of them.
+SHOWN = 50
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -28,27 +34,78 @@ def support(request: HttpRequest, membership: Membership) -> HttpResponse:
             return _ask(request, membership, RequestKind(form.cleaned_data["kind"]), form.cleaned_data["message"])
     else:
         form = SupportForm(initial={"kind": request.GET.get("kind", "")})
+    return _page(request, membership, form=form)
+
+
+@require_POST
+@for_members
+def further_message(request: HttpRequest, membership: Membership, reference: str) -> HttpResponse:
+    """POST (`text`): add to an open request, of one's own or as the owner. Anybody else's is not found (404)."""
+    found = get_object_or_404(_readable(membership), reference=reference)
+    form = FurtherMessageForm(reference, request.POST)
+    if not form.is_valid():
+        return _page(request, membership, further=form, about=found)
+    by = _actor(request, membership)
+    try:
+        write_further(found, text=form.cleaned_data["text"], by=by, at=clock.now())
+    except Refused as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, _("Your message was added to %(reference)s.") % {"reference": reference})
+    return redirect("support")
+
+
+def _page(
+    request: HttpRequest,
+    membership: Membership,
+    *,
+    form: SupportForm | None = None,
+    further: FurtherMessageForm | None = None,
+    about: SupportRequest | None = None,
+) -> HttpResponse:
+    """The form and the requests; `further` is the form for more `about` one of them, sent with a mistake in it."""
+    account = membership.account
+    readable = set(_readable(membership).values_list("pk", flat=True))
+    requests = list(account.requests.order_by("-made_at").prefetch_related("messages__written_by")[:SHOWN])
+    wrong = bool((form and form.errors) or (further and further.errors))
     return render(
         request,
         "accounts/support.html",
         {
-            "form": form,
+            "form": form or SupportForm(),
             "membership": membership,
-            "requests": membership.account.requests.order_by("-made_at")[:50],
-            "obstacle": obstacle_to(membership.account, clock.now()) if membership.is_owner else None,
-            "deletion_asked": membership.account.requests.open().filter(kind=RequestKind.DELETION).first(),
+            "requests": [
+                {
+                    "row": row,
+                    "readable": row.pk in readable,
+                    "form": further if about and row.pk == about.pk else FurtherMessageForm(row.reference),
+                }
+                for row in requests
+            ],
+            "obstacle": obstacle_to(account, clock.now()) if membership.is_owner else None,
+            "deletion_asked": account.requests.open().filter(kind=RequestKind.DELETION).first(),
         },
-        status=422 if form.errors else 200,
+        status=422 if wrong else 200,
     )
 
 
-def _ask(request: HttpRequest, membership: Membership, kind: RequestKind, message: str) -> HttpResponse:
+def _readable(membership: Membership) -> "QuerySet[SupportRequest]":
+    """The requests whose texts this person may read: the owner all, others their own."""
+    requests = membership.account.requests.all()
+    return requests if membership.is_owner else requests.filter(made_by=membership.user_id)
+
+
+def _actor(request: HttpRequest, membership: Membership) -> Actor:
     user = User.signed_in(request.user)
+    return Actor.owner(user) if membership.is_owner else Actor.member(user)
+
+
+def _ask(request: HttpRequest, membership: Membership, kind: RequestKind, message: str) -> HttpResponse:
     if kind in OWNER_ONLY and not membership.is_owner:
         raise PermissionDenied(
             _("Only the owner of this account, %(owner)s, can ask for this.") % {"owner": membership.account.owner()}
         )
-    by = Actor.owner(user) if membership.is_owner else Actor.member(user)
+    by = _actor(request, membership)
     made, new = ask(membership.account, kind=kind, message=message, by=by, at=clock.now())
     if new:
         messages.success(

@@ -15,6 +15,7 @@ from subscriptions import losses
 from subscriptions.cancellation import AlreadyEnded, Cancellation, CannotCancelHere, cancel
 from subscriptions.cancellation import withdraw as withdraw_cancellation
 from subscriptions.forms import CancellationForm
+from subscriptions.refund import Refunded
 from subscriptions.standing import Standing, standing_of
 
 
@@ -64,6 +65,8 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
                 "Your data is still there: subscribe again to go on."
             ),
         )
+    except Refunded as refused:
+        return _refusal(request, standing_of(membership.account, at), str(refused))
     if changed:
         messages.success(request, _("You keep your subscription. It renews as before."))
     else:
@@ -99,7 +102,12 @@ def _receipt(request: HttpRequest, membership: Membership, cancellation: Cancell
     return render(
         request,
         "subscriptions/receipt.html",
-        {"cancellation": cancellation, "losses": losses.of(membership.account), "membership": membership},
+        {
+            "cancellation": cancellation,
+            "losses": losses.of(membership.account),
+            "membership": membership,
+            "refunded": cancellation.subscription.refunds.approved().exists(),
+        },
     )
 
 

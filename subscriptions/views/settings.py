@@ -38,8 +38,9 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "cycle": live.cycle(at) if live else None,
             "on_trial": bool(live and live.on_trial(at)),
             "money_back": bool(live and live.money_back_open(at)),
+            "refund": live.refunds.approved().first() if live else None,
             "losses": losses.of(account) if not live else None,
             "notes": notes_for(account, newest.channel if newest else None, at),
-            "history": account.events.for_members().story()[:HISTORY],
+            "history": account.events.for_customers().story()[:HISTORY],
         },
     )

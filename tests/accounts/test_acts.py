@@ -10,15 +10,17 @@ from django.db import connection
 from django.test import Client
 
 from accounts import clock
-from accounts.desk.action import Refused, act_named, rehearse
+from accounts.desk.action import act_named, rehearse
 from accounts.desk.deed import MAX_REASON
 from accounts.history import Actor
 from accounts.models import Account, Deed, Event, Notice, User
+from accounts.refusal import Refused
 from subscriptions.models import Cancellation, Channel, Subscription
 from tests.factories import NOW, subscribe
 
 SignIn = Callable[[User | None], Client]
-VALUES = {"reason": "Case 81", "why": "unused"}
+COMPARED = ["owner_email", "card_digits"]
+VALUES = {"reason": "Case 81", "why": "unused", "identity": COMPARED}
 
 
 def url(name: str, pk: object) -> str:
@@ -74,7 +76,7 @@ def test_a_refusal_says_why_and_leaves_nothing(account: Account, agent: User) ->
     before = Event.objects.count()
     with pytest.raises(Refused, match="bought through AWS Marketplace is not cancelled here"):
         act_named("cancel").perform(subscription, VALUES, by=Actor.staff(agent), at=NOW)
-    with pytest.raises(Refused, match="Only staff"):
+    with pytest.raises(Refused, match="Only active members of staff"):
         act_named("cancel").perform(subscription, VALUES, by=Actor.system(), at=NOW)
     assert (Deed.objects.count(), Event.objects.count()) == (0, before)
 
@@ -92,14 +94,14 @@ def test_the_page_asks_for_a_reason_shows_what_will_happen_and_then_does_it(
     assert "This field is required" in without.content.decode()
     assert client.post(url("cancel", subscription.pk), {"reason": "x" * (MAX_REASON + 1)}).status_code == 422
 
-    shown = client.post(url("cancel", subscription.pk), {"reason": "<b>Case 81</b>"})
+    shown = client.post(url("cancel", subscription.pk), {"reason": "<b>Case 81</b>", "identity": COMPARED})
     assert shown.status_code == 200
     page = shown.content.decode()
     assert "Mail to owner@example.org" in page
     assert "&lt;b&gt;Case 81&lt;/b&gt;" in page
     assert not Cancellation.objects.exists()
 
-    done = client.post(url("cancel", subscription.pk), {"reason": "Case 81", "confirmed": "yes"})
+    done = client.post(url("cancel", subscription.pk), {"reason": "Case 81", "identity": COMPARED, "confirmed": "yes"})
     assert done.status_code == 302
     assert done["Location"] == f"/admin/accounts/account/{account.pk}/change/"
     assert Cancellation.objects.get().requested_by == agent
@@ -109,9 +111,11 @@ def test_the_page_asks_for_a_reason_shows_what_will_happen_and_then_does_it(
 def test_a_stale_page_is_refused_with_nothing_changed(account: Account, agent: User, sign_in: SignIn) -> None:
     at = clock.now()
     subscription = subscribe(account, at=at - timedelta(days=60), ends_at=at - timedelta(minutes=1))
-    response = sign_in(agent).post(url("cancel", subscription.pk), {"reason": "Case 81", "confirmed": "yes"})
+    response = sign_in(agent).post(
+        url("cancel", subscription.pk), {"reason": "Case 81", "identity": COMPARED, "confirmed": "yes"}
+    )
     assert response.status_code == 409
-    assert "The subscription has ended already." in response.content.decode()
+    assert "The subscription is over" in response.content.decode()
     assert "Nothing was changed." in response.content.decode()
     assert not Deed.objects.exists()
 

@@ -119,9 +119,11 @@ def test_everything_is_in_it_and_fits_its_schema(account: Account, owner: User, 
         blueprint.thumbnail.name,
         "connections.jsonl",
         "requests.json",
+        "request_messages.json",
         "history.jsonl",
         "subscriptions.json",
         "cancellations.json",
+        "refunds.json",
     ]
     found = documents(archive)
     schema = json.loads(archive.read("schema.json"))

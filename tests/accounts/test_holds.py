@@ -8,9 +8,10 @@ import pytest
 from accounts import erasing, purge
 from accounts.erasing import purge_due, take_turn
 from accounts.history import Actor
-from accounts.holds import Hold, NeedsAnotherPerson, StaffOnly, confirm_hold, release_hold, set_hold
+from accounts.holds import Hold, confirm_hold, release_hold, set_hold
 from accounts.invariants import violations
 from accounts.models import Account, Blueprint, Certificate, Event, Purge, User
+from accounts.staff import NeedsAnotherPerson, StaffOnly
 from tests.factories import NOW, UserFactory
 from tests.purging import MONTH, erase_all, oblige
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from accounts.desk.action import Refused, act_named
+from accounts.desk.action import act_named
 from accounts.desk.finding import find
 from accounts.history import Actor
 from accounts.models import Account, Event, Purge, User
+from accounts.refusal import Refused
 from marketplace.delivery import Delivery
 from marketplace.models import Offboarding, Source, Step, StepKind
 from tests.factories import NOW
