@@ -12,6 +12,7 @@ from dateutil.relativedelta import relativedelta
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts import history, invariants
 from accounts.account import Account
@@ -55,17 +56,17 @@ OWNER_ONLY = frozenset({RequestKind.REFUND, RequestKind.DELETION})
 class State(models.TextChoices):
     """How a request stands, as its timestamps say."""
 
-    WAITING = "waiting", _("waits for our answer")
-    ANSWERED = "answered", _("answered")
-    CLOSED = "closed", _("closed")
+    WAITING = "waiting", pgettext_lazy("request", "waits for our answer")
+    ANSWERED = "answered", pgettext_lazy("request", "answered")
+    CLOSED = "closed", pgettext_lazy("request", "closed")
 
 
 class Outcome(models.TextChoices):
-    ANSWERED = "answered", _("answered")
-    REFUNDED = "refunded", _("refunded")
-    DELETED = "deleted", _("deleted")
-    DECLINED = "declined", _("declined")
-    CALLED_OFF = "called_off", _("called off")
+    ANSWERED = "answered", pgettext_lazy("request", "answered")
+    REFUNDED = "refunded", pgettext_lazy("request", "refunded")
+    DELETED = "deleted", pgettext_lazy("request", "deleted")
+    DECLINED = "declined", pgettext_lazy("request", "declined")
+    CALLED_OFF = "called_off", pgettext_lazy("request", "called off")
 
 
 class RequestClosed(Refused):

@@ -9,6 +9,16 @@ from django.db import migrations, models
 
 import accounts.references
 
+# Contracts are now announced 90 and 60 days before their end, too: those that run have these reminders still to come.
+EARLIER_REMINDERS = """
+UPDATE subscriptions_subscription
+   SET next_reminder_at = (
+       SELECT min(ends_at - days * interval '24 hours') FROM unnest(ARRAY[90, 60, 30, 7]) AS days
+        WHERE ends_at - days * interval '24 hours' > now()
+   )
+ WHERE channel = 'datadog_sales' AND settled_at IS NULL AND ends_at > now();
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -18,6 +28,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(EARLIER_REMINDERS, migrations.RunSQL.noop),
         migrations.CreateModel(
             name="Refund",
             fields=[

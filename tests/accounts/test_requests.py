@@ -200,7 +200,7 @@ def test_a_deletion_is_extended_once_within_the_first_month_by_two_at_most(
 def test_the_database_refuses_impossible_requests(account: Account, by_owner: Actor) -> None:
     request = asked(account, by_owner, RequestKind.DELETION)
     rows = SupportRequest.objects.filter(pk=request.pk)
-    for constraint, change in {
+    impossible: dict[str, dict[str, Any]] = {
         "request_closed_with_an_outcome": {"closed_at": NOW},
         "request_answered_after_made": {"answered_at": NOW - DAY},
         "request_decided_after_made": {"decided_at": NOW - DAY},
@@ -210,7 +210,8 @@ def test_the_database_refuses_impossible_requests(account: Account, by_owner: Ac
             "first_due_at": NOW + 31 * DAY,
             "due_at": NOW + (31 + 63) * DAY,
         },
-    }.items():
+    }
+    for constraint, change in impossible.items():
         with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
             rows.update(**change)
 

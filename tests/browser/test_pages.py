@@ -14,9 +14,10 @@ from django.utils import translation
 from playwright.sync_api import Page, Response
 from time_machine import Traveller
 
+from accounts import answering
 from accounts import clock as server_clock
 from accounts.history import Actor
-from accounts.models import Account, Grid, Membership, Provider, Role, User
+from accounts.models import Account, Grid, Membership, Provider, Role, SupportRequest, User
 from accounts.support import RequestKind, ask
 from accounts.views.errors import server_error
 from subscriptions.cancellation import cancel
@@ -205,6 +206,14 @@ def test_pages_of_an_account_with_a_subscription(
     press(page, "Send", 422)
     page.get_by_label("Your message").fill("A question.")
     press(page, "Send")
+    question = SupportRequest.objects.get(kind="other")
+    answering.answer(question, text="An answer.", by=Actor.staff(UserFactory(is_staff=True)), at=server_clock.now())
+    visit(page, SUPPORT)
+    # Newest first: this is the question's.
+    page.get_by_text("Write more about this").first.click()
+    page.get_by_label("Add to this request").first.fill("One more.")
+    look_at_markup(page, "/user/support/ with a conversation")
+    press(page, "Add")
     visit(page, "/user/preferences/")
     press(page, "Save")
 

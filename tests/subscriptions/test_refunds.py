@@ -170,7 +170,7 @@ def test_no_more_than_was_paid_and_no_less_than_something(subscription: Subscrip
 
 def test_the_database_refuses_impossible_refunds(subscription: Subscription, agent: Actor) -> None:
     rows = Refund.objects.filter(pk=proposed(subscription, agent).pk)
-    for constraint, change in {
+    impossible: dict[str, dict[str, Any]] = {
         "refund_within_what_was_paid": {"cents": 4901},
         "refund_approved_by_someone": {"approved_at": NOW + DAY},
         "refund_approved_by_another": {
@@ -178,7 +178,8 @@ def test_the_database_refuses_impossible_refunds(subscription: Subscription, age
         },
         "refund_declined_by_someone": {"declined_at": NOW + DAY},
         "refund_end_is_known": {"ends": "never"},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for constraint, change in impossible.items():
         with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
             rows.update(**change)
     with pytest.raises(IntegrityError, match="refund_within_what_was_paid"), transaction.atomic():
