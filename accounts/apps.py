@@ -9,8 +9,8 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from accounts import acts, erasing, export_parts, exporting, holds, panels, sending, stores
-        from accounts.desk import denials, finding, story
+        from accounts import acts, erasing, export_parts, exporting, figures, holds, panels, sending, stores
+        from accounts.desk import bulk_work, dashboard, denials, finding, story
         from accounts.history import register_labels
 
         register_labels(
@@ -40,8 +40,11 @@ class AccountsConfig(AppConfig):
         exporting.register()
         stores.register()
         holds.register()
+        bulk_work.register()
         erasing.register()
         finding.register()
         story.register()
         panels.register()
         acts.register()
+        dashboard.register()
+        figures.register()

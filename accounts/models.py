@@ -4,6 +4,7 @@ from accounts.account import Account, Membership, Role
 from accounts.blueprint import Blueprint, Grid
 from accounts.certificates import Certificate, System
 from accounts.connection import CloudConnection, Provider
+from accounts.desk.bulk import BulkItem, BulkRun
 from accounts.desk.deed import Deed
 from accounts.doomed_files import DoomedFile
 from accounts.export import Export
@@ -20,6 +21,8 @@ __all__ = [
     "Account",
     "ActorKind",
     "Blueprint",
+    "BulkItem",
+    "BulkRun",
     "Certificate",
     "CloudConnection",
     "Deed",

@@ -57,7 +57,14 @@ class SupportRequest(models.Model):
     class Meta:
         verbose_name = _("request")
         verbose_name_plural = _("requests")
-        indexes = [models.Index(fields=["account", "-made_at"], name="request_of_account")]
+        indexes = [
+            models.Index(fields=["account", "-made_at"], name="request_of_account"),
+            models.Index(
+                fields=["due_at"],
+                condition=models.Q(closed_at=None, due_at__isnull=False),
+                name="request_answer_due",
+            ),
+        ]
         triggers = [refused_while_erasing()]
         constraints = [
             models.CheckConstraint(condition=models.Q(kind__in=RequestKind.values), name="request_kind_is_known"),

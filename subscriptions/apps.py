@@ -12,7 +12,7 @@ class SubscriptionsConfig(AppConfig):
         from accounts.deletion import register_before, register_obstacle
         from accounts.entitlements import register_answer
         from accounts.history import register_labels
-        from subscriptions import acts, export_parts, inventory, leaving, panels, reminders, settling
+        from subscriptions import acts, export_parts, figures, inventory, leaving, panels, reminders, settling
         from subscriptions.standing import entitlements
 
         register_answer(entitlements)
@@ -33,3 +33,4 @@ class SubscriptionsConfig(AppConfig):
         export_parts.register()
         panels.register()
         acts.register()
+        figures.register()
