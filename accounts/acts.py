@@ -36,7 +36,7 @@ def register() -> None:
             offered=lambda account, at: account.purging_at is None,
             form=HandOverForm,
         ),
-        Act("hold", _("Hold data"), Account, roles.HOLD, set_hold, account_of=itself, form=HoldForm),
+        Act("hold", _("Hold data"), Account, roles.HOLD, set_hold, account_of=itself, form=HoldForm, in_bulk=True),
         Act(
             "confirm_hold",
             _("Confirm as the second person"),
@@ -53,6 +53,7 @@ def register() -> None:
             roles.HOLD,
             release_hold,
             account_of=_of_hold,
+            in_bulk=True,
             offered=lambda hold, at: _is_current(hold, at),
         ),
     )

@@ -15,6 +15,7 @@ class AccountsConfig(AppConfig):
             erasing,
             export_parts,
             exporting,
+            figures,
             holds,
             panels,
             request_acts,
@@ -22,7 +23,7 @@ class AccountsConfig(AppConfig):
             stores,
             support,
         )
-        from accounts.desk import denials, finding, story
+        from accounts.desk import bulk_work, dashboard, denials, finding, story
         from accounts.history import register_labels
 
         register_labels(
@@ -68,9 +69,12 @@ class AccountsConfig(AppConfig):
         exporting.register()
         stores.register()
         holds.register()
+        bulk_work.register()
         erasing.register()
         finding.register()
         story.register()
         panels.register()
         acts.register()
         request_acts.register()
+        dashboard.register()
+        figures.register()

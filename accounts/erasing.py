@@ -84,7 +84,15 @@ def register() -> None:
             lambda at: Purge.objects.open().exclude(left_behind_at=None),
         ),
     ):
-        invariants.register(invariants.Invariant(name, message, violations, example="account_id"))
+        invariants.register(
+            invariants.Invariant(
+                name,
+                message,
+                violations,
+                example="account_id",
+                listed_by="verified_at__isempty=1&called_off_at__isempty=1",
+            )
+        )
 
 
 def preview(at: datetime) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
@@ -24,6 +24,11 @@ class Violation:
     message: str
     count: int
     examples: Sequence[str] = field(default_factory=list)
+    #: What staff open to act on the examples, in the same order: rows of a model, by their keys.
+    model: type[Model] | None = None
+    keys: Sequence[object] = field(default_factory=list)
+    #: Where that model's list shows just these rows, as the query of its address.
+    listed_by: str = ""
 
     def __str__(self) -> str:
         examples = f" ({', '.join(self.examples)})" if self.examples else ""
@@ -41,14 +46,26 @@ class Invariant:
     example: str = "pk"
     #: Something for staff to look at, but nothing that is overdue: `/readyz/` stays green.
     warning: bool = False
+    #: The path from a row to the one that staff open to act on it; empty: the row itself.
+    shown_as: str = ""
+    #: The filter under which the desk's list shows these rows, as the query of its address.
+    listed_by: str = ""
 
     def check(self, at: datetime) -> Violation | None:
         found = self.violations(at)
         count = found.count()
         if not count:
             return None
-        examples = [str(name) for name in found.order_by("pk").values_list(self.example, flat=True)[:EXAMPLES]]
-        return Violation(self.name, str(self.message), count, examples)
+        rows = list(found.order_by("pk").values_list(self.example, self.shown_as or "pk")[:EXAMPLES])
+        return Violation(
+            self.name,
+            str(self.message),
+            count,
+            examples=[str(name) for name, _key in rows],
+            model=found.model._meta.get_field(self.shown_as).related_model if self.shown_as else found.model,
+            keys=[key for _name, key in rows],
+            listed_by=self.listed_by,
+        )
 
 
 _invariants: dict[str, Invariant] = {}
@@ -84,7 +101,11 @@ def silent_sweeps(at: datetime) -> list[Violation]:
     for sweep in sweeps.registered():
         last = finished.get(sweep.name)
         if last is None:
-            found.append(Violation("beat", _("sweep has never finished"), 1, [sweep.name]))
+            found.append(_silent(_("sweep has never finished"), sweep.name, ran=sweep.name in finished))
         elif at - last > sweep.late_after:
-            found.append(Violation("beat", _("sweep has not finished in time"), 1, [sweep.name]))
+            found.append(_silent(_("sweep has not finished in time"), sweep.name, ran=True))
     return found
+
+
+def _silent(message: str, name: str, *, ran: bool) -> Violation:
+    return Violation("beat", message, 1, [name], model=SweepRun, keys=[name] if ran else [])

@@ -6,6 +6,7 @@ from accounts.certificates import Certificate, System
 from accounts.connection import CloudConnection, Provider
 from accounts.conversation import Message, Side
 from accounts.deletion_proposal import DeletionProposal
+from accounts.desk.bulk import BulkItem, BulkRun
 from accounts.desk.deed import Deed
 from accounts.doomed_files import DoomedFile
 from accounts.export import Export
@@ -24,6 +25,8 @@ __all__ = [
     "Account",
     "ActorKind",
     "Blueprint",
+    "BulkItem",
+    "BulkRun",
     "Certificate",
     "CloudConnection",
     "Deed",

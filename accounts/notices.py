@@ -58,6 +58,8 @@ class Notice(models.Model):
         indexes = [
             # As small as the backlog: nothing due costs nothing, however many were ever sent.
             models.Index(fields=["next_attempt_at", "id"], condition=models.Q(sent_at=None), name="notice_due"),
+            # The same for who looks for mails that are stuck.
+            models.Index(fields=["queued_at"], condition=models.Q(sent_at=None), name="notice_unsent"),
         ]
         triggers = [refused_while_erasing()]
 

@@ -141,6 +141,7 @@ class Purge(models.Model):
                 fields=["deadline_at"], condition=models.Q(called_off_at=None, verified_at=None), name="purge_deadline"
             ),
             models.Index(fields=["account_id", "-received_at"], name="purge_of_account"),
+            models.Index(fields=["verified_at"], condition=models.Q(verified_at__isnull=False), name="purge_proven"),
         ]
 
     def __str__(self) -> str:

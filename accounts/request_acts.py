@@ -38,9 +38,9 @@ def register() -> None:
             offered=lambda account, at: account.purging_at is None,
             form=AskForm,
         ),
-        answers("answer", _("Answer"), carry_out=answer, offered=_is_open, form=AnswerForm),
-        answers("note", _("Write an internal note"), carry_out=note, form=NoteForm),
-        answers("assign", _("Assign"), carry_out=assign, offered=_is_open, form=AssignForm),
+        answers("answer", _("Answer"), carry_out=answer, offered=_is_open, form=AnswerForm, in_bulk=True),
+        answers("note", _("Write an internal note"), carry_out=note, form=NoteForm, in_bulk=True),
+        answers("assign", _("Assign"), carry_out=assign, offered=_is_open, form=AssignForm, in_bulk=True),
         answers(
             "record_case", _("Record the marketplace's case"), carry_out=record_case, offered=_is_open, form=CaseForm
         ),
@@ -71,7 +71,7 @@ def register() -> None:
             carry_out=call_off_deletion,
             offered=lambda request, at: request.kind == RequestKind.DELETION and _is_open(request, at),
         ),
-        answers("close", _("Close"), carry_out=close, offered=_is_open, form=CloseForm),
+        answers("close", _("Close"), carry_out=close, offered=_is_open, form=CloseForm, in_bulk=True),
     )
 
 

@@ -43,6 +43,7 @@ def register() -> None:
             "unsent-mail",
             _("mails queued more than 15 minutes ago and still not sent"),
             lambda at: Notice.objects.unsent().filter(queued_at__lt=at - OVERDUE),
+            listed_by="sent_at__isempty=1",
         )
     )
 

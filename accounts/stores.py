@@ -19,6 +19,7 @@ from accounts.blueprint import Blueprint
 from accounts.connection import CloudConnection
 from accounts.conversation import Message
 from accounts.deletion_proposal import DeletionProposal
+from accounts.desk.bulk import BulkItem, BulkRun
 from accounts.desk.deed import Deed
 from accounts.export import Export
 from accounts.holds import Hold
@@ -52,6 +53,9 @@ def _register_content() -> None:
         Erased(
             "accounts.Export", Order.CONTENT, lambda account: Export.objects.filter(account_id=account), files=("file",)
         ),
+        # Before their rows, which say whose they are. An open one forgets its texts when it is over (`desk.bulk`).
+        Scrubbed("accounts.BulkRun", Order.CONTENT, finished_runs, {"values": {}}, part="reasons"),
+        Erased("accounts.BulkItem", Order.CONTENT, lambda account: BulkItem.objects.filter(account_id=account)),
         Erased("accounts.Notice", Order.CONTENT, lambda account: Notice.objects.filter(account_id=account)),
         Erased("accounts.Message", Order.CONTENT, lambda account: Message.objects.filter(request__account=account)),
         Erased(
@@ -105,6 +109,14 @@ def _register_content() -> None:
     )
 
 
+def finished_runs(account_id: uuid.UUID) -> "QuerySet[BulkRun]":
+    """Bulk runs that are over, concerned the account, and still have texts: those may speak of it."""
+    ours = BulkItem.objects.filter(run=OuterRef("pk"), account_id=account_id)
+    return BulkRun.objects.filter(Exists(ours), Q(finished_at__isnull=False) | Q(cancelled_at__isnull=False)).exclude(
+        values={}
+    )
+
+
 def _register_people() -> None:
     """What people own who belong to no other account. Those who do keep all of it."""
     inventory.register(
@@ -148,6 +160,12 @@ def _register_kept() -> None:
         Kept(
             "accounts.Deed",
             _("what staff did, to which row, when, by ids"),
+            ACCOUNTABILITY,
+            scrubbed=_("the reason"),
+        ),
+        Kept(
+            "accounts.BulkRun",
+            _("that staff did one thing to many accounts, and when; gone after 90 days"),
             ACCOUNTABILITY,
             scrubbed=_("the reason"),
         ),

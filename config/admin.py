@@ -19,11 +19,13 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from accounts.desk import denials, pages, roles
+from accounts import clock
+from accounts.desk import bulk_pages, bulk_start, dashboard, denials, pages, roles
 from accounts.desk.denials import Denied
 
 View = Callable[..., HttpResponse]
@@ -42,7 +44,13 @@ class OffboardAdmin(AdminSite):
         super().register(ours, admin_class, **options)
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        return [*pages.urls(self.admin_view), *super().get_urls()]
+        own = [page for module in (pages, dashboard, bulk_start, bulk_pages) for page in module.urls(self.admin_view)]
+        return [*own, *super().get_urls()]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The first page: what is overdue or at risk, who ends, and how many leave and why."""
+        shown = dashboard.at(clock.now(), timezone.get_current_timezone())
+        return super().index(request, {**shown, **(extra_context or {})})
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether this person works at the desk, and has proven it with a second factor."""

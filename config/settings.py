@@ -187,6 +187,7 @@ CELERY_BEAT_SCHEDULE = {
     "github-check": beat("github-check", seconds=30),
     "offboard": beat("offboard", seconds=30),
     "export": beat("export", seconds=20),
+    "bulk": beat("bulk", seconds=5),
     "purge": beat("purge", seconds=60),
     "hygiene": beat("hygiene", seconds=86_400),
     "github-reconcile": beat("github-reconcile", seconds=3600),

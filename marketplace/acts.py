@@ -26,6 +26,7 @@ def register() -> None:
             roles.REACTIVATE,
             reactivate,
             account_of=lambda account: account.pk,
+            in_bulk=True,
             offered=lambda account, at: account.deactivated_at is not None and account.purging_at is None,
         ),
         Act(
@@ -35,6 +36,7 @@ def register() -> None:
             roles.MEND,
             retry_step,
             account_of=lambda step: step.offboarding.account_id,
+            in_bulk=True,
             # The erasing goes by its own dates (`accounts.purge`).
             offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
         ),
@@ -55,6 +57,7 @@ def register() -> None:
             roles.MEND,
             process_again,
             account_of=lambda delivery: delivery.account_id,
+            in_bulk=True,
             offered=lambda delivery, at: delivery.processed_at is None,
         ),
         Act(
@@ -64,6 +67,7 @@ def register() -> None:
             roles.MEND,
             acknowledge,
             account_of=lambda delivery: delivery.account_id,
+            in_bulk=True,
             offered=lambda delivery, at: bool(delivery.alert),
         ),
     )

@@ -10,7 +10,7 @@ class MarketplaceConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.history import register_labels
-        from marketplace import acts, hygiene, inbox, panels, steps
+        from marketplace import acts, figures, hygiene, inbox, panels, steps
         from marketplace.delivery import Source
         from marketplace.github import applying, notes, reconciliation, truth
         from marketplace.inventory import register_inventory
@@ -38,4 +38,5 @@ class MarketplaceConfig(AppConfig):
         register_inventory()
         acts.register()
         panels.register()
+        figures.register()
         register_note(Channel.GITHUB_MARKETPLACE, notes.note_for)

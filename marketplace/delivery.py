@@ -72,10 +72,15 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_attempt_at", "id"], condition=models.Q(processed_at=None), name="delivery_due"),
+            # As small as what fails, and as what staff should look at.
+            models.Index(
+                fields=["next_attempt_at", "id"],
+                condition=models.Q(models.Q(attempts__gt=0) | models.Q(next_attempt_at=None), processed_at=None),
+                name="delivery_failing",
+            ),
+            models.Index(fields=["id"], condition=~models.Q(alert=""), name="delivery_alert"),
             models.Index(fields=["digest", "received_at"], name="delivery_digest"),
             models.Index(fields=["marketplace_account", "-received_at"], name="delivery_of_customer"),
-            # As small as what staff have to look at.
-            models.Index(fields=["id"], condition=~models.Q(alert=""), name="delivery_with_an_alert"),
             # As small as the bodies that are kept.
             models.Index(fields=["received_at"], condition=models.Q(body__isnull=False), name="delivery_with_a_body"),
         ]

@@ -64,6 +64,7 @@ def register() -> None:
             "unprocessed-delivery",
             _("deliveries received more than 10 minutes ago and still not processed"),
             lambda at: Delivery.objects.unprocessed().filter(received_at__lt=at - OVERDUE),
+            listed_by="processed_at__isempty=1",
         )
     )
     invariants.register(

@@ -82,6 +82,7 @@ class Offboarding(models.Model):
                 condition=models.Q(deadline_at__gt=models.F("received_at")), name="offboarding_deadline_later"
             ),
         ]
+        indexes = [models.Index(fields=["received_at"], name="offboarding_by_receipt")]
 
     def __str__(self) -> str:
         return f"{self.account_id}, {self.received_at:%Y-%m-%d}"
@@ -135,6 +136,8 @@ class Step(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_attempt_at", "id"], condition=models.Q(done_at=None), name="step_due"),
+            models.Index(fields=["offboarding"], condition=models.Q(done_at=None, attempts__gt=0), name="step_failing"),
+            models.Index(fields=["done_at"], condition=models.Q(done_at__isnull=False), name="step_done"),
         ]
 
     def __str__(self) -> str:

@@ -67,6 +67,8 @@ def register() -> None:
                 )
                 .exclude(kind=StepKind.PURGE)
             ),
+            shown_as="offboarding",
+            listed_by="finished_at__isempty=1&called_off_at__isempty=1",
         )
     )
 

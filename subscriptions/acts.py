@@ -34,6 +34,7 @@ def register() -> None:
             offered=lambda found, at: found.channel == Channel.DIRECT and found.is_live(at) and found.ends_at is None,
             form=CancelForm,
             is_grave=True,
+            in_bulk=True,
         ),
         Act(
             "keep",
@@ -45,6 +46,7 @@ def register() -> None:
             offered=lambda found, at: (
                 found.withdrawn_at is None and found.carried_out_at is None and at < found.effective_at
             ),
+            in_bulk=True,
         ),
         Act(
             "enter_contract",
@@ -65,6 +67,7 @@ def register() -> None:
             account_of=of_subscription,
             offered=_is_running_contract,
             form=ExtendContractForm,
+            in_bulk=True,
         ),
         Act(
             "renew_contract",
@@ -85,6 +88,7 @@ def register() -> None:
             account_of=of_subscription,
             offered=lambda found, at: found.settled_at is None and found.is_live(at),
             is_grave=True,
+            in_bulk=True,
         ),
     )
 

@@ -15,6 +15,7 @@ class SubscriptionsConfig(AppConfig):
         from subscriptions import (
             acts,
             export_parts,
+            figures,
             inventory,
             leaving,
             panels,
@@ -61,3 +62,4 @@ class SubscriptionsConfig(AppConfig):
         panels.register()
         acts.register()
         refund_acts.register()
+        figures.register()

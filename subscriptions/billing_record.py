@@ -40,6 +40,7 @@ class BillingRecord(models.Model):
     class Meta:
         verbose_name = _("billing record")
         verbose_name_plural = _("billing records")
+        indexes = [models.Index(fields=["ended_at"], name="billing_record_by_end")]
 
     def __str__(self) -> str:
         return f"{self.plan} ({self.channel}), {self.started_at:%Y-%m-%d}"

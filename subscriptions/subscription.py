@@ -152,6 +152,13 @@ class Subscription(models.Model):
             models.Index(
                 fields=["ends_at"], condition=models.Q(settled_at=None, ends_at__isnull=False), name="subscription_due"
             ),
+            # For who counts ends by week and channel, and reads nothing else.
+            models.Index(
+                fields=["ends_at"],
+                include=["channel", "account"],
+                condition=models.Q(ends_at__isnull=False),
+                name="subscription_by_end",
+            ),
             models.Index(
                 fields=["next_reminder_at"],
                 condition=models.Q(next_reminder_at__isnull=False, settled_at=None),

@@ -103,6 +103,8 @@ class Act:
     form: type[PlainForm] = ActForm
     #: Ends something for the customer: its button is red.
     is_grave: bool = False
+    #: Offered in lists, too, for many rows at once: its form must not hang on the row.
+    in_bulk: bool = False
     #: The page to go on with; the account's by default.
     leads_to: Callable[[Row], str] | None = None
 

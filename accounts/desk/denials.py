@@ -7,6 +7,8 @@ import uuid
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from accounts import clock, history
 from accounts.history import DESK, Actor
@@ -23,6 +25,12 @@ class Denied(PermissionDenied):
         super().__init__(message)
         self.permission = permission
         self.account_id = account_id
+
+
+def no_right(act: str | Promise, *, permission: str, account_id: uuid.UUID | None = None) -> Denied:
+    """The refusal of an act that the reader's role does not include."""
+    message = _("Your role does not include this: %(act)s. Please ask a support lead.") % {"act": act}
+    return Denied(message, permission=permission, account_id=account_id)
 
 
 def note(request: HttpRequest, refusal: PermissionDenied) -> None:

@@ -12,7 +12,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.desk import roles
+from accounts.desk import bulk_start, roles
 
 #: Counted no further than this: nobody turns a hundred pages.
 COUNTED = 10_000
@@ -55,6 +55,10 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # no
     list_per_page = 50
     sortable_by = ()
     list_max_show_all = 50
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """What can be done to many rows at once; the admin's own "delete selected" is not among it."""
+        return dict(bulk_start.entries(self.model, request))
 
 
 class ReadOnlyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # not subscriptable at run time

@@ -23,7 +23,7 @@ from accounts import clock
 from accounts.account import Account
 from accounts.deletion import obstacle_to
 from accounts.desk.action import Act, PlainForm, Row, act_named, rehearse
-from accounts.desk.denials import Denied
+from accounts.desk.denials import no_right
 from accounts.desk.panels import Subject, panels_of
 from accounts.desk.story import story_of
 from accounts.history import Actor, Event
@@ -133,8 +133,7 @@ def _found(request: HttpRequest, name: str, pk: str) -> tuple[Act, Row]:
     except (KeyError, ObjectDoesNotExist, ValueError, ValidationError) as error:
         raise Http404 from error
     if not request.user.has_perm(act.permission):
-        message = _("Your role does not include this: %(act)s. Please ask a support lead.") % {"act": act.label}
-        raise Denied(message, permission=act.permission, account_id=act.account_of(row))
+        raise no_right(act.label, permission=act.permission, account_id=act.account_of(row))
     return act, row
 
 

@@ -1,13 +1,15 @@
 """Instants, days, money and counts in the reader's language and zone."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import date as calendar_date
 from decimal import Decimal
 from typing import Literal
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, format_time
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal, format_percent
+from babel.units import format_unit
 from django import template
 from django.conf import settings
 from django.utils import timezone, translation
@@ -88,3 +90,40 @@ def _time(at: datetime, text: str) -> SafeString:
 def money(cents: int, currency: str) -> str:
     """An amount of cents as its currency is written where the reader lives."""
     return format_currency(Decimal(cents) / 100, currency, locale=_locale())
+
+
+#: What durations are told in: the largest unit of which there is one.
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+@register.filter
+def duration(length: timedelta) -> str:
+    """How long something takes, in one unit: “1.5 days”, “4 min”, “0 sec”."""
+    seconds = length.total_seconds()
+    unit, size = next((unit for unit in _UNITS if seconds >= unit[1]), _UNITS[-1])
+    amount = seconds / size
+    return format_unit(round(amount, 1 if amount < 10 else 0), f"duration-{unit}", "short", locale=_locale())
+
+
+@register.filter
+def number(amount: float) -> str:
+    """A count or a measure: “1,234”."""
+    return format_decimal(amount, locale=_locale())
+
+
+@register.filter
+def percent(amount: float) -> str:
+    """A share, given in percent, as people write it: “12%”."""
+    return format_percent(amount / 100, locale=_locale())
+
+
+@register.filter
+def short_day(on: calendar_date) -> str:
+    """Day and month, where there is little room: “Dec 22”."""
+    return format_skeleton("MMMd", on, locale=_locale())
+
+
+@register.filter
+def calendar_day(on: calendar_date) -> str:
+    """A date that belongs to no instant: “December 22, 2026”."""
+    return format_date(on, "long", locale=_locale())
