@@ -176,7 +176,7 @@ def _margins() -> Chart:
             "Of the purges proven in the last 13 weeks, how much time was left to the deadline at the proof; "
             "those repeated after a restore are not counted."
         ),
-        place=Place.TRENDS,
+        place=Place.DEADLINES,
         columns=(
             Column("hours_left", _("time left")),
             Column("purges", _("purges")),

@@ -138,7 +138,7 @@ def _times() -> Chart:
             "Time from receiving the marketplace's message to the end of each step, for steps that came to their end "
             "in the last 13 weeks: the bar ends where nine in ten were done, the mark is the median."
         ),
-        place=Place.TRENDS,
+        place=Place.DEADLINES,
         columns=(
             Column("step", _("step")),
             Column("done", _("done")),
@@ -178,10 +178,14 @@ def _draw_times(chart: Chart, rows: Sequence[Row], said: str) -> SafeString:
 
 def _spans(rows: Sequence[Row]) -> list[Span]:
     return [
-        Span(step.label, median, ninety, f"{duration(median)} · {duration(ninety)}")
+        Span(step.label, median, ninety, _told(median, ninety))
         for step, _count, median, ninety in rows
         if isinstance(step, Choice) and isinstance(median, timedelta) and isinstance(ninety, timedelta)
     ]
+
+
+def _told(median: timedelta, ninety: timedelta) -> str:
+    return _now("median %(median)s · 90%% %(ninety)s") % {"median": duration(median), "ninety": duration(ninety)}
 
 
 def _told_by_github(begin: datetime, end: datetime) -> dict[date, Departures]:
@@ -192,5 +196,5 @@ def _told_by_github(begin: datetime, end: datetime) -> dict[date, Departures]:
     told = Offboarding.objects.filter(received_at__gte=begin, received_at__lte=end).order_by()
     came_back = Q(called_off_at__isnull=False) & ~Q(called_off_because="chose_free")
     weeks = told.annotate(week=TruncWeek("received_at", tzinfo=UTC)).values_list("week")
-    counted = weeks.annotate(all=Count("*"), kept=Count("*", filter=came_back))
+    counted = weeks.annotate(all=Count("*"), kept=Count("received_at", filter=came_back))
     return {week.date(): Departures(gone=everybody - kept, kept=kept) for week, everybody, kept in counted}

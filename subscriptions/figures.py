@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.db.models.functions import TruncWeek
 from django.urls import reverse
 from django.utils.functional import Promise
@@ -69,7 +69,7 @@ def register() -> None:
                 "Cancellations by the week in which they were asked for, or in which the marketplace told of them; "
                 "those undone since, and those of accounts that have been erased, are not counted."
             ),
-            place=Place.TRENDS,
+            place=Place.LEAVING,
             columns=(WEEK, *CHANNELS, TOTAL),
             count=cancellations,
             say=lambda rows: _say_weeks(rows, _now("%(all)s in 13 weeks, %(now)s of them this week.")),
@@ -82,7 +82,7 @@ def register() -> None:
                 "Subscriptions by the week in which they ended, those of erased accounts included; one that another "
                 "follows within 30 days has not ended."
             ),
-            place=Place.TRENDS,
+            place=Place.LEAVING,
             columns=(WEEK, *CHANNELS, TOTAL),
             count=ends,
             say=lambda rows: _say_weeks(rows, _now("%(all)s in 13 weeks, %(now)s of them this week.")),
@@ -94,7 +94,7 @@ def register() -> None:
             definition=_(
                 "Why owners cancelled in the last 13 weeks, in their own choice; undone cancellations are not counted."
             ),
-            place=Place.TRENDS,
+            place=Place.LEAVING,
             columns=(Column("reason", _("reason")), Column("cancellations", _("cancellations"))),
             count=reasons,
             say=_say_reasons,
@@ -107,7 +107,7 @@ def register() -> None:
                 "The share of the cancellations of each week that were undone since: withdrawn by the owner, or called "
                 "off because the customer came back to the marketplace."
             ),
-            place=Place.TRENDS,
+            place=Place.LEAVING,
             columns=(
                 WEEK,
                 Column("cancelled", _("cancelled")),
@@ -173,7 +173,7 @@ def _comments() -> Listing:
         name="comments",
         title=_("In their own words"),
         definition=_("What owners wrote when they cancelled in the last 13 weeks, the newest first."),
-        place=Place.TRENDS,
+        place=Place.LEAVING,
         columns=(
             Column("requested_at", _("asked for")),
             ACCOUNT,
@@ -279,7 +279,7 @@ def _share(total: Departures) -> float | None:
 def _cancelled_here(begin: datetime, end: datetime) -> dict[date, Departures]:
     """Only what was bought directly is cancelled here (`cancellation.cancel`), so there is no need to join."""
     weeks = _asked_for(begin, end).order_by().annotate(week=TruncWeek("requested_at", tzinfo=UTC)).values_list("week")
-    counted = weeks.annotate(all=Count("*"), kept=Count("*", filter=Q(withdrawn_at__isnull=False)))
+    counted = weeks.annotate(all=Count("*"), kept=Count("withdrawn_at"))
     return {week.date(): Departures(gone=everybody - kept, kept=kept) for week, everybody, kept in counted}
 
 

@@ -123,7 +123,7 @@ def rows(words: Words, bars: Sequence[Bar]) -> SafeString:
 
 
 #: Where the lines of a scale of durations stand; a month is the end of it.
-TICKS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=7), timedelta(days=30))
+TICKS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=30))
 
 
 def spans(words: Words, found: Sequence[Span], ticks: Sequence[str]) -> SafeString:

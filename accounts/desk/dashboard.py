@@ -59,7 +59,11 @@ def at(now: datetime, zone: tzinfo) -> dict[str, Any]:
         "alarms": alarms(now),
         "at_risk": [_shown(figure, now, zone) for figure in figures.registered(Place.AT_RISK)],
         "ends": [_shown(figure, now, zone) for figure in figures.registered(Place.ENDS)],
-        "trends": [_shown(figure, now, zone) for figure in figures.registered(Place.TRENDS)],
+        "trends": [
+            _shown(figure, now, zone)
+            for place in (Place.LEAVING, Place.DEADLINES)
+            for figure in figures.registered(place)
+        ],
         "now": now,
         "zone": str(zone),
     }

@@ -29,7 +29,8 @@ class Place(IntEnum):
     ALARMS = 1
     AT_RISK = 2
     ENDS = 3
-    TRENDS = 4
+    LEAVING = 4
+    DEADLINES = 5
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """How a figure's values stand on a page."""
 
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -29,9 +28,9 @@ def headings(figure: Figure) -> list[Column]:
     return [column for column in figure.columns if not column.sheet_only]
 
 
-@register.simple_tag(takes_context=True)
-def cell(context: dict[str, Any], value: Value) -> SafeString | str:
-    """A value for people: escaped, linked, in their language and time zone. An instant that has passed stands out."""
+@register.simple_tag
+def cell(value: Value) -> SafeString | str:
+    """A value for people: escaped, linked, in their language and time zone."""
     match value:
         case None | "":
             return format_html('<span class="figure-none" aria-label="{}">–</span>', _("none"))
@@ -50,7 +49,8 @@ def cell(context: dict[str, Any], value: Value) -> SafeString | str:
             return duration(value)
         case int() | float():
             return number(value)
-    return value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
+    text = value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
+    return format_html('<span class="figure-text">{}</span>', text)
 
 
 def _instant(value: datetime) -> SafeString:
