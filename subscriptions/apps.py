@@ -12,7 +12,16 @@ class SubscriptionsConfig(AppConfig):
         from accounts.deletion import register_before, register_obstacle
         from accounts.entitlements import register_answer
         from accounts.history import register_labels
-        from subscriptions import export_parts, inventory, leaving, payments, refunding, reminders, settling
+        from subscriptions import (
+            export_parts,
+            inventory,
+            leaving,
+            paying_back,
+            payments,
+            refunding,
+            reminders,
+            settling,
+        )
         from subscriptions.standing import entitlements
 
         register_answer(entitlements)
@@ -44,6 +53,7 @@ class SubscriptionsConfig(AppConfig):
         register_before(leaving.end_before_deletion)
         settling.register()
         refunding.register()
+        paying_back.register()
         reminders.register()
         inventory.register()
         export_parts.register()
