@@ -26,9 +26,9 @@ from accounts.support import (
     SupportRequest,
     conclude,
     locked_open,
-    wording,
 )
 from accounts.user import User
+from accounts.wording import wording
 
 #: GDPR art. 12(3): where necessary, by two further months.
 LONGEST_EXTENSION = relativedelta(months=2)

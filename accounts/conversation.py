@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts import history
 from accounts.history import Actor, ActorKind
 from accounts.refusal import Refused
-from accounts.support import ANSWER_WITHIN, MAX_MESSAGE, RequestKind, SupportRequest, locked_open, wording
+from accounts.support import ANSWER_WITHIN, MAX_MESSAGE, RequestKind, SupportRequest, locked_open
 from accounts.user import User
+from accounts.wording import wording
 
 
 class Side(models.TextChoices):
@@ -77,7 +78,7 @@ def write_further(request: SupportRequest, *, text: str, by: Actor, at: datetime
 
 def add(request: SupportRequest, side: Side, *, text: str, by: Actor, at: datetime) -> tuple[Message, bool]:
     """Add a text in the caller's transaction and under its lock. A form that was sent twice adds one."""
-    text = wording(text)
+    text = wording(text, limit=MAX_MESSAGE)
     last = request.messages.order_by("-written_at", "-pk").first()
     if last and (last.side, last.text, last.written_by_id) == (side, text, by.user.pk if by.user else None):
         return last, False

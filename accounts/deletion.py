@@ -24,8 +24,9 @@ from accounts.identity import FACTS_NEEDED, proven
 from accounts.purge import Purge
 from accounts.refusal import Refused
 from accounts.staff import NeedsAnotherPerson, staff_member
-from accounts.support import Outcome, RequestKind, SupportRequest, conclude, locked, wording
+from accounts.support import Outcome, RequestKind, SupportRequest, conclude, locked
 from accounts.user import User
+from accounts.wording import wording
 
 #: Between the approval and the purge: time to notice a mistake, or somebody else's hand.
 GRACE = timedelta(days=7)

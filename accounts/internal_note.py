@@ -8,8 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts import history
 from accounts.history import Actor
 from accounts.staff import staff_member
-from accounts.support import MAX_MESSAGE, SupportRequest, locked, wording
+from accounts.support import MAX_MESSAGE, SupportRequest, locked
 from accounts.user import User
+from accounts.wording import wording
 
 
 class InternalNote(models.Model):
@@ -42,7 +43,7 @@ def note(request: SupportRequest, *, text: str, by: Actor, at: datetime) -> tupl
 
     The customer is not told. Raises `StaffOnly`, `NoText`, `TextTooLong`.
     """
-    staff, text = staff_member(by), wording(text)
+    staff, text = staff_member(by), wording(text, limit=MAX_MESSAGE)
     with transaction.atomic():
         request = locked(request)
         last = request.notes.order_by("-written_at", "-pk").first()

@@ -23,6 +23,7 @@ from accounts.references import new_reference
 from accounts.refusal import Refused
 from accounts.staff import staff_member
 from accounts.user import User
+from accounts.wording import wording
 from accounts.writes import BeingErased, refused_while_erasing
 
 #: GDPR art. 12(3): an answer to a request for erasure within one month.
@@ -71,14 +72,6 @@ class Outcome(models.TextChoices):
 
 class RequestClosed(Refused):
     text = _("This request is closed. What is new needs a new request.")
-
-
-class NoText(Refused):
-    text = _("Please write something.")
-
-
-class TextTooLong(Refused):
-    text = _("This text is too long: %(length)d characters, and there is room for %(limit)d.")
 
 
 class SupportRequestQuerySet(models.QuerySet["SupportRequest"]):
@@ -266,7 +259,7 @@ def ask(
     on_behalf = by.kind == ActorKind.STAFF
     compared = proven(identity) if on_behalf and staff_member(by) else []
     if message or kind == RequestKind.OTHER:
-        message = wording(message)
+        message = wording(message, limit=MAX_MESSAGE)
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if kind in OWNER_ONLY and (existing := account.requests.open().filter(kind=kind).first()):
@@ -325,13 +318,3 @@ def conclude(request: SupportRequest, *, outcome: Outcome, by: Actor, at: dateti
     history.record(
         request.account_id, "request.closed", at=at, by=by, reference=request.reference, outcome=str(outcome.value)
     )
-
-
-def wording(text: str, *, limit: int = MAX_MESSAGE) -> str:
-    """A text as it is kept: without blanks around it. Raises `NoText` and `TextTooLong`."""
-    text = text.strip()
-    if not text:
-        raise NoText
-    if len(text) > limit:
-        raise TextTooLong(length=len(text), limit=limit)
-    return text

@@ -19,6 +19,7 @@ class SubscriptionsConfig(AppConfig):
             inventory,
             leaving,
             panels,
+            paying_back,
             payments,
             refund_acts,
             refunding,
@@ -56,6 +57,7 @@ class SubscriptionsConfig(AppConfig):
         register_before(leaving.end_before_deletion)
         settling.register()
         refunding.register()
+        paying_back.register()
         reminders.register()
         inventory.register()
         export_parts.register()

@@ -15,9 +15,9 @@ from accounts.history import Actor
 from accounts.models import Account
 from accounts.refusal import Refused
 from accounts.staff import staff_member
-from accounts.support import wording
-from accounts.writes import BeingErased
+from accounts.wording import wording
 from subscriptions.buying import start
+from subscriptions.locking import locked, locked_account
 from subscriptions.plan import Interval, Plan
 from subscriptions.reminders import set_end
 from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription
@@ -67,7 +67,7 @@ def enter(
     if ends_at <= max(starts_at, at):
         raise WrongTerms(_("A contract has to end after it begins, and later than now."))
     with transaction.atomic():
-        account = _locked(account)
+        account = locked_account(account)
         entered = Subscription.objects.of(account).ordered_as(reference)
         if same := entered.filter(started_at=starts_at, ends_at=ends_at).first():
             return same, False
@@ -165,18 +165,9 @@ def renew(
     return renewed, True
 
 
-def _locked(account: Account) -> Account:
-    found = Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
-    if found is None or found.purging_at:
-        raise BeingErased(account.pk)
-    return found
-
-
 def _running(contract: Subscription, at: datetime) -> tuple[Subscription, datetime]:
     """The contract as it is now and its end, locked after its account. One that has not begun yet is running, too."""
-    account = _locked(contract.account)
-    contract = Subscription.objects.locked().select_related("plan").get(pk=contract.pk)
-    contract.account = account
+    contract = locked(contract)
     if contract.channel != Channel.DATADOG_SALES or contract.ends_at is None:
         raise NotAContract
     if contract.settled_at or contract.ends_at <= at:

@@ -1,4 +1,4 @@
-"""A refund: who proposed and approved it, how far it has come. What happens to it is in `subscriptions.refunding`."""
+"""A refund: who proposed and approved it, how far it has come. See `subscriptions.refunding`."""
 
 from datetime import datetime
 from functools import partial

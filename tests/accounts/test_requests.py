@@ -19,7 +19,8 @@ from accounts.internal_note import InternalNote, note
 from accounts.models import Account, Event, Membership, Notice, Outcome, SupportRequest, User
 from accounts.sending import send_due
 from accounts.staff import StaffOnly
-from accounts.support import NoText, RequestClosed, RequestKind, State, TextTooLong, ask
+from accounts.support import RequestClosed, RequestKind, State, ask
+from accounts.wording import NoText, TextTooLong
 from accounts.writes import BeingErased
 from tests.factories import NOW, UserFactory
 
@@ -98,8 +99,8 @@ def test_the_mail_has_the_answer_as_text_and_escaped_as_html(
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     answering.answer(question, text="Use <script> & go", by=agent, at=NOW)
     assert send_due(NOW) == 2
-    letter = mail.outbox[1]
-    assert letter.subject == f"An answer to your request {question.reference}"
+    subject = f"An answer to your request {question.reference}"
+    (letter,) = (letter for letter in mail.outbox if letter.subject == subject)
     assert "Use <script> & go" in letter.body
     html = str(letter.alternatives[0][0])  # type: ignore[attr-defined]  # it has an HTML part
     assert "Use &lt;script&gt; &amp; go" in html
@@ -416,3 +417,31 @@ def test_the_page_takes_the_same_number_of_statements_whatever_was_written(
 
 #: Session, user, memberships; readable, requests, messages, writers; obstacle, deletion; banners.
 STATEMENTS = 11
+
+
+def test_each_mail_about_a_request_is_written(
+    account: Account, owner: User, by_owner: Actor, agent: Actor, question: SupportRequest, settings: Any
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    deletion = asked(account, agent, RequestKind.DELETION, identity=IDENTITY)
+    until = NOW + relativedelta(months=3)
+    answering.extend(deletion, until=until, reason="Backups abroad.", by=agent, at=NOW)
+    answering.record_case(question, case_number="AWS-1234", by=agent, at=NOW)
+    answering.close(question, outcome=Outcome.ANSWERED, by=agent, at=NOW)
+    answering.close(deletion, outcome=Outcome.DECLINED, text="A court wants the data.", by=agent, at=NOW + DAY)
+    assert send_due(NOW + DAY) == 6
+    letters = [(letter.subject, letter.body) for letter in mail.outbox]
+
+    def said(reference: str, subject: str) -> str:
+        return "\n".join(str(body) for found, body in letters if found == subject.format(reference))
+
+    assert "We answer by March 20, 2026." in said(question.reference, "We have your request {}")
+    assert "If that was not you, write to support at once." in said(deletion.reference, "We have your request {}")
+    extended = said(deletion.reference, "Your request {} takes us longer")
+    assert "answer by June 17, 2026 at the latest" in extended
+    assert "Backups abroad." in extended
+    assert "as case AWS-1234" in said(question.reference, "Your request {} is with the marketplace")
+    assert "If something is left open" in said(question.reference, "Your request {} is closed")
+    declined = said(deletion.reference, "Your request {} is closed")
+    assert "A court wants the data." in declined
+    assert "We can't do what you asked for." in declined

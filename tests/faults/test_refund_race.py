@@ -12,7 +12,8 @@ import pytest
 from accounts.history import Actor
 from accounts.models import Event, Notice
 from subscriptions.models import Ends, Payout, Refund, Subscription
-from subscriptions.refunding import approve, carry_out_due, propose
+from subscriptions.paying_back import carry_out_due
+from subscriptions.refunding import approve, propose
 from tests.factories import NOW, UserFactory, subscribe
 from tests.faults.test_side_by_side import together
 

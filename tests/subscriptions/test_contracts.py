@@ -5,14 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from accounts import clock
 from accounts.history import Actor
 from accounts.models import Account, Event, Notice, User
+from accounts.sending import send_due
 from accounts.staff import StaffOnly
-from accounts.support import NoText, TextTooLong
+from accounts.wording import NoText, TextTooLong
 from subscriptions import contracts
 from subscriptions.changing import end_now
 from subscriptions.models import Channel, Plan, Subscription
@@ -261,3 +263,21 @@ def test_an_end_in_the_database_is_needed_for_a_renewal(account: Account, agent:
         contracts.renew(
             endless, ends_at=datetime.max.replace(tzinfo=NOW.tzinfo), order_reference="SO", by=agent, at=NOW
         )
+
+
+def test_the_mails_say_from_when_to_when_and_for_how_many(contract: Subscription, agent: Actor, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    contracts.extend(contract, ends_at=END + DAY, by=agent, at=NOW)
+    contracts.renew(contract, ends_at=END + 366 * DAY, order_reference="SO-2", seats=1, by=agent, at=NOW)
+    assert send_due(NOW) == 3
+    letters = {letter.subject: letter.body for letter in mail.outbox}
+    assert sorted(letters) == [
+        "Your Enterprise contract begins on March 17, 2026",
+        "Your Enterprise contract goes on until March 18, 2027",
+        "Your Enterprise contract is renewed until March 17, 2028",
+    ]
+    assert "It is for 40 seats." in letters["Your Enterprise contract begins on March 17, 2026"]
+    last = letters["Your Enterprise contract is renewed until March 17, 2028"]
+    assert "begins on Thursday, March 18, 2027, 9:30" in last
+    assert "It is for one seat." in last
+    assert "Order reference: SO-2\n" in last

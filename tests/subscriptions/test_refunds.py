@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from dateutil.relativedelta import relativedelta
+from django.core import mail
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
@@ -13,15 +14,18 @@ from accounts import answering, clock, invariants
 from accounts.erasing import purge_due
 from accounts.history import Actor
 from accounts.models import Account, Event, Notice, Outcome, Purge, RequestKind, SupportRequest, User
+from accounts.sending import send_due
 from accounts.staff import NeedsAnotherPerson, StaffOnly
-from accounts.support import NoText, RequestClosed, TextTooLong, ask
+from accounts.support import RequestClosed, ask
+from accounts.wording import NoText, TextTooLong
 from accounts.writes import BeingErased
 from subscriptions import payments, refunding
 from subscriptions.cancellation import cancel, withdraw
 from subscriptions.models import BillingRecord, Cancellation, Channel, Ends, Payout, Refund, Subscription
+from subscriptions.paying_back import carry_out, carry_out_due, preview
 from subscriptions.payments import PaymentFailed, RecordedPayments
 from subscriptions.refund import PaidElsewhere, Refunded
-from subscriptions.refunding import approve, carry_out, carry_out_due, decline, propose
+from subscriptions.refunding import approve, decline, propose
 from tests.factories import NOW, AccountFactory, UserFactory, owner_of, subscribe
 from tests.purging import oblige
 
@@ -424,11 +428,9 @@ def test_the_same_key_with_another_amount_is_a_failure(subscription: Subscriptio
 
 def test_the_preview_says_what_would_be_done_and_does_nothing(subscription: Subscription, agent: Actor) -> None:
     refund = proposed(subscription, agent)
-    assert list(refunding.preview(NOW + DAY)) == []
+    assert list(preview(NOW + DAY)) == []
     approve(refund, by=agent, at=NOW + DAY)
-    assert list(refunding.preview(NOW + DAY)) == [
-        f"{subscription.account_id} Harbour: {refund.reference}: pay 49.00 USD"
-    ]
+    assert list(preview(NOW + DAY)) == [f"{subscription.account_id} Harbour: {refund.reference}: pay 49.00 USD"]
     assert not Payout.objects.exists()
 
 
@@ -455,3 +457,22 @@ def test_nothing_is_refunded_while_the_account_is_being_erased(
     Account.objects.update(purging_at=NOW)
     with pytest.raises(BeingErased):
         proposed(subscription, agent)
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        (Ends.NOW, "With that the subscription ends: the account is on Free."),
+        (Ends.CYCLE_END, "The subscription ends on Friday, April 17, 2026, 9:30"),
+    ],
+)
+def test_the_mail_says_how_much_and_when_it_ends(
+    subscription: Subscription, agent: Actor, settings: Any, ends: Ends, words: str
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    refund = approved(subscription, agent, ends=ends)
+    carry_out_due(NOW + DAY)
+    assert send_due(NOW + DAY) == (1 if ends == Ends.NOW else 2)
+    letters = {letter.subject: letter.body for letter in mail.outbox}
+    assert words in letters[f"We pay $49.00 back to you ({refund.reference})"]
+    assert "Changed your mind?" not in "".join(map(str, letters.values()))
