@@ -13,7 +13,7 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Val
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from accounts import export, inventory
+from accounts import export, inventory, mail_folder
 from accounts.account import Account, Membership, Role
 from accounts.blueprint import Blueprint
 from accounts.connection import CloudConnection
@@ -37,6 +37,7 @@ def register() -> None:
     """List everything. Called once, by `AccountsConfig.ready`."""
     inventory.register_folder(lambda account_id: f"thumbnails/{account_id}")
     inventory.register_folder(export.folder)
+    mail_folder.register()
     _register_content()
     _register_people()
     _register_kept()

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from django.conf import settings
@@ -28,6 +27,7 @@ from accounts.holds import set_hold
 from accounts.models import Account, Blueprint, Certificate, Event, Leaver, Membership, Purge, Role, User
 from accounts.purge import TooLate, call_off
 from accounts.writes import BeingErased
+from tests.dumping import database_url
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory
 from tests.purging import erased_events, oblige
 
@@ -69,12 +69,10 @@ for line in sys.stdin:
 @contextmanager
 def nursery(data: Path) -> Iterator["subprocess.Popen[str]"]:
     """Makes processes that carry out what is due in this test's database, without waiting for Python to start."""
-    database = connection.settings_dict
-    host = quote(str(database["OPTIONS"].get("host") or database["HOST"]), safe="")
-    url = f"postgresql://{database['USER']}:{database['PASSWORD']}@/{database['NAME']}?host={host}"
+    environment = {"DATABASE_URL": database_url(), "DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "config.settings"}
     process = subprocess.Popen(
         [sys.executable, "-c", NURSERY],
-        env={**os.environ, "DATABASE_URL": url, "DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "config.settings"},
+        env={**os.environ, **environment},
         cwd=settings.BASE_DIR,
         text=True,
         bufsize=1,
