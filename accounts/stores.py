@@ -49,7 +49,12 @@ def _register_content() -> None:
         Erased(
             "accounts.Export", Order.CONTENT, lambda account: Export.objects.filter(account_id=account), files=("file",)
         ),
-        Erased("accounts.Notice", Order.CONTENT, lambda account: Notice.objects.filter(account_id=account)),
+        Erased(
+            "accounts.Notice",
+            Order.CONTENT,
+            lambda account: Notice.objects.filter(account_id=account),
+            many="account",
+        ),
         Erased(
             "accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)
         ),
@@ -63,6 +68,7 @@ def _register_content() -> None:
             Order.CONTENT,
             lambda account: Blueprint.objects.filter(account_id=account),
             files=("thumbnail",),
+            many="account",
         ),
         # The owner goes last: the database keeps an owner in every account that has members.
         Erased(
