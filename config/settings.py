@@ -185,6 +185,7 @@ CELERY_BEAT_SCHEDULE = {
     "export": beat("export", seconds=20),
     "purge": beat("purge", seconds=60),
     "hygiene": beat("hygiene", seconds=86_400),
+    "retention": beat("retention", seconds=86_400),
     "github-reconcile": beat("github-reconcile", seconds=3600),
 }
 

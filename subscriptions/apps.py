@@ -12,7 +12,7 @@ class SubscriptionsConfig(AppConfig):
         from accounts.deletion import register_before, register_obstacle
         from accounts.entitlements import register_answer
         from accounts.history import register_labels
-        from subscriptions import export_parts, inventory, leaving, reminders, settling
+        from subscriptions import billing_record, export_parts, inventory, leaving, reminders, settling
         from subscriptions.standing import entitlements
 
         register_answer(entitlements)
@@ -23,11 +23,13 @@ class SubscriptionsConfig(AppConfig):
                 "subscription.ended": _("Subscription ended"),
                 "cancellation.requested": _("Subscription cancelled"),
                 "cancellation.withdrawn": _("Subscription kept after all"),
+                "billing.removed": _("Billing records removed: their ten years are over"),
             }
         )
         register_obstacle(leaving.billed_elsewhere)
         register_before(leaving.end_before_deletion)
         settling.register()
         reminders.register()
+        billing_record.register()
         inventory.register()
         export_parts.register()
