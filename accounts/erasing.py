@@ -21,6 +21,7 @@ from accounts.account import Account
 from accounts.doomed_files import DoomedFile
 from accounts.history import Actor
 from accounts.holds import Hold
+from accounts.inventory import Erased, Store
 from accounts.leavers import Leaver
 from accounts.purge import Purge, must_wait, start
 
@@ -193,10 +194,9 @@ def _erase_rows(purge: Purge, at: datetime) -> None:
             for store in inventory.stores():
                 if purge.is_done(store.name):
                     continue
-                erased = store.erase(purge.account_id, room)
-                purge.note(store.name, erased, done=erased < room)
-                room -= erased
-                if room <= 0:
+                room -= _erase_some(purge, store, room)
+                # What comes after it may be its parent.
+                if not purge.is_done(store.name):
                     break
             purge.save(update_fields=["progress"])
     except OperationalError as error:
@@ -204,6 +204,25 @@ def _erase_rows(purge: Purge, at: datetime) -> None:
             raise
         # Never the same size again: that would be stopped at the same place, for ever.
         Purge.objects.filter(pk=purge.pk).update(chunk=max(purge.chunk // 2, 1))
+
+
+def _erase_some(purge: Purge, store: Store, limit: int) -> int:
+    """Erase up to `limit` rows of a store, found by index or by walking on through its table. Returns how many."""
+    walk = store.walk if isinstance(store, Erased) else None
+    page = purge.page(store.name)
+    if walk is None or page is None:
+        erased = store.erase(purge.account_id, limit)
+        done = erased < limit
+        begin = walk is not None and not done and walk.is_worthwhile(purge.account_id)
+        purge.note(store.name, erased, done=done, page=0 if begin else None)
+        return erased
+    if page < walk.pages():
+        erased, page = walk.erase(purge.account_id, page, limit)
+        purge.note(store.name, erased, done=False, page=page)
+        return erased
+    # At the end. Rows that were moved to pages behind us meanwhile are found by the index.
+    purge.note(store.name, 0, done=False, page=None if walk.is_index_clean(purge.account_id) else page)
+    return 0
 
 
 def _erase_files(purge: Purge) -> bool:
@@ -293,9 +312,10 @@ def _bound_statements() -> None:
     bitmap would find all of the account's rows before it gives the first.
     """
     with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT:d}")
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        cursor.execute(
+            f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT:d};"
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+        )
 
 
 def _note_failure(purge: Purge, error: Exception, at: datetime) -> None:

@@ -22,6 +22,7 @@ from accounts.export import KEPT_FOR, Export
 from accounts.export_parts import account_document, as_json, parts, plain, readme, schema
 from accounts.history import Actor
 from accounts.notices import queue
+from accounts.purge import Purge
 from accounts.writes import BeingErased, refuse_if_purging
 
 #: A run of the sweep ends after this long, in seconds; the next one goes on.
@@ -134,7 +135,7 @@ def _finish(export: Export, archive: Archive, at: datetime) -> None:
     os.replace(archive.path, default_storage.path(export.name))
     index_of(archive.path).unlink(missing_ok=True)
     export.file.name = export.name
-    export.finished_at, export.expires_at = at, at + KEPT_FOR
+    export.finished_at, export.expires_at = at, _expiry(export, at)
     export.position, export.attempts, export.last_error = {}, 0, ""
     export.save()
     others = Export.objects.filter(account=export.account_id).fetchable(at).exclude(pk=export.pk)
@@ -149,6 +150,12 @@ def _finish(export: Export, archive: Archive, at: datetime) -> None:
         at=at,
         expires_at=export.expires_at,
     )
+
+
+def _expiry(export: Export, at: datetime) -> datetime:
+    """When the archive goes: after a week, or when all of the account does, if that comes first."""
+    erased_from = Purge.objects.of(export.account_id).open().filter(due_at__gt=at).values_list("due_at", flat=True)
+    return min(at + KEPT_FOR, *erased_from)
 
 
 def _note_failure(export: Export, error: Exception, at: datetime) -> None:

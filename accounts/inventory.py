@@ -23,6 +23,7 @@ from django.db.models.expressions import RawSQL
 from django.utils.functional import Promise
 
 from accounts.doomed_files import insert_statement
+from accounts.walking import Walk
 
 #: The rows of an account in one table.
 Find = Callable[[uuid.UUID], "QuerySet[Any, Any]"]
@@ -56,13 +57,18 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Erased:
-    """Rows that are deleted. `part` tells apart several entries of a model; `files` are its file fields."""
+    """Rows that are deleted. `part` tells apart several entries of a model; `files` are its file fields.
+
+    `many` names the foreign key to the account in a table of which one account may own a good part: there a purge may
+    walk through the table (`accounts.walking`).
+    """
 
     model: str
     order: Order
     find: Find
     part: str = ""
     files: tuple[str, ...] = ()
+    many: str = ""
 
     @property
     def name(self) -> str:
@@ -87,6 +93,14 @@ class Erased:
 
     def count(self, account_id: uuid.UUID) -> int:
         return self.find(account_id).count()
+
+    @property
+    def walk(self) -> Walk | None:
+        """How to go through the table; None where an account never has many rows."""
+        if not self.many:
+            return None
+        columns = [_column(self.model, name) for name in self.files]
+        return Walk(_table(self.model), _column(self.model, self.many), tuple(columns))
 
 
 @dataclass(frozen=True)

@@ -85,3 +85,9 @@ def see_out(account_id: uuid.UUID) -> None:
 def people_who_go(account_id: uuid.UUID) -> models.QuerySet["Leaver", int]:
     """The ids of the people to be erased with the account, for a `user__in`."""
     return Leaver.objects.of(account_id).belonging_to_none().values_list("user_id", flat=True)
+
+
+def people_about_to_go(account_id: uuid.UUID) -> models.QuerySet["Leaver", int]:
+    """The ids of the people who will go, right also while the account's own memberships are still there."""
+    elsewhere = Membership.objects.filter(user_id=models.OuterRef("user_id"), account__purging_at=None)
+    return Leaver.objects.of(account_id).exclude(models.Exists(elsewhere)).values_list("user_id", flat=True)

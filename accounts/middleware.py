@@ -78,7 +78,12 @@ class RefusalMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, AccountDeactivated):
-            return render(request, "accounts/deactivated.html", {"account": exception.account}, status=403)
+            membership, account = exception.membership, exception.account
+            # The export's page is about the account in front of the reader.
+            here = membership == request.membership  # type: ignore[attr-defined]  # set by the middleware
+            offers_export = here and membership.is_owner and not account.purging_at
+            context = {"account": account, "offers_export": offers_export}
+            return render(request, "accounts/deactivated.html", context, status=403)
         if isinstance(exception, NotEntitled):
             match = request.resolver_match
             context = {

@@ -81,7 +81,7 @@ class Purge(models.Model):
     waiting_for = models.TextField(_("waiting for"), blank=True)
     called_off_at = models.DateTimeField(_("called off"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
-    #: By store: how many were erased, and whether none is left.
+    #: By store: how many were erased, whether none is left, and the page to go on with in a table walked through.
     progress: "models.JSONField[Any, Any]" = models.JSONField(_("progress"), default=dict)
     #: By record: how many facts were kept, because the law wants them.
     kept: "models.JSONField[Any, Any]" = models.JSONField(_("kept"), default=dict)
@@ -158,9 +158,15 @@ class Purge(models.Model):
     def is_done(self, store: str) -> bool:
         return store in self.progress and bool(self.progress[store]["done"])
 
-    def note(self, store: str, erased: int, *, done: bool) -> None:
+    def page(self, store: str) -> int | None:
+        """The page to go on with, where a store's table is being walked through."""
+        page: int | None = self.progress.get(store, {}).get("page")
+        return page
+
+    def note(self, store: str, erased: int, *, done: bool, page: int | None = None) -> None:
         """Add to a store's count. The caller holds the lock and saves, in the transaction of the erasing itself."""
-        self.progress[store] = {"erased": self.erased().get(store, 0) + erased, "done": done}
+        noted = {"erased": self.erased().get(store, 0) + erased, "done": done}
+        self.progress[store] = noted if page is None else {**noted, "page": page}
 
 
 #: Answers why an account's data must not be erased at an instant, or None.

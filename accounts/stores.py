@@ -13,7 +13,7 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Val
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from accounts import export, inventory
+from accounts import export, inventory, mail_folder
 from accounts.account import Account, Membership, Role
 from accounts.blueprint import Blueprint
 from accounts.connection import CloudConnection
@@ -42,6 +42,7 @@ def register() -> None:
     """List everything. Called once, by `AccountsConfig.ready`."""
     inventory.register_folder(lambda account_id: f"thumbnails/{account_id}")
     inventory.register_folder(export.folder)
+    mail_folder.register()
     _register_content()
     _register_people()
     _register_kept()
@@ -56,7 +57,12 @@ def _register_content() -> None:
         # Before their rows, which say whose they are. An open one forgets its texts when it is over (`desk.bulk`).
         Scrubbed("accounts.BulkRun", Order.CONTENT, finished_runs, {"values": {}}, part="reasons"),
         Erased("accounts.BulkItem", Order.CONTENT, lambda account: BulkItem.objects.filter(account_id=account)),
-        Erased("accounts.Notice", Order.CONTENT, lambda account: Notice.objects.filter(account_id=account)),
+        Erased(
+            "accounts.Notice",
+            Order.CONTENT,
+            lambda account: Notice.objects.filter(account_id=account),
+            many="account",
+        ),
         Erased("accounts.Message", Order.CONTENT, lambda account: Message.objects.filter(request__account=account)),
         Erased(
             "accounts.InternalNote",
@@ -81,6 +87,7 @@ def _register_content() -> None:
             Order.CONTENT,
             lambda account: Blueprint.objects.filter(account_id=account),
             files=("thumbnail",),
+            many="account",
         ),
         # The owner goes last: the database keeps an owner in every account that has members.
         Erased(

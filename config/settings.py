@@ -190,6 +190,7 @@ CELERY_BEAT_SCHEDULE = {
     "bulk": beat("bulk", seconds=5),
     "purge": beat("purge", seconds=60),
     "hygiene": beat("hygiene", seconds=86_400),
+    "retention": beat("retention", seconds=86_400),
     "github-reconcile": beat("github-reconcile", seconds=3600),
 }
 

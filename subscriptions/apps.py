@@ -14,6 +14,7 @@ class SubscriptionsConfig(AppConfig):
         from accounts.history import register_labels
         from subscriptions import (
             acts,
+            billing_record,
             export_parts,
             figures,
             inventory,
@@ -42,6 +43,7 @@ class SubscriptionsConfig(AppConfig):
                 "contract.renewed": _("New contract entered, to begin when the present one ends"),
                 "refund.approved": _("Refund approved"),
                 "refund.paid": _("Refund paid"),
+                "billing.removed": _("Billing records removed: their ten years are over"),
             }
         )
         register_labels(
@@ -59,6 +61,7 @@ class SubscriptionsConfig(AppConfig):
         refunding.register()
         paying_back.register()
         reminders.register()
+        billing_record.register()
         inventory.register()
         export_parts.register()
         panels.register()

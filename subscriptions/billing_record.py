@@ -1,19 +1,34 @@
 """Billing records: what the law wants kept of a subscription when its account is erased.
 
 What was sold, through which channel, at which price, from when to when, under the account's id. No names, no texts,
-no links to people.
+no links to people. When the term is over the records go as well: the `retention` sweep.
 """
 
 import uuid
-from datetime import datetime
-from typing import ClassVar
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Self
 
 from dateutil.relativedelta import relativedelta
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.utils.translation import gettext_lazy as _
+
+from accounts import history, invariants, sweeps
+from accounts.history import Actor
 
 #: Tax and commerce law differ by country; ten years cover the longest term that is common in the EU.
 KEPT_FOR = relativedelta(years=10)
+#: Removed in one transaction.
+BATCH = 500
+#: The sweep comes every day; a record that is still there so long after its term is shown to staff.
+OVERDUE = timedelta(days=2)
+
+
+class BillingRecordQuerySet(models.QuerySet["BillingRecord"]):
+    def over(self, at: datetime) -> Self:
+        """Those whose term is over at `at`, in the order in which it was."""
+        return self.filter(kept_until__lte=at).order_by("kept_until", "id")
 
 
 class BillingRecord(models.Model):
@@ -35,12 +50,15 @@ class BillingRecord(models.Model):
     refunded_at = models.DateTimeField(_("refunded"), null=True, blank=True)
     kept_until = models.DateTimeField(_("kept until"))
 
-    objects: ClassVar[models.Manager["BillingRecord"]] = models.Manager()
+    objects = BillingRecordQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("billing record")
         verbose_name_plural = _("billing records")
-        indexes = [models.Index(fields=["ended_at"], name="billing_record_by_end")]
+        indexes = [
+            models.Index(fields=["kept_until", "id"], name="billing_record_term"),
+            models.Index(fields=["ended_at"], name="billing_record_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.plan} ({self.channel}), {self.started_at:%Y-%m-%d}"
@@ -66,3 +84,41 @@ def keep(account_id: uuid.UUID, at: datetime) -> int:
             [at + KEPT_FOR, account_id],
         )
     return BillingRecord.objects.filter(account_id=account_id).count()
+
+
+def register() -> None:
+    """Register the sweep and its invariant. Called once, by `SubscriptionsConfig.ready`."""
+    sweeps.register(sweeps.Sweep("retention", run=remove_over, preview=preview, late_after=OVERDUE))
+    invariants.register(
+        invariants.Invariant(
+            "billing-records-over",
+            _("billing records kept for longer than the law asks for"),
+            lambda at: BillingRecord.objects.over(at - OVERDUE),
+            example="account_id",
+        )
+    )
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """Which records `remove_over` would remove at `at`, a line each."""
+    for record in BillingRecord.objects.over(at).iterator():
+        yield f"{record.account_id} {record}: billing record kept until {record.kept_until:%Y-%m-%d}"
+
+
+def remove_over(at: datetime) -> int:
+    """Remove the records whose term is over at `at`; each account's history says how many. Returns how many went."""
+    removed = 0
+    while batch := _remove_batch(at):
+        removed += batch
+    return removed
+
+
+def _remove_batch(at: datetime) -> int:
+    with transaction.atomic():
+        # What another sweep is removing just now is left to it.
+        over = BillingRecord.objects.over(at).select_for_update(skip_locked=True)
+        accounts = dict(over.values_list("pk", "account_id")[:BATCH])
+        removed, _by_model = BillingRecord.objects.filter(pk__in=accounts).delete()
+        for account_id, records in Counter(accounts.values()).items():
+            history.record(account_id, "billing.removed", at=at, by=Actor.system(), records=records)
+    return removed

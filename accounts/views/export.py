@@ -1,4 +1,7 @@
-"""The data export: asking for it, how far it is, and fetching it. For the owner only."""
+"""The data export: asking for it, how far it is, and fetching it.
+
+For the owner only; also while the account is deactivated, until its erasing begins.
+"""
 
 from http import HTTPStatus
 
@@ -10,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import clock
-from accounts.access import AccountDeactivated, for_owner, membership_in
+from accounts.access import AccountDeactivated, for_leaving_owner, membership_in
 from accounts.account import Membership
 from accounts.export import Export, LinkExpired, ask, export_of_link, link_token, note_fetched
 from accounts.history import Actor
@@ -19,7 +22,7 @@ from accounts.writes import BeingErased
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_owner
+@for_leaving_owner
 def export(request: HttpRequest, membership: Membership) -> HttpResponse:
     """GET: what an export is, how far it is, and a fresh link to a finished one. POST: have one made."""
     at = clock.now()
@@ -61,7 +64,7 @@ def export_file(request: HttpRequest, token: str) -> HttpResponseBase:
         return _gone(
             request, _("This link worked for ten minutes only. Go back to the page of the export for a new one.")
         )
-    if export is None or not membership_in(request, export.account_id).is_owner:
+    if export is None or not membership_in(request, export.account_id, leaving_owner=True).is_owner:
         raise Http404
     try:
         file = export.file.open() if export.is_fetchable(at) else None

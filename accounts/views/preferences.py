@@ -39,6 +39,7 @@ def switch_account(request: HttpRequest) -> HttpResponse:
         account_id = uuid.UUID(request.POST.get("account", ""))
     except ValueError:
         return redirect("home")
-    membership = membership_in(request, account_id)
+    # A deactivated account is put in front of its owner, too: to export its data.
+    membership = membership_in(request, account_id, leaving_owner=True)
     request.session[SESSION_KEY] = str(membership.account_id)
     return redirect("home")

@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from accounts import export_parts, exporting
+from accounts import export_parts, exporting, purge
 from accounts.archive import Archive, Interrupted, Position
 from accounts.export import KEPT_FOR, LINK, Export, ask, link_token
 from accounts.history import Actor
@@ -31,8 +31,8 @@ from accounts.support import RequestKind
 from accounts.support import ask as ask_support
 from accounts.writes import BeingErased
 from subscriptions.cancellation import cancel
-from tests.factories import NOW, BlueprintFactory, ConnectionFactory, owner_of, subscribe
-from tests.purging import erase_all, files
+from tests.factories import NOW, AccountFactory, BlueprintFactory, ConnectionFactory, owner_of, subscribe
+from tests.purging import erase_all, erased_events, files, oblige
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -450,3 +450,85 @@ def test_the_export_is_offered_before_the_buttons_that_end_things(
     assert 0 < cancellation.index('href="/user/export/"') < cancellation.index("Cancel my account")
     assert 'href="/user/export/"' in sign_in(owner).get("/user/support/").content.decode()
     assert 'href="/user/export/"' not in sign_in(admin).get("/user/support/").content.decode()
+
+
+def deactivate(account: Account, at: datetime) -> datetime:
+    """As after a cancellation in the marketplace. Returns until when it can come back."""
+    until = at + 29 * DAY
+    Account.objects.filter(pk=account.pk).update(deactivated_at=at, returnable_until=until)
+    oblige(account, received_at=at, due_at=until, deadline_at=at + 30 * DAY, at=at)
+    return until
+
+
+def test_the_owner_of_a_deactivated_account_asks_for_and_fetches_it(
+    account: Account, owner: User, sign_in: SignIn
+) -> None:
+    BlueprintFactory(account=account, name="Entrepôt")
+    at = datetime.now(UTC)
+    until = deactivate(account, at)
+    client = sign_in(owner)
+    refused = client.get("/")
+    assert refused.status_code == 403
+    assert 'href="/user/export/"' in refused.content.decode()
+
+    assert client.get("/user/export/").status_code == 200
+    assert client.post("/user/export/")["Location"] == "/user/export/"
+    assert exporting.export_due(datetime.now(UTC)) == 1
+    page = client.get("/user/export/").content.decode()
+    assert f'datetime="{until:%Y-%m-%dT%H:%M:%SZ}"' in page
+    assert 'href="/user/subscription/"' not in page.partition("<main")[2]
+    fetched = client.get(link(client))
+
+    assert fetched.status_code == 200
+    (drawn,) = documents(zipfile.ZipFile(io.BytesIO(fetched.getvalue())))["blueprints.jsonl"]
+    assert drawn["name"] == "Entrepôt"
+    assert Event.objects.filter(account=account, kind="export.fetched").count() == 1
+    # That door only.
+    for path in ("/", "/user/subscription/", "/user/support/", "/connections/"):
+        assert client.get(path).status_code == 403
+
+
+def test_of_a_deactivated_account_nobody_but_the_owner_exports_anything(
+    account: Account, owner: User, admin: User, member: User, stranger: User, staff: User, sign_in: SignIn
+) -> None:
+    at = datetime.now(UTC)
+    export = built(account, at)
+    deactivate(account, at)
+    for person in (admin, member):
+        client = sign_in(person)
+        page = client.get("/user/export/")
+        assert page.status_code == client.post("/user/export/").status_code == 403
+        assert "Harbour is deactivated" in page.content.decode()
+        assert 'href="/user/export/"' not in page.content.decode()
+    for person in (admin, member, stranger, staff):
+        assert sign_in(person).get(f"/user/export/{link_token(export, owner)}/").status_code == 404
+    assert sign_in(None).get("/user/export/")["Location"].startswith("/auth/login/")
+    assert Export.objects.count() == 1
+    assert not Event.objects.filter(kind="export.fetched").exists()
+
+
+def test_the_door_closes_when_the_erasing_begins(account: Account, owner: User, sign_in: SignIn) -> None:
+    elsewhere = AccountFactory(name="Pier", owner=owner)
+    at = datetime.now(UTC)
+    token = link_token(built(account, at), owner)
+    until = deactivate(account, at)
+    client = sign_in(owner)
+    assert client.get(f"/user/export/{token}/").status_code == 200
+    assert purge.start_due(until) == 1
+    assert client.get(f"/user/export/{token}/").status_code == 403
+    answer = client.post("/user/export/")
+    assert answer.status_code == 403
+    assert 'href="/user/export/"' not in answer.content.decode()
+    assert Export.objects.count() == 1
+    assert erased_events(account.pk) == 0
+    # The other account's page is open as ever.
+    client.post("/user/account/", {"account": elsewhere.pk})
+    assert client.get("/user/export/").status_code == 200
+
+
+def test_an_archive_is_not_promised_for_longer_than_the_account_has(account: Account) -> None:
+    until = deactivate(account, NOW)
+    assert built(account, until - DAY).expires_at == until
+    assert built(account, until - 10 * DAY).expires_at == until - 10 * DAY + KEPT_FOR
+    # Held up: erasing should have begun, and has not.
+    assert built(account, until).expires_at == until + KEPT_FOR

@@ -6,7 +6,6 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
@@ -22,7 +21,6 @@ from accounts.models import (
     Blueprint,
     Certificate,
     Event,
-    Leaver,
     Membership,
     Purge,
     Role,
@@ -34,11 +32,10 @@ from accounts.writes import BeingErased, refuse_if_purging
 from subscriptions.models import BillingRecord, Cancellation
 from subscriptions.settling import settle_due
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory, subscribe
-from tests.purging import MONTH, Flaky, erase_all, files, fill, lines_with, oblige
+from tests.purging import MONTH, Flaky, erase_all, oblige
 
 pytestmark = pytest.mark.django_db
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-MARKER, OTHER = "zqmk71x", "qwbystd"
 
 
 @pytest.fixture(autouse=True)
@@ -56,53 +53,6 @@ def search_index() -> Iterator[Flaky]:
 
 def story(account: Account) -> list[str]:
     return list(Event.objects.filter(account=account, kind__startswith="purge").values_list("kind", flat=True))
-
-
-def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sign_in: Any) -> None:
-    person, bystander = UserFactory(), UserFactory()
-    account, elsewhere = AccountFactory(owner=person), AccountFactory(owner=bystander)
-    fill(account, person, MARKER)
-    fill(elsewhere, bystander, OTHER)
-    sign_in(person), sign_in(bystander)
-    erased_tables = {line.split("\t")[0] for line in lines_with(MARKER)}
-    before, kept_files = lines_with(OTHER), [name for name in files() if str(elsewhere.pk) in name]
-    assert len(erased_tables) >= 15
-    assert len(files()) == 2 * len(kept_files) == 4
-    email = person.email
-
-    row = erase_all(account, NOW + DAY)
-
-    assert lines_with(MARKER, email) == []
-    assert files() == kept_files
-    assert not default_storage.exists(f"thumbnails/{account.pk}")
-    keys = cache.client.get_client().keys("*")  # type: ignore[attr-defined]  # of django-redis
-    assert not [key for key in keys if MARKER in str(key) or email in str(key)]
-    assert not User.objects.filter(pk=person.pk).exists()
-    assert lines_with(OTHER) == before
-    assert sorted(story(account)) == ["purge.scheduled", "purge.started", "purge.verified"]
-    assert all(noted["done"] for noted in row.progress.values())
-    every = {store.name for store in inventory.stores()} | {"files"}
-    assert {name for name, count in row.erased().items() if count} >= {
-        name for name in every if "(" not in name and not name.startswith("accounts.Hold")
-    }
-    assert row.erased()["files"] == 2
-    assert not Leaver.objects.exists()
-
-
-def test_a_person_in_two_accounts_stays_with_the_other_one(account: Account, owner: User, sign_in: Any) -> None:
-    browser = sign_in(owner)
-    elsewhere = AccountFactory(name="Elsewhere", owner=owner)
-    for place in (account, elsewhere):
-        SupportRequest.objects.create(account=place, kind="other", message=place.name, made_by=owner, made_at=NOW)
-
-    erase_all(account)
-
-    owner.refresh_from_db()
-    assert owner.is_active
-    assert list(owner.accounts.all()) == [elsewhere]
-    assert SupportRequest.objects.get().made_by == owner
-    assert lines_with("Harbour") == []
-    assert browser.get("/").status_code == 200
 
 
 def test_people_who_belong_to_none_leave_no_link_in_accounts_they_once_belonged_to(

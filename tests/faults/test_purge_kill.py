@@ -14,13 +14,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
-from accounts import erasing, purge
+from accounts import erasing, purge, walking
 from accounts.certificates import faults
 from accounts.erasing import LEASE, erase, take_turn
 from accounts.history import Actor
@@ -28,6 +27,7 @@ from accounts.holds import set_hold
 from accounts.models import Account, Blueprint, Certificate, Event, Leaver, Membership, Purge, Role, User
 from accounts.purge import TooLate, call_off
 from accounts.writes import BeingErased
+from tests.dumping import database_url
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory
 from tests.purging import erased_events, oblige
 
@@ -69,12 +69,10 @@ for line in sys.stdin:
 @contextmanager
 def nursery(data: Path) -> Iterator["subprocess.Popen[str]"]:
     """Makes processes that carry out what is due in this test's database, without waiting for Python to start."""
-    database = connection.settings_dict
-    host = quote(str(database["OPTIONS"].get("host") or database["HOST"]), safe="")
-    url = f"postgresql://{database['USER']}:{database['PASSWORD']}@/{database['NAME']}?host={host}"
+    environment = {"DATABASE_URL": database_url(), "DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "config.settings"}
     process = subprocess.Popen(
         [sys.executable, "-c", NURSERY],
-        env={**os.environ, "DATABASE_URL": url, "DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "config.settings"},
+        env={**os.environ, **environment},
         cwd=settings.BASE_DIR,
         text=True,
         bufsize=1,
@@ -287,31 +285,56 @@ def test_a_chunk_that_takes_too_long_is_halved_until_it_does_not(monkeypatch: py
     assert (row.chunk, row.failures, row.erased()["accounts.Blueprint"]) == (16, 0, 40)
 
 
-def test_a_locked_row_makes_it_wait_and_not_halve(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erasing, "LOCK_TIMEOUT", 50)
-    account: Account = AccountFactory()
-    blueprint = BlueprintFactory(account=account)
-    row = oblige(account)
-    locked, release = threading.Event(), threading.Event()
+@contextmanager
+def locked(blueprint: Blueprint) -> Iterator[None]:
+    """Somebody else holds this row."""
+    holding, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        from django.db import transaction
-
         with transaction.atomic():
             Blueprint.objects.select_for_update().get(pk=blueprint.pk)
-            locked.set()
+            holding.set()
             release.wait(timeout=20)
         connection.close()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert locked.wait(timeout=20)
+    assert holding.wait(timeout=20)
     try:
-        assert not take_turn(row, NOW)
+        yield
     finally:
         release.set()
         thread.join()
+
+
+def test_a_locked_row_makes_it_wait_and_not_halve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasing, "LOCK_TIMEOUT", 50)
+    account: Account = AccountFactory()
+    blueprint = BlueprintFactory(account=account)
+    row = oblige(account)
+    with locked(blueprint):
+        assert not take_turn(row, NOW)
     row.refresh_from_db()
     assert (row.chunk, row.failures) == (purge.CHUNK, 1)
     assert row.last_error.startswith("LockNotAvailable")
+    assert take_turn(row, NOW)
+
+
+def test_an_index_that_takes_long_to_follow_is_followed_again_and_nothing_is_halved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(walking, "FOLLOW", 50)
+    monkeypatch.setattr(erasing, "TURN", 0.3)
+    account: Account = AccountFactory()
+    blueprint = BlueprintFactory(account=account)
+    row = oblige(account)
+    assert purge.start(row, at=NOW)
+    # At the end of the walk; the last row is held by somebody, so the way to it takes long.
+    row.refresh_from_db()
+    row.note("accounts.Blueprint", 0, done=False, page=1_000_000)
+    row.save()
+    with locked(blueprint):
+        assert not take_turn(row, NOW)
+        row.refresh_from_db()
+        assert (row.page("accounts.Blueprint"), row.chunk, row.failures) == (1_000_000, purge.CHUNK, 0)
     assert take_turn(row, NOW)
