@@ -193,6 +193,15 @@ def test_undo_and_start_in_the_same_moment_have_exactly_one_winner() -> None:
     assert outcomes == {"begun", "undone"}
 
 
+def test_started_by_many_at_the_same_moment_it_begins_once() -> None:
+    account: Account = AccountFactory()
+    row = oblige(account)
+    begun = together(*[lambda: purge.start(Purge.objects.get(pk=row.pk), at=NOW)] * 8)
+    assert sorted(begun) == [False] * 7 + [True]
+    assert Event.objects.filter(account=account, kind="purge.started").count() == 1
+    assert Leaver.objects.of(account.pk).count() == 1
+
+
 def test_two_workers_side_by_side_erase_once_and_count_once() -> None:
     account: Account = AccountFactory()
     Blueprint.objects.bulk_create([Blueprint(account=account, name=str(number)) for number in range(300)])
