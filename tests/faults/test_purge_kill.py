@@ -19,7 +19,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from accounts import erasing, purge, walking
+from accounts import erasing, purge
 from accounts.certificates import faults
 from accounts.erasing import LEASE, erase, take_turn
 from accounts.history import Actor
@@ -326,24 +326,4 @@ def test_a_locked_row_makes_it_wait_and_not_halve(monkeypatch: pytest.MonkeyPatc
     row.refresh_from_db()
     assert (row.chunk, row.failures) == (purge.CHUNK, 1)
     assert row.last_error.startswith("LockNotAvailable")
-    assert take_turn(row, NOW)
-
-
-def test_an_index_that_takes_long_to_follow_is_followed_again_and_nothing_is_halved(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(walking, "FOLLOW", 50)
-    monkeypatch.setattr(erasing, "TURN", 0.3)
-    account: Account = AccountFactory()
-    blueprint = BlueprintFactory(account=account)
-    row = oblige(account)
-    assert purge.start(row, at=NOW)
-    # At the end of the walk; the last row is held by somebody, so the way to it takes long.
-    row.refresh_from_db()
-    row.note("accounts.Blueprint", 0, done=False, page=1_000_000)
-    row.save()
-    with locked(blueprint):
-        assert not take_turn(row, NOW)
-        row.refresh_from_db()
-        assert (row.page("accounts.Blueprint"), row.chunk, row.failures) == (1_000_000, purge.CHUNK, 0)
     assert take_turn(row, NOW)
