@@ -36,7 +36,7 @@ class Entitlements:
     features: frozenset[Feature]
     since: datetime
     until: datetime | None
-    #: False while the account is deactivated: then nothing is allowed, not even what Free allows.
+    #: False while the account is deactivated or being erased: then nothing is allowed, not even what Free allows.
     active: bool = True
 
     def allow(self, feature: Feature) -> bool:
@@ -66,8 +66,8 @@ def entitlements_of(account: Account, at: datetime) -> Entitlements:
     """What `account` may do at `at`. Right whether or not any job has run (design, idea 1)."""
     assert _answer is not None, "no app has registered an answer"
     answer = _answer(account, at)
-    if account.deactivated_at and account.deactivated_at <= at:
-        return replace(answer, features=frozenset(), since=account.deactivated_at, active=False)
+    if over := [since for since in (account.deactivated_at, account.purging_at) if since and since <= at]:
+        return replace(answer, features=frozenset(), since=min(over), active=False)
     return answer
 
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Literal, LiteralString
 
 from django.db import Error, OperationalError, connection, transaction
 from django.utils.translation import gettext_lazy as _
@@ -21,9 +22,9 @@ from accounts.account import Account
 from accounts.doomed_files import DoomedFile
 from accounts.history import Actor
 from accounts.holds import Hold
-from accounts.inventory import Erased, Store
+from accounts.inventory import Erased, Order, Store
 from accounts.leavers import Leaver
-from accounts.purge import Purge, must_wait, start
+from accounts.purge import CHUNK, Purge, must_wait, start
 
 #: One purge's turn, in seconds; then it's the next one's.
 TURN = 20.0
@@ -150,7 +151,7 @@ def erase(purge: Purge, at: datetime, *, again_at: datetime | None = None) -> bo
     """
     stop = time.monotonic() + TURN
     while _is_under_way(purge, at):
-        if _next_chunk(purge, at):
+        if _next_step(purge, at, stop):
             return _verify(purge, at)
         if time.monotonic() >= stop:
             Purge.objects.open().filter(pk=purge.pk).update(next_attempt_at=again_at or at)
@@ -166,8 +167,8 @@ def _is_under_way(purge: Purge, at: datetime) -> bool:
     return not must_wait(purge, at, while_erasing=True)
 
 
-def _next_chunk(purge: Purge, at: datetime) -> bool:
-    """Erase one chunk of whatever comes first. Returns whether there was nothing left to erase."""
+def _next_step(purge: Purge, at: datetime, stop: float) -> bool:
+    """Erase some of whatever comes first. Returns whether there was nothing left to erase."""
     for eraser in inventory.erasers():
         if not purge.is_done(eraser.name):
             erased = eraser.erase(purge.account_id)
@@ -176,20 +177,27 @@ def _next_chunk(purge: Purge, at: datetime) -> bool:
                 purge.note(eraser.name, erased, done=True)
                 purge.save(update_fields=["progress"])
             return False
-    if not all(purge.is_done(store.name) for store in inventory.stores()):
-        _erase_rows(purge, at)
+    if not _all_rows_are_gone(purge):
+        while _erase_rows(purge, at) and time.monotonic() < stop:
+            pass
         return False
     return _erase_files(purge)
 
 
-def _erase_rows(purge: Purge, at: datetime) -> None:
-    """One transaction: up to a chunk of rows, over as many stores as that takes. Too slow: half as many next time."""
+def _all_rows_are_gone(purge: Purge) -> bool:
+    return all(purge.is_done(store.name) for store in inventory.stores())
+
+
+def _erase_rows(purge: Purge, at: datetime) -> bool:
+    """One transaction: up to a chunk of rows, over as many stores as that takes. Too slow: half as many next time.
+
+    Returns whether there may be more to erase just now.
+    """
     try:
         with transaction.atomic():
             _locked(purge)
             if must_wait(purge, at, while_erasing=True):
-                return
-            _bound_statements()
+                return False
             room = purge.chunk
             for store in inventory.stores():
                 if purge.is_done(store.name):
@@ -199,30 +207,36 @@ def _erase_rows(purge: Purge, at: datetime) -> None:
                 if not purge.is_done(store.name):
                     break
             purge.save(update_fields=["progress"])
+            return not _all_rows_are_gone(purge)
     except OperationalError as error:
         if not isinstance(error.__cause__, QueryCanceled) or purge.chunk == 1:
             raise
         # Never the same size again: that would be stopped at the same place, for ever.
         Purge.objects.filter(pk=purge.pk).update(chunk=max(purge.chunk // 2, 1))
+        return True
 
 
 def _erase_some(purge: Purge, store: Store, limit: int) -> int:
     """Erase up to `limit` rows of a store, found by index or by walking on through its table. Returns how many."""
     walk = store.walk if isinstance(store, Erased) else None
     page = purge.page(store.name)
-    if walk is None or page is None:
-        erased = store.erase(purge.account_id, limit)
-        done = erased < limit
-        begin = walk is not None and not done and walk.is_worthwhile(purge.account_id)
-        purge.note(store.name, erased, done=done, page=0 if begin else None)
-        return erased
-    if page < walk.pages():
-        erased, page = walk.erase(purge.account_id, page, limit)
-        purge.note(store.name, erased, done=False, page=page)
-        return erased
-    # At the end. Rows that were moved to pages behind us meanwhile are found by the index.
-    purge.note(store.name, 0, done=False, page=None if walk.is_index_clean(purge.account_id) else page)
-    return 0
+    if walk and page is not None:
+        erased, following = walk.erase(purge.account_id, page, limit)
+        if following is not None:
+            purge.note(store.name, erased, done=False, page=following)
+            return erased
+        # At the end. Rows that were moved to pages behind us meanwhile are still to be found.
+    behind = page is not None or store.order == Order.ACCOUNT
+    if behind:
+        _look_behind(purge)
+    erased = store.erase(purge.account_id, limit)
+    done = erased < limit
+    if behind:
+        _search("index")
+    elif walk and not done and walk.is_worthwhile(purge.account_id):
+        page = 0
+    purge.note(store.name, erased, done=done, page=page)
+    return erased
 
 
 def _erase_files(purge: Purge) -> bool:
@@ -262,7 +276,7 @@ def _verify(purge: Purge, at: datetime) -> bool:
         _locked(purge)
         if purge.verified_at or must_wait(purge, at, while_erasing=True):
             return False
-        _bound_statements()
+        _look_behind(purge)
         left |= left_in_database(purge.account_id)
         if not left:
             Leaver.objects.of(purge.account_id).delete()
@@ -297,25 +311,42 @@ def left_outside(account_id: uuid.UUID) -> dict[str, int]:
 
 
 def _locked(purge: Purge) -> None:
-    """Lock account and purge, in that order, and read the purge as it is now."""
+    """Lock account and purge, in that order, and read the purge as it is now. Statements have a time limit."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT:d}")
+        # In one message: on a busy machine each answer is waited for in a queue.
+        cursor.execute(
+            f"SET LOCAL lock_timeout = {LOCK_TIMEOUT:d}; SET LOCAL statement_timeout = {STATEMENT_TIMEOUT:d};"
+            f"{_SEARCH['index']}"
+        )
     Account.objects.select_for_update(no_key=True).filter(pk=purge.account_id).first()
     purge.refresh_from_db(from_queryset=Purge.objects.locked())
 
 
-def _bound_statements() -> None:
-    """For the rest of the transaction: a statement has a time limit, and searches by index.
+#: How rows are searched for. Left to itself the planner reads the whole table for an account that owns most of it, and
+#: so each chunk reads over everything that the chunks before it have deleted (measured: a fifth of the rate after half
+#: a million rows). An index gives the first row at once; a bitmap finds all of the account's rows before that, but
+#: visits each page once, which is quicker where nearly all that it finds are dead.
+_SEARCH: dict[str, LiteralString] = {
+    "index": "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;"
+    "SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on",
+    "bitmap": "SET LOCAL enable_bitmapscan = on; SET LOCAL enable_indexscan = off;SET LOCAL enable_indexonlyscan = off",
+}
 
-    Left to itself the planner reads the whole table for an account that owns most of it, and so each chunk reads over
-    everything that the chunks before it have deleted (measured: a fifth of the rate after half a million rows); a
-    bitmap would find all of the account's rows before it gives the first.
-    """
+
+def _search(way: Literal["index", "bitmap"]) -> None:
+    """Search in this way for the rest of the transaction."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT:d};"
-            "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
-        )
+        cursor.execute(_SEARCH[way])
+
+
+def _look_behind(purge: Purge) -> None:
+    """Search where nearly everything is dead: after a walk, and when the account's own row goes or all is counted.
+
+    Once anything took too long, by index after all: slower, but PostgreSQL marks what it has followed in vain, so each
+    attempt comes further than the one before.
+    """
+    if purge.chunk == CHUNK:
+        _search("bitmap")
 
 
 def _note_failure(purge: Purge, error: Exception, at: datetime) -> None:

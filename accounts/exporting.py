@@ -155,7 +155,7 @@ def _finish(export: Export, archive: Archive, at: datetime) -> None:
 def _expiry(export: Export, at: datetime) -> datetime:
     """When the archive goes: after a week, or when all of the account does, if that comes first."""
     erased_from = Purge.objects.of(export.account_id).open().filter(due_at__gt=at).values_list("due_at", flat=True)
-    return min(at + KEPT_FOR, *erased_from)
+    return min([at + KEPT_FOR, *erased_from])
 
 
 def _note_failure(export: Export, error: Exception, at: datetime) -> None:

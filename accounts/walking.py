@@ -5,23 +5,20 @@ every row is a jump to another page. Walking reads each page once and erases wha
 a statement (measured: three to four times the rows a second). For an account that is thin on the pages, walking would
 read much of others for little; then the index is better, so `is_worthwhile` looks at a sample first.
 
-The index still leads to every row that was erased; following it is what costs the walk's second half. So
-`is_index_clean` follows it for a second at a time: PostgreSQL marks the dead ends on its way, and no statement later
-(counting again, the check when the account itself goes) has to follow them all at once.
+The index still leads to every row that was erased, and following it one by one took longer than erasing. What
+has to look behind a walk therefore asks for a bitmap (`accounts.erasing`): that, too, visits the pages in their order.
 """
 
 import uuid
 from dataclasses import dataclass
+from typing import ClassVar
 
-from django.db import OperationalError, connection, transaction
-from psycopg.errors import QueryCanceled
+from django.db import connection
 
 from accounts.doomed_files import insert_statement
 
 #: Pages looked at to decide whether walking is worthwhile.
 SAMPLE = 200
-#: The index is followed for so long at once, in milliseconds.
-FOLLOW = 1000
 
 
 @dataclass(frozen=True)
@@ -32,10 +29,13 @@ class Walk:
     column: str
     files: tuple[str, ...] = ()
 
+    #: SQL for the number of pages that the table has just now. One parameter: its name.
+    _pages: ClassVar[str] = "pg_relation_size(%s::regclass) / current_setting('block_size')::int"
+
     def pages(self) -> int:
         """How many pages the table has just now."""
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_relation_size(%s::regclass) / current_setting('block_size')::int", [self.table])
+            cursor.execute(f"SELECT {self._pages}", [self.table])  # a constant
             (pages,) = cursor.fetchone()
             return int(pages)
 
@@ -51,10 +51,11 @@ class Walk:
             (rows,) = cursor.fetchone()
         return bool(rows >= pages * share)
 
-    def erase(self, account_id: uuid.UUID, page: int, limit: int) -> tuple[int, int]:
+    def erase(self, account_id: uuid.UUID, page: int, limit: int) -> tuple[int, int | None]:
         """Erase up to `limit` rows from `page` on, in the caller's transaction; their files are written down.
 
-        Looks at `limit` pages at most. Returns how many rows went, and the page to go on with.
+        Looks at `limit` pages at most. Returns how many rows went, and the page to go on with; None if `page` is
+        beyond the end already.
         """
         # The inner query is fenced off, so that no plan goes by the index whatever the statistics say.
         statement = f"""
@@ -69,30 +70,13 @@ class Walk:
                 RETURNING {", ".join(self.files) or "1"}
             ){f", files AS ({insert_statement('gone', self.files)})" if self.files else ""}
             SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM places),
-                   (SELECT (max(place)::text::point)[0]::bigint FROM places)
+                   (SELECT (max(place)::text::point)[0]::bigint FROM places), {self._pages}
         """  # noqa: S608  # our own names
         bounds = [f"({page},0)", f"({page + limit},0)"]
         with connection.cursor() as cursor:
-            cursor.execute(statement, [*bounds, account_id, limit, *[account_id] * len(self.files)])
-            erased, found, last = cursor.fetchone()
+            cursor.execute(statement, [*bounds, account_id, limit, *[account_id] * len(self.files), self.table])
+            erased, found, last, pages = cursor.fetchone()
+        if page >= pages:
+            return int(erased), None
         # A full chunk may have ended in the middle of its last page.
         return int(erased), int(last) if found == limit else page + limit
-
-    def is_index_clean(self, account_id: uuid.UUID) -> bool:
-        """Whether the index can be followed to its end, or to a row that is still there, within `FOLLOW`.
-
-        If not, that much of it has been marked, and the next call comes further.
-        """
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL statement_timeout = {FOLLOW:d}")
-                # As the check of a foreign key asks, so that both take the same way.
-                cursor.execute(
-                    f"SELECT 1 FROM ONLY {self.table} WHERE {self.column} = %s LIMIT 1 FOR KEY SHARE",  # noqa: S608  # our own names
-                    [account_id],
-                )
-        except OperationalError as error:
-            if isinstance(error.__cause__, QueryCanceled):
-                return False
-            raise
-        return True

@@ -171,10 +171,10 @@ class Flaky:
 
     def __init__(self, holds: int = 3) -> None:
         self.holds = holds
-        self.broken_for: uuid.UUID | None = None
+        self.broken_for: set[uuid.UUID] = set()
 
     def erase(self, account_id: uuid.UUID) -> int:
-        if account_id == self.broken_for:
+        if account_id in self.broken_for:
             raise ConnectionError("the search index does not answer")
         erased, self.holds = self.holds, 0
         return erased

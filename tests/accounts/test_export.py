@@ -526,9 +526,13 @@ def test_the_door_closes_when_the_erasing_begins(account: Account, owner: User, 
     assert client.get("/user/export/").status_code == 200
 
 
-def test_an_archive_is_not_promised_for_longer_than_the_account_has(account: Account) -> None:
-    until = deactivate(account, NOW)
-    assert built(account, until - DAY).expires_at == until
-    assert built(account, until - 10 * DAY).expires_at == until - 10 * DAY + KEPT_FOR
-    # Held up: erasing should have begun, and has not.
-    assert built(account, until).expires_at == until + KEPT_FOR
+@pytest.mark.parametrize(
+    ("before", "kept_for"),
+    # The last one is held up: erasing should have begun, and has not.
+    [(DAY, DAY), (10 * DAY, KEPT_FOR), (0 * DAY, KEPT_FOR)],
+)
+def test_an_archive_is_not_promised_for_longer_than_the_account_has(
+    account: Account, before: timedelta, kept_for: timedelta
+) -> None:
+    at = deactivate(account, NOW) - before
+    assert built(account, at).expires_at == at + kept_for

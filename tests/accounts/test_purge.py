@@ -1,7 +1,8 @@
 """The purge: what becomes of an account's data, and of everybody else's."""
 
+import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -9,11 +10,11 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
-from accounts import erasing, inventory, purge
-from accounts.erasing import purge_due, take_turn
+from accounts import clock, erasing, inventory, purge, sweeps
+from accounts.erasing import claim, purge_due, take_turn
 from accounts.history import Actor
 from accounts.invariants import violations
 from accounts.models import (
@@ -28,6 +29,7 @@ from accounts.models import (
     User,
 )
 from accounts.purge import Cause, TooLate, call_off
+from accounts.sweeps import SweepRun
 from accounts.writes import BeingErased, refuse_if_purging
 from subscriptions.models import BillingRecord, Cancellation
 from subscriptions.settling import settle_due
@@ -35,7 +37,7 @@ from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory, 
 from tests.purging import MONTH, Flaky, erase_all, oblige
 
 pytestmark = pytest.mark.django_db
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +120,26 @@ def test_starting_signs_out_and_refuses_every_write(account: Account, owner: Use
     assert not account.notices.exists()
 
 
+def test_once_it_has_started_the_product_is_told_that_nothing_is_allowed_any_more(account: Account) -> None:
+    token = {"Authorization": "Bearer test-api-token"}
+    path = f"/api/accounts/{account.pk}/entitlements/"
+    at = datetime.now(UTC)
+    oblige(account, received_at=at, due_at=at, deadline_at=at + MONTH, at=at)
+    assert Client().get(path, headers=token).json()["active"] is True
+    assert purge.start_due(at) == 1
+    answer = Client().get(path, headers=token).json()
+    assert (answer["active"], answer["features"]) == (False, [])
+
+
+def test_started_twice_it_begins_once(account: Account) -> None:
+    row = oblige(account)
+    assert [purge.start(row, at=NOW), purge.start(row, at=NOW + HOUR)] == [True, False]
+    row.refresh_from_db()
+    account.refresh_from_db()
+    assert (row.started_at, account.purging_at) == (NOW, NOW)
+    assert sorted(story(account)) == ["purge.scheduled", "purge.started"]
+
+
 def test_a_purge_is_not_started_before_it_is_due(account: Account) -> None:
     oblige(account, due_at=NOW + DAY)
     assert purge_due(NOW + DAY - timedelta(seconds=1)) == 0
@@ -166,7 +188,7 @@ def test_an_account_that_pays_is_not_erased(account: Account) -> None:
 
 
 def test_a_store_that_fails_for_a_day_is_tried_again_and_holds_up_nobody(account: Account, search_index: Flaky) -> None:
-    search_index.broken_for = account.pk
+    search_index.broken_for = {account.pk}
     row, other = oblige(account), oblige(AccountFactory(), due_at=NOW + HOUR)
     at, tries = NOW, 0
     while at < NOW + DAY:
@@ -180,7 +202,7 @@ def test_a_store_that_fails_for_a_day_is_tried_again_and_holds_up_nobody(account
     assert 20 < tries < 35
     assert [v.examples for v in violations(at) if v.name == "purge-failing"] == [[str(account.pk)]]
 
-    search_index.broken_for, search_index.holds = None, 3
+    search_index.broken_for, search_index.holds = set(), 3
     assert purge_due(at + HOUR) == 1
     row.refresh_from_db()
     assert (row.failures, row.last_error, row.erased()["search index"]) == (0, "", 3)
@@ -212,6 +234,39 @@ def test_the_newest_of_many_is_not_starved_by_the_oldest(monkeypatch: Any) -> No
     assert list(proven) == [*(row.account_id for row in small), big.pk]
 
 
+def test_the_newest_of_ten_thousand_is_not_starved_by_the_oldest(account: Account, search_index: Flaky) -> None:
+    """Those that can't be finished come back again and again, and there are very many of them."""
+    old = [uuid.uuid4() for _number in range(9_999)]
+    search_index.broken_for = set(old)
+    Purge.objects.bulk_create(
+        Purge(
+            account_id=account_id,
+            cause=Cause.MARKETPLACE_CANCELLATION,
+            received_at=NOW - 20 * DAY,
+            due_at=NOW - 20 * DAY,
+            deadline_at=NOW,
+            started_at=NOW - 20 * DAY,
+            failures=5,
+            # They have had their turns, and all want the next one by now.
+            next_attempt_at=NOW + timedelta(microseconds=number),
+        )
+        for number, account_id in enumerate(old, start=1)
+    )
+    newest = oblige(account)
+    first, second = (claim(NOW + HOUR) for _turn in range(2))
+    assert (first, second and second.account_id) == (newest, old[0])
+    Purge.objects.filter(pk=newest.pk).update(next_attempt_at=NOW)
+    assert take_turn(newest, NOW + HOUR)
+    # One that fails goes to the end, behind all others.
+    assert second
+    assert not take_turn(second, NOW + HOUR)
+    second.refresh_from_db()
+    assert second.next_attempt_at > NOW + HOUR
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE accounts_purge")
+    assert "purge_next" in Purge.objects.due(NOW + HOUR)[:1].explain()
+
+
 def test_files_that_are_missing_already_are_fine(account: Account) -> None:
     blueprint = BlueprintFactory(account=account)
     blueprint.thumbnail.save("thumbnail.svg", ContentFile(b"<svg/>"))
@@ -228,6 +283,26 @@ def test_a_dry_run_says_what_is_due_and_changes_nothing(account: Account) -> Non
         "purge: 1 due\n"
     )
     assert Account.objects.get().purging_at is None
+
+
+def test_doctor_and_readyz_are_red_before_a_deadline_is_missed_and_say_which(account: Account) -> None:
+    other = AccountFactory()
+    at = clock.now()
+    sooner = {"received_at": at - MONTH, "deadline_at": at + 6 * HOUR - MINUTE, "at": at - MONTH}
+    # Under way: neither is late to start.
+    oblige(account, due_at=at, **sooner)
+    oblige(other, due_at=at, **{**sooner, "deadline_at": at + 6 * HOUR + MINUTE})
+    assert purge.start_due(at) == 2
+    for sweep in sweeps.registered():
+        SweepRun.objects.create(name=sweep.name, started_at=at, finished_at=at)
+    answer, out = Client().get("/readyz/"), StringIO()
+    with pytest.raises(SystemExit) as end:
+        call_command("doctor", stdout=out)
+    line = "purge-deadline: 1 purges whose legal deadline is less than six hours away or has passed"
+    assert (answer.status_code, answer.json()["problems"]) == (503, [line])
+    assert end.value.code == 1
+    assert f"{line} ({account.pk})" in out.getvalue()
+    assert str(other.pk) not in out.getvalue()
 
 
 def test_staff_are_told_before_a_deadline_is_missed(account: Account) -> None:

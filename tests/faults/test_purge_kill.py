@@ -19,7 +19,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from accounts import erasing, purge, walking
+from accounts import erasing, purge
 from accounts.certificates import faults
 from accounts.erasing import LEASE, erase, take_turn
 from accounts.history import Actor
@@ -193,6 +193,15 @@ def test_undo_and_start_in_the_same_moment_have_exactly_one_winner() -> None:
     assert outcomes == {"begun", "undone"}
 
 
+def test_started_by_many_at_the_same_moment_it_begins_once() -> None:
+    account: Account = AccountFactory()
+    row = oblige(account)
+    begun = together(*[lambda: purge.start(Purge.objects.get(pk=row.pk), at=NOW)] * 8)
+    assert sorted(begun) == [False] * 7 + [True]
+    assert Event.objects.filter(account=account, kind="purge.started").count() == 1
+    assert Leaver.objects.of(account.pk).count() == 1
+
+
 def test_two_workers_side_by_side_erase_once_and_count_once() -> None:
     account: Account = AccountFactory()
     Blueprint.objects.bulk_create([Blueprint(account=account, name=str(number)) for number in range(300)])
@@ -317,24 +326,4 @@ def test_a_locked_row_makes_it_wait_and_not_halve(monkeypatch: pytest.MonkeyPatc
     row.refresh_from_db()
     assert (row.chunk, row.failures) == (purge.CHUNK, 1)
     assert row.last_error.startswith("LockNotAvailable")
-    assert take_turn(row, NOW)
-
-
-def test_an_index_that_takes_long_to_follow_is_followed_again_and_nothing_is_halved(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(walking, "FOLLOW", 50)
-    monkeypatch.setattr(erasing, "TURN", 0.3)
-    account: Account = AccountFactory()
-    blueprint = BlueprintFactory(account=account)
-    row = oblige(account)
-    assert purge.start(row, at=NOW)
-    # At the end of the walk; the last row is held by somebody, so the way to it takes long.
-    row.refresh_from_db()
-    row.note("accounts.Blueprint", 0, done=False, page=1_000_000)
-    row.save()
-    with locked(blueprint):
-        assert not take_turn(row, NOW)
-        row.refresh_from_db()
-        assert (row.page("accounts.Blueprint"), row.chunk, row.failures) == (1_000_000, purge.CHUNK, 0)
     assert take_turn(row, NOW)
