@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import invariants, sweeps
 from accounts.desk.action import Act, rehearse
-from accounts.desk.bulk import FRESH, BulkItem, BulkRun, act_of, cancel, forget_if_erased
+from accounts.desk.bulk import FRESH, BulkItem, BulkRun, act_of, cancel
 from accounts.erasing import describe
 from accounts.history import Actor
 from accounts.refusal import Refused
@@ -134,6 +134,8 @@ def _on_behalf_of(run: BulkRun) -> Iterator[tuple[Act, Actor]]:
     act = act_of(run)
     if act is None:
         raise Refused(_now("This is no longer offered."))
+    if run.values is None:
+        raise Refused(_now("An account of this run has been erased, and the run's texts with it. Please begin anew."))
     person = User.objects.filter(pk=run.by_id).first()
     if person is None or not (person.is_active and person.is_staff and person.has_perm(act.permission)):
         raise Refused(_now("Who began this may no longer do it."))
@@ -173,4 +175,3 @@ def _finish(pk: int, at: datetime) -> None:
         if run and not run.items.open().exists():
             run.finished_at = at
             run.save(update_fields=["finished_at"])
-            forget_if_erased(run)

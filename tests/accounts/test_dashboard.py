@@ -27,7 +27,7 @@ from marketplace.models import Delivery, Offboarding, Step, StepKind
 from marketplace.offboarding import Cause
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import cancel, withdraw
-from subscriptions.figures import cancellations, ends, kept, reasons
+from subscriptions.figures import cancellations, departures, ends, kept, reasons
 from subscriptions.models import Channel, Reason, Subscription
 from subscriptions.settling import settle_due
 from tests.factories import NOW, AccountFactory, owner_of, subscribe
@@ -201,10 +201,12 @@ def test_stuck_mails_are_those_queued_too_long_ago(account: Account, owner: User
 
 def test_requests_due_are_the_open_ones_with_a_date(account: Account, owner: User) -> None:
     by = Actor.owner(owner)
-    ask(account, kind=RequestKind.OTHER, message="hello", by=by, at=NOW)
-    request, _new = ask(account, kind=RequestKind.DELETION, message="", by=by, at=NOW)
-    assert [row[1].text for row in listed("requests")] == [request.reference]
-    SupportRequest.objects.update(closed_at=NOW)
+    later, _new = ask(account, kind=RequestKind.DELETION, message="", by=by, at=NOW)
+    sooner, _new = ask(account, kind=RequestKind.OTHER, message="hello", by=by, at=NOW)
+    assert [row[1].text for row in listed("requests")] == [sooner.reference, later.reference]
+    SupportRequest.objects.filter(pk=sooner.pk).update(due_at=None)
+    assert [row[1].text for row in listed("requests")] == [later.reference]
+    SupportRequest.objects.update(closed_at=NOW, outcome="answered")
     assert listed("requests") == []
 
 
@@ -238,7 +240,7 @@ def test_cancellations_count_by_week_and_channel_and_undone_ones_do_not_count() 
     offboarding_of(AccountFactory(), NOW - DAY)
     offboarding_of(AccountFactory(), NOW - DAY, called_off_at=NOW, called_off_because="purchased")
     offboarding_of(AccountFactory(), NOW - WEEK, called_off_at=NOW, called_off_because="chose_free")
-    rows = cancellations(NOW)
+    rows = cancellations(departures(NOW))
     assert len(rows) == 13
     # Week, direct, sales, AWS, GitHub, all.
     assert rows[-2:] == [(date(2026, 3, 9), 1, 0, 0, 1, 2), (date(2026, 3, 16), 1, 0, 0, 1, 2)]
@@ -250,7 +252,7 @@ def test_what_happened_before_the_first_week_or_after_the_instant_is_not_counted
     cancelled(first)
     cancelled(first - timedelta(microseconds=1))
     cancelled(NOW + timedelta(microseconds=1))
-    assert [row[-1] for row in cancellations(NOW)] == [1] + [0] * 12
+    assert [row[-1] for row in cancellations(departures(NOW))] == [1] + [0] * 12
 
 
 def test_ends_count_by_week_and_channel() -> None:
@@ -298,7 +300,7 @@ def test_the_share_kept_is_that_of_the_week_of_the_cancellation() -> None:
     undone = cancelled(NOW - HOUR)
     withdraw(undone, by=owner_of(undone.subscription), at=NOW)
     offboarding_of(AccountFactory(), NOW - WEEK, called_off_at=NOW, called_off_because="purchased")
-    assert kept(NOW)[-3:] == [
+    assert kept(departures(NOW))[-3:] == [
         (date(2026, 3, 2), 0, 0, None),
         (date(2026, 3, 9), 1, 1, 100.0),
         (date(2026, 3, 16), 3, 1, 33.3),
