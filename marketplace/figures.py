@@ -12,7 +12,7 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import TruncWeek
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.desk import charts, figures
@@ -164,7 +164,7 @@ def _say_times(rows: Sequence[Row]) -> str | None:
     if not found:
         return None
     last = found[-1]
-    return _now("%(step)s: half within %(median)s, nine in ten within %(ninety)s.") % {
+    return gettext("%(step)s: half within %(median)s, nine in ten within %(ninety)s.") % {
         "step": last.label,
         "median": duration(last.median),
         "ninety": duration(last.ninety),
@@ -185,7 +185,7 @@ def _spans(rows: Sequence[Row]) -> list[Span]:
 
 
 def _told(median: timedelta, ninety: timedelta) -> str:
-    return _now("median %(median)s · 90%% %(ninety)s") % {"median": duration(median), "ninety": duration(ninety)}
+    return gettext("median %(median)s · 90%% %(ninety)s") % {"median": duration(median), "ninety": duration(ninety)}
 
 
 def _told_by_github(begin: datetime, end: datetime) -> dict[date, Departures]:

@@ -16,9 +16,8 @@ from django.db.models.functions import TruncWeek
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from accounts.desk import charts, figures
 from accounts.desk.charts import Bar, Series, Words
@@ -81,7 +80,7 @@ def register() -> None:
             columns=(WEEK, *CHANNELS, TOTAL),
             read=departures,
             count=cancellations,
-            say=lambda rows: _say_weeks(rows, _now("%(all)s in 13 weeks, %(now)s of them this week.")),
+            say=lambda rows: _say_weeks(rows, gettext("%(all)s in 13 weeks, %(now)s of them this week.")),
             draw=_draw_channels,
         ),
         Chart(
@@ -94,7 +93,7 @@ def register() -> None:
             place=Place.LEAVING,
             columns=(WEEK, *CHANNELS, TOTAL),
             count=ends,
-            say=lambda rows: _say_weeks(rows, _now("%(all)s in 13 weeks, %(now)s of them this week.")),
+            say=lambda rows: _say_weeks(rows, gettext("%(all)s in 13 weeks, %(now)s of them this week.")),
             draw=_draw_channels,
         ),
         Chart(
@@ -315,7 +314,7 @@ def _say_reasons(rows: Sequence[Row]) -> str | None:
         return None
     most = rows[0][0]
     assert isinstance(most, Choice)
-    return _now("Most often: %(reason)s (%(count)s of %(all)s).") % {
+    return gettext("Most often: %(reason)s (%(count)s of %(all)s).") % {
         "reason": most.label,
         "count": counts[0],
         "all": sum(counts),

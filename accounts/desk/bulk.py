@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import connection, models, transaction
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.desk.action import Act, act_named
@@ -241,20 +241,20 @@ def begin(
     assert by.user is not None
     rows = list(targets[: MOST + 1])
     if len(rows) > MOST:
-        raise Refused(_now("At most %(most)s rows at once. Please choose fewer.") % {"most": MOST})
+        raise Refused(gettext("At most %(most)s rows at once. Please choose fewer.") % {"most": MOST})
     with transaction.atomic():
         # The person stands for all of their runs: of two clicks at once the second one sees what the first has begun.
         User.objects.select_for_update(no_key=True).get(pk=by.user.pk)
         if open_run := BulkRun.objects.open().filter(act=act.name, by=by.user).first():
             raise Refused(
-                _now("Your bulk run no. %(number)s of the same act is still open. Finish or cancel it first.")
+                gettext("Your bulk run no. %(number)s of the same act is still open. Finish or cancel it first.")
                 % {"number": open_run.pk}
             )
         accounts = {row.pk: act.account_of(row) for row in rows}
         standing = _standing({account for account in accounts.values() if account})
         chosen = [row for row in rows if accounts[row.pk] is None or accounts[row.pk] in standing]
         if not chosen:
-            raise Refused(_now("There is no row that this could be done to."))
+            raise Refused(gettext("There is no row that this could be done to."))
         run = BulkRun.objects.create(
             act=act.name,
             by=by.user,
@@ -292,15 +292,15 @@ def confirm(run: BulkRun, *, by: Actor, at: datetime) -> bool:
     with transaction.atomic():
         run = BulkRun.objects.locked().get(pk=run.pk)
         if by.user is None or run.by_id != by.user.pk:
-            raise Refused(_now("Only the one who began a bulk run can confirm it."))
+            raise Refused(gettext("Only the one who began a bulk run can confirm it."))
         if run.cancelled_at or run.rehearsed_at is None:
-            raise Refused(_now("There is no preview to confirm."))
+            raise Refused(gettext("There is no preview to confirm."))
         if run.confirmed_at:
             return False
         if at - run.rehearsed_at > FRESH:
-            raise Refused(_now("The preview is more than a day old. Please begin anew."))
+            raise Refused(gettext("The preview is more than a day old. Please begin anew."))
         if not run.items.open().update(next_attempt_at=at):
-            raise Refused(_now("There is no row that this could be done to."))
+            raise Refused(gettext("There is no row that this could be done to."))
         run.confirmed_at = at
         run.save(update_fields=["confirmed_at"])
     return True
@@ -328,11 +328,11 @@ def retry(run: BulkRun, *, by: Actor, at: datetime) -> int:
             User.objects.select_for_update(no_key=True).get(pk=by.user.pk)
         run = BulkRun.objects.locked().get(pk=run.pk)
         if by.user is None or run.by_id != by.user.pk:
-            raise Refused(_now("Only the one who began a bulk run can have it tried again."))
+            raise Refused(gettext("Only the one who began a bulk run can have it tried again."))
         if run.cancelled_at or run.values is None:
-            raise Refused(_now("This run can't go on. Please begin anew."))
+            raise Refused(gettext("This run can't go on. Please begin anew."))
         if BulkRun.objects.open().filter(act=run.act, by=run.by).exclude(pk=run.pk).exists():
-            raise Refused(_now("Another run of the same act is still open. Finish or cancel it first."))
+            raise Refused(gettext("Another run of the same act is still open. Finish or cancel it first."))
         failed = run.items.filter(failed_at__isnull=False)
         again = failed.update(failed_at=None, next_attempt_at=at, attempts=0)
         if again:
