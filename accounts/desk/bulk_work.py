@@ -135,9 +135,7 @@ def _on_behalf_of(run: BulkRun) -> Iterator[tuple[Act, Actor]]:
     if act is None:
         raise Refused(gettext("This is no longer offered."))
     if run.values is None:
-        raise Refused(
-            gettext("An account of this run has been erased, and its texts with it. Please begin anew.")
-        )
+        raise Refused(gettext("An account of this run has been erased, and its texts with it. Please begin anew."))
     person = User.objects.filter(pk=run.by_id).first()
     if person is None or not (person.is_active and person.is_staff and person.has_perm(act.permission)):
         raise Refused(gettext("Who began this may no longer do it."))
