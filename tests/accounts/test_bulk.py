@@ -15,12 +15,13 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import clock, invariants
 from accounts.desk import action, bulk, roles
-from accounts.desk.action import Act, Refused, act_named
+from accounts.desk.action import Act, act_named
 from accounts.desk.bulk import FRESH, BulkItem, BulkRun
 from accounts.desk.bulk_work import ATTEMPTS, KEPT, work_through
 from accounts.history import Actor
 from accounts.models import Account, Deed, Event, Membership, Notice, User
 from accounts.purge import start
+from accounts.refusal import Refused
 from subscriptions.models import Cancellation, Channel, Reason, Subscription
 from tests.factories import NOW, AccountFactory, UserFactory, subscribe
 from tests.purging import erase_all, oblige
@@ -321,7 +322,7 @@ def test_who_has_lost_the_right_meanwhile_does_nothing_more(by: Actor, lead: Use
     lead.groups.clear()
     work_through(NOW + SECOND)
     assert (phase(run), states(run)) == ("finished", ["refused"] * 2)
-    assert run.items.first().outcome == "Who began this may no longer do it."
+    assert run.items.earliest("pk").outcome == "Who began this may no longer do it."
     assert not Cancellation.objects.exists()
 
 
