@@ -12,9 +12,8 @@ from django.db import connection
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from accounts import inventory
 from accounts.account import Account
@@ -198,7 +197,7 @@ def margins(at: datetime) -> list[Row]:
 def _classes() -> list[Choice]:
     """The classes of margins: a code in hours for the sheet, words for the page."""
     between = [
-        Choice(f"{low}-{high}", f"{low}–{high} h" if high <= 24 else _now("1–7 days"))
+        Choice(f"{low}-{high}", f"{low}–{high} h" if high <= 24 else gettext("1–7 days"))
         for low, high in pairwise(MARGINS)
     ]
     return [Choice("missed", _("missed")), *between, Choice(f"{MARGINS[-1]}+", _("over 7 days"))]

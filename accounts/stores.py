@@ -54,8 +54,8 @@ def _register_content() -> None:
         Erased(
             "accounts.Export", Order.CONTENT, lambda account: Export.objects.filter(account_id=account), files=("file",)
         ),
-        # Before their rows, which say whose they are. An open one forgets its texts when it is over (`desk.bulk`).
-        Scrubbed("accounts.BulkRun", Order.CONTENT, finished_runs, {"values": {}}, part="reasons"),
+        # Before their rows, which say whose they are.
+        Scrubbed("accounts.BulkRun", Order.CONTENT, bulk_runs, {"values": None}, part="reasons"),
         Erased("accounts.BulkItem", Order.CONTENT, lambda account: BulkItem.objects.filter(account_id=account)),
         Erased(
             "accounts.Notice",
@@ -116,12 +116,10 @@ def _register_content() -> None:
     )
 
 
-def finished_runs(account_id: uuid.UUID) -> "QuerySet[BulkRun]":
-    """Bulk runs that are over, concerned the account, and still have texts: those may speak of it."""
+def bulk_runs(account_id: uuid.UUID) -> "QuerySet[BulkRun]":
+    """Bulk runs that concern the account, and still have texts: those may speak of it. An open one can't go on then."""
     ours = BulkItem.objects.filter(run=OuterRef("pk"), account_id=account_id)
-    return BulkRun.objects.filter(Exists(ours), Q(finished_at__isnull=False) | Q(cancelled_at__isnull=False)).exclude(
-        values={}
-    )
+    return BulkRun.objects.filter(Exists(ours), values__isnull=False)
 
 
 def _register_people() -> None:

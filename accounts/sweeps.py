@@ -54,10 +54,11 @@ def register(sweep: Sweep) -> None:
 def registered() -> list[Sweep]:
     """All sweeps, in the order in which `manage.py sweep` runs them.
 
-    Exports go late, mail later: it tells what the others did. Erasing goes last: what was still to be said has been
-    said by then.
+    What staff want done comes after what the dates want. Exports go late, mail later: it tells what the others did.
+    Erasing goes last: what was still to be said has been said by then.
     """
-    return sorted(_sweeps.values(), key=lambda sweep: {"export": 1, "notices": 2, "purge": 3}.get(sweep.name, 0))
+    late = {"bulk": 1, "export": 2, "notices": 3, "purge": 4}
+    return sorted(_sweeps.values(), key=lambda sweep: late.get(sweep.name, 0))
 
 
 def named(name: str) -> Sweep:

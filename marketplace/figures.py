@@ -12,7 +12,7 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import TruncWeek
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.desk import charts, figures
@@ -27,14 +27,23 @@ from marketplace.offboarding import Cause, Offboarding, Step, StepKind
 from subscriptions.figures import Departures, register_departures
 from subscriptions.subscription import Channel
 
-#: Of each step that was done in the window: how many, and the time since the message was received.
+#: Times are taken from so many of each step, the newest: enough for a percentile to stand still, and as quick to read
+#: with a million offboardings as with a thousand.
+SAMPLE = 2000
+
+#: Of each step that was done in the window: how many of the sample, and the time since the message was received.
 MEASURE_STEPS: LiteralString = """
-SELECT step.kind, count(*),
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY step.done_at - offboarding.received_at),
-       percentile_cont(0.9) WITHIN GROUP (ORDER BY step.done_at - offboarding.received_at)
-  FROM marketplace_step AS step JOIN marketplace_offboarding AS offboarding ON offboarding.id = step.offboarding_id
- WHERE step.done_at BETWEEN %(begin)s AND %(at)s AND offboarding.cause = %(cause)s
- GROUP BY step.kind
+SELECT wanted.kind, count(*),
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY took), percentile_cont(0.9) WITHIN GROUP (ORDER BY took)
+  FROM unnest(%(kinds)s::text[]) AS wanted (kind)
+ CROSS JOIN LATERAL (
+       SELECT step.done_at - offboarding.received_at AS took
+         FROM marketplace_step AS step
+         JOIN marketplace_offboarding AS offboarding ON offboarding.id = step.offboarding_id
+        WHERE step.kind = wanted.kind AND step.done_at BETWEEN %(begin)s AND %(at)s AND offboarding.cause = %(cause)s
+        ORDER BY step.done_at DESC LIMIT %(sample)s
+       ) AS done
+ GROUP BY wanted.kind
 """
 
 
@@ -136,7 +145,8 @@ def _times() -> Chart:
         title=_("From “cancelled” to each step done"),
         definition=_(
             "Time from receiving the marketplace's message to the end of each step, for steps that came to their end "
-            "in the last 13 weeks: the bar ends where nine in ten were done, the mark is the median."
+            "in the last 13 weeks, the newest 2,000 of each: the bar ends where nine in ten were done, the mark is the "
+            "median."
         ),
         place=Place.DEADLINES,
         columns=(
@@ -154,7 +164,16 @@ def _times() -> Chart:
 def step_times(at: datetime) -> list[Row]:
     """Of each step, in their order: how many were done, the median and the 90th percentile of the time that took."""
     with connection.cursor() as cursor:
-        cursor.execute(MEASURE_STEPS, {"begin": figures.window(at), "at": at, "cause": Cause.CANCELLED})
+        cursor.execute(
+            MEASURE_STEPS,
+            {
+                "kinds": StepKind.values,
+                "begin": figures.window(at),
+                "at": at,
+                "cause": Cause.CANCELLED,
+                "sample": SAMPLE,
+            },
+        )
         found = {kind: (count, median, ninety) for kind, count, median, ninety in cursor.fetchall()}
     return [(Choice(kind, kind.label), *found.get(kind, (0, None, None))) for kind in StepKind]
 
@@ -164,7 +183,7 @@ def _say_times(rows: Sequence[Row]) -> str | None:
     if not found:
         return None
     last = found[-1]
-    return _now("%(step)s: half within %(median)s, nine in ten within %(ninety)s.") % {
+    return gettext("%(step)s: half within %(median)s, nine in ten within %(ninety)s.") % {
         "step": last.label,
         "median": duration(last.median),
         "ninety": duration(last.ninety),
@@ -185,7 +204,7 @@ def _spans(rows: Sequence[Row]) -> list[Span]:
 
 
 def _told(median: timedelta, ninety: timedelta) -> str:
-    return _now("median %(median)s · 90%% %(ninety)s") % {"median": duration(median), "ninety": duration(ninety)}
+    return gettext("median %(median)s · 90%% %(ninety)s") % {"median": duration(median), "ninety": duration(ninety)}
 
 
 def _told_by_github(begin: datetime, end: datetime) -> dict[date, Departures]:

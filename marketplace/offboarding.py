@@ -137,7 +137,7 @@ class Step(models.Model):
         indexes = [
             models.Index(fields=["next_attempt_at", "id"], condition=models.Q(done_at=None), name="step_due"),
             models.Index(fields=["offboarding"], condition=models.Q(done_at=None, attempts__gt=0), name="step_failing"),
-            models.Index(fields=["done_at"], condition=models.Q(done_at__isnull=False), name="step_done"),
+            models.Index(fields=["kind", "done_at"], condition=models.Q(done_at__isnull=False), name="step_done"),
         ]
 
     def __str__(self) -> str:

@@ -159,6 +159,7 @@ class Subscription(models.Model):
                 condition=models.Q(ends_at__isnull=False),
                 name="subscription_by_end",
             ),
+            models.Index(fields=["started_at"], include=["account"], name="subscription_by_start"),
             models.Index(
                 fields=["next_reminder_at"],
                 condition=models.Q(next_reminder_at__isnull=False, settled_at=None),

@@ -1,7 +1,7 @@
 """Bulk runs: one act for many rows, as rows. The `bulk` sweep rehearses them, and carries them out once confirmed.
 
-A run is begun with its rows and what the act's form said. The worker rehearses each row (performed, looked at, rolled
-back), so that staff see what would happen to every one of them before they confirm; nothing has happened till then.
+A run is begun with its rows and what was posted for the act's form. The worker rehearses each row (performed, looked
+at, rolled back), so that staff see what would happen to every one before they confirm; nothing has happened till then.
 Then each row is performed in a transaction of its own, and how it went is noted in that same transaction: whenever a
 worker is killed, a row was done and says so, or was not done and does not. What fails is tried again a few times;
 then it stands as failed, with the reason, until staff try it again. `accounts.desk.bulk_work` is the worker's side.
@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models, transaction
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.desk.action import Act, act_named
@@ -29,13 +28,6 @@ MOST = 5000
 FRESH = timedelta(hours=24)
 #: Rows written by one statement.
 BATCH = 1000
-
-
-class _Encoder(DjangoJSONEncoder):
-    """What forms find valid, in a shape that the same form finds valid again."""
-
-    def default(self, o: Any) -> Any:
-        return o.pk if isinstance(o, models.Model) else super().default(o)
 
 
 class BulkRunQuerySet(models.QuerySet["BulkRun"]):
@@ -54,8 +46,9 @@ class BulkRun(models.Model):
     by = models.ForeignKey(
         User, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+", verbose_name=_("by")
     )
-    #: What the act's form found valid, the reason among it.
-    values: "models.JSONField[Any, Any]" = models.JSONField(_("values"), default=dict, encoder=_Encoder)
+    #: What was posted for the act's form, the reason among it; the form takes it again for each row. None: forgotten,
+    #: because an account of the run has been erased, of which the texts may speak.
+    values: "models.JSONField[Any, Any]" = models.JSONField(_("values"), null=True)
     total = models.PositiveIntegerField(_("rows"))
     #: Rows that were chosen, too, but whose account is being erased.
     left_out = models.PositiveIntegerField(_("left out"), default=0)
@@ -240,7 +233,7 @@ class BulkItem(models.Model):
 def begin(
     act: Act, targets: "models.QuerySet[Any, Any]", values: Mapping[str, Any], *, by: Actor, at: datetime
 ) -> BulkRun:
-    """Begin a run of `act` for these rows, with what its form found valid. Nothing is done to them before `confirm`.
+    """Begin a run of `act` for these rows, with what was posted for its form. Nothing is done to them before `confirm`.
 
     Raises `Refused` for no rows, for more than `MOST`, and while another run of the same act by the same member of
     staff is open. Rows of accounts that are being erased, or are gone, are left out.
@@ -248,20 +241,20 @@ def begin(
     assert by.user is not None
     rows = list(targets[: MOST + 1])
     if len(rows) > MOST:
-        raise Refused(_now("At most %(most)s rows at once. Please choose fewer.") % {"most": MOST})
+        raise Refused(gettext("At most %(most)s rows at once. Please choose fewer.") % {"most": MOST})
     with transaction.atomic():
         # The person stands for all of their runs: of two clicks at once the second one sees what the first has begun.
         User.objects.select_for_update(no_key=True).get(pk=by.user.pk)
         if open_run := BulkRun.objects.open().filter(act=act.name, by=by.user).first():
             raise Refused(
-                _now("Your bulk run no. %(number)s of the same act is still open. Finish or cancel it first.")
+                gettext("Your bulk run no. %(number)s of the same act is still open. Finish or cancel it first.")
                 % {"number": open_run.pk}
             )
         accounts = {row.pk: act.account_of(row) for row in rows}
         standing = _standing({account for account in accounts.values() if account})
         chosen = [row for row in rows if accounts[row.pk] is None or accounts[row.pk] in standing]
         if not chosen:
-            raise Refused(_now("There is no row that this could be done to."))
+            raise Refused(gettext("There is no row that this could be done to."))
         run = BulkRun.objects.create(
             act=act.name,
             by=by.user,
@@ -299,15 +292,15 @@ def confirm(run: BulkRun, *, by: Actor, at: datetime) -> bool:
     with transaction.atomic():
         run = BulkRun.objects.locked().get(pk=run.pk)
         if by.user is None or run.by_id != by.user.pk:
-            raise Refused(_now("Only the one who began a bulk run can confirm it."))
+            raise Refused(gettext("Only the one who began a bulk run can confirm it."))
         if run.cancelled_at or run.rehearsed_at is None:
-            raise Refused(_now("There is no preview to confirm."))
+            raise Refused(gettext("There is no preview to confirm."))
         if run.confirmed_at:
             return False
         if at - run.rehearsed_at > FRESH:
-            raise Refused(_now("The preview is more than a day old. Please begin anew."))
+            raise Refused(gettext("The preview is more than a day old. Please begin anew."))
         if not run.items.open().update(next_attempt_at=at):
-            raise Refused(_now("There is no row that this could be done to."))
+            raise Refused(gettext("There is no row that this could be done to."))
         run.confirmed_at = at
         run.save(update_fields=["confirmed_at"])
     return True
@@ -325,7 +318,6 @@ def cancel(run: BulkRun, *, at: datetime) -> bool:
         run.items.open().update(left_at=at, next_attempt_at=None)
         run.cancelled_at = at
         run.save(update_fields=["cancelled_at"])
-        forget_if_erased(run)
     return True
 
 
@@ -336,23 +328,17 @@ def retry(run: BulkRun, *, by: Actor, at: datetime) -> int:
             User.objects.select_for_update(no_key=True).get(pk=by.user.pk)
         run = BulkRun.objects.locked().get(pk=run.pk)
         if by.user is None or run.by_id != by.user.pk:
-            raise Refused(_now("Only the one who began a bulk run can have it tried again."))
-        if run.cancelled_at or not run.values:
-            raise Refused(_now("This run can't go on. Please begin anew."))
+            raise Refused(gettext("Only the one who began a bulk run can have it tried again."))
+        if run.cancelled_at or run.values is None:
+            raise Refused(gettext("This run can't go on. Please begin anew."))
         if BulkRun.objects.open().filter(act=run.act, by=run.by).exclude(pk=run.pk).exists():
-            raise Refused(_now("Another run of the same act is still open. Finish or cancel it first."))
+            raise Refused(gettext("Another run of the same act is still open. Finish or cancel it first."))
         failed = run.items.filter(failed_at__isnull=False)
         again = failed.update(failed_at=None, next_attempt_at=at, attempts=0)
         if again:
             run.finished_at = None
             run.save(update_fields=["finished_at"])
     return again
-
-
-def forget_if_erased(run: BulkRun) -> None:
-    """A run of which an account has been erased keeps no texts when it is over: they may speak of that customer."""
-    if run.items.count() < run.total:
-        BulkRun.objects.filter(pk=run.pk).update(values={})
 
 
 def act_of(run: BulkRun) -> Act | None:

@@ -16,12 +16,12 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone, translation
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import invariants, sweeps
 from accounts.desk.action import Act, rehearse
-from accounts.desk.bulk import FRESH, BulkItem, BulkRun, act_of, cancel, forget_if_erased
+from accounts.desk.bulk import FRESH, BulkItem, BulkRun, act_of, cancel
 from accounts.erasing import describe
 from accounts.history import Actor
 from accounts.refusal import Refused
@@ -133,10 +133,12 @@ def _on_behalf_of(run: BulkRun) -> Iterator[tuple[Act, Actor]]:
     """
     act = act_of(run)
     if act is None:
-        raise Refused(_now("This is no longer offered."))
+        raise Refused(gettext("This is no longer offered."))
+    if run.values is None:
+        raise Refused(gettext("An account of this run has been erased, and its texts with it. Please begin anew."))
     person = User.objects.filter(pk=run.by_id).first()
     if person is None or not (person.is_active and person.is_staff and person.has_perm(act.permission)):
-        raise Refused(_now("Who began this may no longer do it."))
+        raise Refused(gettext("Who began this may no longer do it."))
     language = person.language or person.browser_language or settings.LANGUAGE_CODE
     with translation.override(language), timezone.override(ZoneInfo(person.time_zone)):
         yield act, Actor.staff(person)
@@ -146,7 +148,7 @@ def _row_of(item: BulkItem, act: Act) -> tuple[object, dict[str, object]]:
     """The row as it is now, and what the act's form makes of the values for it. Raises `Refused`."""
     row = act.model._default_manager.filter(pk=item.target_id).first()
     if row is None:
-        raise Refused(_now("It is no longer there."))
+        raise Refused(gettext("It is no longer there."))
     form = act.form(item.run.values, row=row)
     if not form.is_valid():
         raise Refused(" ".join(str(error) for errors in form.errors.values() for error in errors))
@@ -173,4 +175,3 @@ def _finish(pk: int, at: datetime) -> None:
         if run and not run.items.open().exists():
             run.finished_at = at
             run.save(update_fields=["finished_at"])
-            forget_if_erased(run)

@@ -6,6 +6,7 @@ Called by the admin site (`config.admin`), which has checked that the reader wor
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import cache
 from typing import Any
 
 from django.contrib import admin
@@ -55,15 +56,17 @@ class Drawn:
 
 def at(now: datetime, zone: tzinfo) -> dict[str, Any]:
     """What the page shows as of `now`; days begin and end in `zone`."""
+    read_once = cache(lambda read: read(now))
+
+    def shown(*places: Place) -> list[Listed | Drawn]:
+        found = (figure for place in places for figure in figures.registered(place))
+        return [_shown(figure, now, zone, read_once) for figure in found]
+
     return {
         "alarms": alarms(now),
-        "at_risk": [_shown(figure, now, zone) for figure in figures.registered(Place.AT_RISK)],
-        "ends": [_shown(figure, now, zone) for figure in figures.registered(Place.ENDS)],
-        "trends": [
-            _shown(figure, now, zone)
-            for place in (Place.LEAVING, Place.DEADLINES)
-            for figure in figures.registered(place)
-        ],
+        "at_risk": shown(Place.AT_RISK),
+        "ends": shown(Place.ENDS),
+        "trends": shown(Place.LEAVING, Place.DEADLINES),
         "now": now,
         "zone": str(zone),
     }
@@ -122,12 +125,14 @@ def register() -> None:
     )
 
 
-def _shown(figure: Figure, now: datetime, zone: tzinfo) -> Listed | Drawn:
+def _shown(
+    figure: Figure, now: datetime, zone: tzinfo, read: Callable[[Callable[[datetime], Any]], Any]
+) -> Listed | Drawn:
     match figure:
         case Listing():
             return Listed(figure, figure.excerpt(now, zone))
         case Chart():
-            rows = figure.count(now)
+            rows = figure.count(read(figure.read))
             said = figure.say(rows)
             return Drawn(figure, rows, said, figure.draw(figure, rows, said) if said else SafeString(""))
     raise TypeError(f"{figure.name} is neither a listing nor a chart")

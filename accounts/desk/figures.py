@@ -116,18 +116,20 @@ class Excerpt:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart(Figure):
-    """Numbers, counted by `count`, said by `say` in one line, and drawn by `draw`.
+    """Numbers: read by `read`, counted by `count`, said by `say` in one line, and drawn by `draw`.
 
-    `draw` gets the chart itself (for its name, title and words), the rows, and the line; it is not asked when there
-    is nothing to draw, which is when `say` is None.
+    What several charts of a page read alike is read once. `draw` gets the chart itself (for its name, title and
+    words), the rows, and the line; it is not asked when there is nothing to draw, which is when `say` is None.
     """
 
-    count: Callable[[datetime], list[Row]]
+    count: Callable[[Any], list[Row]]
     say: Callable[[Sequence[Row]], str | None]
     draw: Callable[["Chart", Sequence[Row], str], SafeString]
+    #: What `count` counts, as of an instant; the instant itself where it does its own reading.
+    read: Callable[[datetime], Any] = lambda at: at
 
     def rows(self, at: datetime, zone: tzinfo) -> list[Row]:
-        return self.count(at)
+        return self.count(self.read(at))
 
 
 _figures: dict[str, Figure] = {}

@@ -5,8 +5,6 @@ import django.db.models.lookups
 from django.conf import settings
 from django.db import migrations, models
 
-import accounts.desk.bulk
-
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -43,7 +41,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("act", models.CharField(max_length=60, verbose_name="act")),
-                ("values", models.JSONField(default=dict, encoder=accounts.desk.bulk._Encoder, verbose_name="values")),
+                ("values", models.JSONField(null=True, verbose_name="values")),
                 ("total", models.PositiveIntegerField(verbose_name="rows")),
                 ("left_out", models.PositiveIntegerField(default=0, verbose_name="left out")),
                 ("created_at", models.DateTimeField(verbose_name="begun")),

@@ -35,6 +35,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="step",
-            index=models.Index(condition=models.Q(("done_at__isnull", False)), fields=["done_at"], name="step_done"),
+            index=models.Index(
+                condition=models.Q(("done_at__isnull", False)), fields=["kind", "done_at"], name="step_done"
+            ),
         ),
     ]

@@ -32,6 +32,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="subscription",
+            index=models.Index(fields=["started_at"], include=("account",), name="subscription_by_start"),
+        ),
+        migrations.AddIndex(
+            model_name="subscription",
             index=models.Index(
                 condition=models.Q(("ends_at__isnull", False)),
                 fields=["ends_at"],

@@ -15,12 +15,13 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts import clock, invariants
 from accounts.desk import action, bulk, roles
-from accounts.desk.action import Act, Refused, act_named
+from accounts.desk.action import Act, act_named
 from accounts.desk.bulk import FRESH, BulkItem, BulkRun
 from accounts.desk.bulk_work import ATTEMPTS, KEPT, work_through
 from accounts.history import Actor
 from accounts.models import Account, Deed, Event, Membership, Notice, User
 from accounts.purge import start
+from accounts.refusal import Refused
 from subscriptions.models import Cancellation, Channel, Reason, Subscription
 from tests.factories import NOW, AccountFactory, UserFactory, subscribe
 from tests.purging import erase_all, oblige
@@ -28,7 +29,7 @@ from tests.purging import erase_all, oblige
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
-VALUES = {"reason": "case 4711", "why": Reason.UNUSED}
+VALUES = {"reason": "case 4711", "why": Reason.UNUSED.value, "identity": ["owner_email", "card_digits"]}
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_the_preview_says_of_each_row_what_would_be_written_or_why_not(by: Actor
     assert (possible.target_id, refused.target_id) == (str(direct.pk), str(elsewhere.pk))
     assert possible.would_write[0] == "Subscription cancelled"
     assert possible.would_write[1].startswith("Mail to ")
-    assert "the subscription ends at" in possible.would_say
+    assert "the subscription ends on" in possible.would_say
     assert (refused.state, refused.outcome) == (
         "refused",
         "A subscription bought through AWS Marketplace is not cancelled here.",
@@ -231,7 +232,10 @@ def test_a_row_that_has_changed_since_the_preview_is_refused_then(by: Actor) -> 
     Subscription.objects.filter(pk=subscription.pk).update(ends_at=NOW, settled_at=NOW)
     work_through(NOW + SECOND)
     item = run.items.get()
-    assert (item.state, item.outcome) == ("refused", "The subscription has ended already.")
+    assert (item.state, item.outcome) == (
+        "refused",
+        "The subscription is over: there is nothing left to cancel or to keep.",
+    )
     assert phase(run) == "finished"
     assert not Cancellation.objects.exists()
 
@@ -247,7 +251,7 @@ def test_a_row_that_is_gone_is_refused(by: Actor, stubborn: Stubborn) -> None:
 
 def test_what_the_form_no_longer_accepts_is_refused(by: Actor) -> None:
     subscriptions(1)
-    run = begun(by, values={"reason": "", "why": ""})
+    run = begun(by, values={**VALUES, "reason": ""})
     work_through(NOW)
     assert run.items.get().outcome == "This field is required."
 
@@ -318,7 +322,7 @@ def test_who_has_lost_the_right_meanwhile_does_nothing_more(by: Actor, lead: Use
     lead.groups.clear()
     work_through(NOW + SECOND)
     assert (phase(run), states(run)) == ("finished", ["refused"] * 2)
-    assert run.items.first().outcome == "Who began this may no longer do it."
+    assert run.items.earliest("pk").outcome == "Who began this may no longer do it."
     assert not Cancellation.objects.exists()
 
 
@@ -385,22 +389,22 @@ def test_the_rows_of_an_erased_account_go_with_it_and_the_runs_texts_too(by: Act
     assert phase(run) == "finished"
     erase_all(one)
     run.refresh_from_db()
-    assert (run.values, [item.name for item in run.items.all()]) == ({}, ["Two"])
+    assert (run.values, [item.name for item in run.items.all()]) == (None, ["Two"])
     with pytest.raises(Refused, match="can't go on"):
         bulk.retry(run, by=by, at=NOW + DAY)
 
 
-def test_an_open_run_forgets_its_texts_when_it_is_over(by: Actor, stubborn: Stubborn) -> None:
+def test_an_open_run_of_which_an_account_is_erased_forgets_its_texts_and_does_nothing_more(
+    by: Actor, stubborn: Stubborn
+) -> None:
     one, _two = accounts("One", "Two")
-    run = begun(by, "stubborn", values={"reason": "Olga of One asked for it"})
+    run = confirmed(by, name="stubborn", values={"reason": "Olga of One asked for it"})
     erase_all(one)
+    work_through(NOW + SECOND)
     run.refresh_from_db()
-    assert run.values["reason"] == "Olga of One asked for it"
-    work_through(NOW)
-    bulk.confirm(run, by=by, at=NOW)
-    work_through(NOW)
-    run.refresh_from_db()
-    assert (run.phase, run.values, states(run)) == ("finished", {}, ["done"])
+    assert (run.phase, run.values, states(run)) == ("finished", None, ["refused"])
+    assert "has been erased" in run.items.get().outcome
+    assert not Deed.objects.exists()
 
 
 # Sweep

@@ -29,7 +29,13 @@ def test_every_row_is_done_once_however_often_a_worker_is_killed() -> None:
     by = Actor.staff(lead)
     for number in range(ROWS):
         subscribe(AccountFactory(name=f"Quay {number}"), at=NOW)
-    run = bulk.begin(act_named("cancel"), Subscription.objects.order_by("pk"), {"reason": "case 4711"}, by=by, at=NOW)
+    run = bulk.begin(
+        act_named("cancel"),
+        Subscription.objects.order_by("pk"),
+        {"reason": "case 4711", "identity": ["owner_email", "card_digits"]},
+        by=by,
+        at=NOW,
+    )
 
     killed_after(KILLS[0], "rehearsed_at")
     assert not Cancellation.objects.exists()
