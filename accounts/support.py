@@ -13,6 +13,7 @@ from accounts.account import Account
 from accounts.history import Actor
 from accounts.notices import queue
 from accounts.references import new_reference
+from accounts.routes import route_of
 from accounts.user import User
 from accounts.writes import refused_while_erasing
 
@@ -100,5 +101,6 @@ def ask(account: Account, *, kind: RequestKind, message: str, by: Actor, at: dat
                 reference=request.reference,
                 about=kind,
                 due_at=request.due_at,
+                route=route.code if (route := route_of(account, kind, at)) else "",
             )
     return request, True

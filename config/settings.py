@@ -214,6 +214,8 @@ CELERY_BEAT_SCHEDULE = {
     "notices": beat("notices", seconds=10),
     "deliveries": beat("deliveries", seconds=5),
     "aws-confirm": beat("aws-confirm", seconds=60),
+    "aws-check": beat("aws-check", seconds=30),
+    "aws-reconcile": beat("aws-reconcile", seconds=3 * 3600),
     "github-check": beat("github-check", seconds=30),
     "offboard": beat("offboard", seconds=30),
     "export": beat("export", seconds=20),
@@ -297,6 +299,8 @@ if EMAIL_BACKEND == "django.core.mail.backends.filebased.EmailBackend":
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Blueprints <no-reply@blueprints.example>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+#: Where people write who can't sign in, such as a buyer whose purchase could not be linked.
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@blueprints.example")
 
 # Security. Everything that needs https follows from SITE_URL, so that the demo runs on plain http.
 

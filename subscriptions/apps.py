@@ -21,6 +21,7 @@ class SubscriptionsConfig(AppConfig):
                 "subscription.started": _("Subscription started"),
                 "subscription.changed": _("Subscription changed"),
                 "subscription.ended": _("Subscription ended"),
+                "subscription.called_off": _("Subscription called off before it began"),
                 "cancellation.requested": _("Subscription cancelled"),
                 "cancellation.withdrawn": _("Subscription kept after all"),
             }

@@ -27,11 +27,14 @@ def start(
     cents: int | None = None,
     trial_ends_at: datetime | None = None,
     ends_at: datetime | None = None,
+    starts_at: datetime | None = None,
 ) -> Subscription:
     """Start a subscription of `account` at `at`. `cents` is the price of one seat and cycle; by default the list price.
 
-    Raises `IntegrityError` if one is live in the same period: the database allows one at a time.
+    `starts_at`: when it begins, if that is later than `at`, when it is written down; the date decides. Raises
+    `IntegrityError` if one is live in the same period: the database allows one at a time.
     """
+    begins_at = max(starts_at or at, at)
     if cents is None:
         cents = Price.objects.get(plan=plan, interval=interval).cents
     with transaction.atomic():
@@ -42,9 +45,9 @@ def start(
             interval=interval,
             seats=seats,
             cents=cents,
-            started_at=at,
+            started_at=begins_at,
             trial_ends_at=trial_ends_at,
-            anchor_at=trial_ends_at or at,
+            anchor_at=trial_ends_at or begins_at,
             ends_at=ends_at,
             next_reminder_at=next_reminder(channel, ends_at, at),
         )
@@ -57,5 +60,6 @@ def start(
             plan=plan.pk,
             channel=channel,
             seats=seats,
+            **({"starts_at": begins_at.isoformat()} if begins_at > at else {}),
         )
     return subscription

@@ -14,6 +14,7 @@ from accounts.deletion import call_off, obstacle_to
 from accounts.forms import SupportForm
 from accounts.history import Actor
 from accounts.purge import TooLate
+from accounts.routes import route_of
 from accounts.support import OWNER_ONLY, RequestKind, ask
 from accounts.user import User
 
@@ -36,6 +37,7 @@ def support(request: HttpRequest, membership: Membership) -> HttpResponse:
             "membership": membership,
             "requests": membership.account.requests.order_by("-made_at")[:50],
             "obstacle": obstacle_to(membership.account, clock.now()) if membership.is_owner else None,
+            "refund_route": route_of(membership.account, RequestKind.REFUND, clock.now()),
             "deletion_asked": membership.account.requests.open().filter(kind=RequestKind.DELETION).first(),
         },
         status=422 if form.errors else 200,

@@ -24,7 +24,6 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
     account = membership.account
     standing = standing_of(account, at)
     live = standing.subscription
-    newest = live or standing.last
     return render(
         request,
         "subscriptions/settings.html",
@@ -39,7 +38,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "on_trial": bool(live and live.on_trial(at)),
             "money_back": bool(live and live.money_back_open(at)),
             "losses": losses.of(account) if not live else None,
-            "notes": notes_for(account, newest.channel if newest else None, at),
+            "notes": notes_for(account, live.channel if live else None, at),
             "history": account.events.story()[:HISTORY],
         },
     )
