@@ -68,6 +68,11 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "github_webhook": (Door("GET", all_alike(405)), Door("POST", all_alike(401))),
     "github_setup": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (200, 200, 200, 200, 200, 302))),
     "github_stay": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    # Nobody here comes from AWS: the page says how to.
+    "aws_register": (Door("GET", all_alike(200)), Door("POST", all_alike(400))),
+    "aws_register_open": (Door("GET", all_alike(410)), Door("POST", all_alike(405))),
+    "aws_register_link": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", all_alike(302))),
+    "aws_register_join": (Door("GET", all_alike(405)), Door("POST", all_alike(302))),
     "api_github_hooks": (Door("PUT", all_alike(401)), Door("DELETE", all_alike(401))),
     "healthz": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "readyz": (Door("GET", all_alike(503)),),
@@ -111,6 +116,7 @@ def world(account: Account, owner: User) -> dict[str, str]:
         "blueprint_id": str(blueprint.pk),
         "connection_id": str(ConnectionFactory(account=account).pk),
         "component_id": "web",
+        "key": "not-a-key",
         "token": link_token(Export.objects.get(), owner),
     }
 
