@@ -15,6 +15,7 @@ from marketplace import inbox
 from marketplace.aws import holding, matching
 from marketplace.aws.agreement import FINAL_HOUR, Agreement, EndReason
 from marketplace.aws.reading import Said, Unreadable, Word, kind_of_event, read_event, read_notification
+from marketplace.aws.topics import handle_confirmation
 from marketplace.delivery import Delivery, Outcome
 
 
@@ -30,8 +31,6 @@ def handle_sns(delivery: Delivery, at: datetime) -> Outcome:
     """Process one SNS message: the inbox's handler. Raises `Unprocessable` for what staff must look at."""
     envelope = _object_in(delivery)
     if envelope.get("Type") != "Notification":
-        from marketplace.aws.topics import handle_confirmation
-
         return handle_confirmation(delivery, at)
     try:
         said = read_notification(envelope)

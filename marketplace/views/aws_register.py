@@ -180,12 +180,11 @@ def _finish(
 
 def _linked(request: HttpRequest, account: Account, row: Agreement) -> HttpResponse:
     """Done. AWS is asked here and now, outside of any transaction, because the buyer waits for its answer."""
-    if not row.runs:
-        try:
-            truth.check(row, clock.now())
-        except api.Limited as limit:
-            log.warning("a registration is checked later: %s", limit)
-        row.refresh_from_db()
+    try:
+        truth.check(row, clock.now())
+    except api.Limited as limit:
+        log.warning("a registration is checked later: %s", limit)
+    row.refresh_from_db()
     request.session[SESSION_KEY] = str(account.pk)
     messages.success(request, _("Your purchase is linked to %(account)s.") % {"account": account.name})
     if not row.runs:
