@@ -16,7 +16,6 @@ from marketplace.github.customer import Customer
 from marketplace.models import Source
 from tests.factories import NOW
 from tests.fakes.aws import FakeAWS
-from tests.fakes.aws import FakeAWS
 from tests.fakes.github import Account as Buyer
 from tests.fakes.github import Delivery, FakeGitHub
 from tests.marketplace.aws_world import AwsWorld
@@ -114,26 +113,6 @@ class World:
 @pytest.fixture
 def world(github: FakeGitHub, db: None) -> World:
     return World(github)
-
-
-@pytest.fixture(scope="session")
-def one_aws() -> Iterator[FakeAWS]:
-    with FakeAWS() as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(one_aws: FakeAWS, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> FakeAWS:
-    """A fresh AWS at `NOW` that sells one product of ours, with the seller's credentials in the environment."""
-    one_aws.clear()
-    one_aws.now = NOW
-    product = one_aws.product()
-    settings.AWS_ENDPOINT_URL = one_aws.url
-    settings.AWS_PRODUCT_CODES = [product.code]
-    settings.AWS_SNS_TOPIC_ARNS = product.topics
-    for name, value in {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "test"}.items():
-        monkeypatch.setenv(name, value)
-    return one_aws
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ SEATS = {"pro_seats": 1}
 
 
 class Marketplace(Sending):
-    """Verbs change what the API answers, at once, and return the messages of both styles; a test delivers which it likes."""
+    """Verbs change what the API answers, at once, and return the messages of both styles: to deliver, drop, repeat."""
 
     # Buying
 

@@ -212,7 +212,7 @@ def _end_time_behaviour(agreement: Agreement) -> Json:
 
 
 def _page(aws: "FakeAWS", rows: list[Any], token: str | None, size: int) -> tuple[list[Any], str | None]:
-    """A page and the token of the next. `aws.page_size` makes pages small, `aws.empty_pages` puts empty ones between."""
+    """A page and the token of the next. `aws.page_size` makes pages small; `aws.empty_pages` come before each."""
     size = min(size, aws.page_size)
     position, _, empties = (token or "page-0-0").removeprefix("page-").partition("-")
     start, served = int(position), int(empties)
