@@ -216,15 +216,18 @@ def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
     """Terms, plan and seats as AWS says them. What was amended a moment ago is not undone by a stale answer."""
     held, entitlements = verdict.held, verdict.entitlements
     expiry = max((found.expires_at for found in entitlements if found.expires_at), default=None)
-    if not is_too_new(row.terms_said_at, at):
-        if held:
-            row.accepted_at, row.starts_at = held.accepted_at or row.accepted_at, held.starts_at or row.starts_at
-            row.renews_or_ends_at = held.ends_at or expiry
-            row.trial_ends_at = held.trial_ends_at
-            row.on_trial = held.trial_ends_at is not None and held.trial_ends_at > at
-            set_auto_renewal(row, held.auto_renewal, at)
-        elif expiry:
-            row.renews_or_ends_at = expiry
+    is_new = is_too_new(row.terms_said_at, at)
+    for name, value in {
+        "accepted_at": held and held.accepted_at,
+        "starts_at": held and held.starts_at,
+        "renews_or_ends_at": (held and held.ends_at) or expiry,
+        "trial_ends_at": held and held.trial_ends_at,
+    }.items():
+        if value is not None and not (is_new and getattr(row, name)):
+            setattr(row, name, value)
+    if held and not is_new:
+        set_auto_renewal(row, held.auto_renewal, at)
+        row.on_trial = held.trial_ends_at is not None and held.trial_ends_at > at
     if entitlements:
         row.dimension, row.seats = _granted(entitlements)
         licences = {found.licence_id for found in entitlements if found.licence_id}

@@ -15,7 +15,7 @@ from marketplace.models import Agreement as Row
 from subscriptions.models import Channel, Subscription
 from tests.factories import PASSWORD, AccountFactory, UserFactory, subscribe
 from tests.fakes.aws import Agreement
-from tests.marketplace.aws_world import DAY, HOUR, REGISTER, AwsWorld, lands
+from tests.marketplace.aws_world import DAY, HOUR, MINUTE, REGISTER, AwsWorld, lands
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
