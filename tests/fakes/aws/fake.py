@@ -1,11 +1,14 @@
 """The fake itself: the state, served."""
 
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 import boto3
 
+from tests.fakes.aws.control import Desk
 from tests.fakes.aws.marketplace import Marketplace
 from tests.fakes.aws.server import Server
 from tests.fakes.aws.state import REGION
@@ -21,6 +24,9 @@ class FakeAWS(Marketplace, Traffic):
     def __init__(self, *, port: int = 0) -> None:
         super().__init__()
         self.closing = threading.Event()
+        self.desk = Desk()
+        #: Where `now` comes from when it is played by hand.
+        self.clock: Callable[[], datetime] | None = None
         self._server = Server(self, port)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -30,6 +36,10 @@ class FakeAWS(Marketplace, Traffic):
         self.malformed: list[str] = []
         self.spelling, self.spaced, self.signature_version = "new", False, "1"
         self.bare_license_arns, self.newer_events = False, True
+
+    def look_at_the_clock(self) -> None:
+        if self.clock:
+            self.now = self.clock()
 
     def client(self, service: str) -> Any:
         """A client of boto3 that asks the fake."""

@@ -44,9 +44,10 @@ class Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         aws = self.server.aws
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = urlsplit(self.path).path
+        path, query = urlsplit(self.path).path, urlsplit(self.path).query
+        aws.look_at_the_clock()
         if path.startswith("/_control"):
-            self._write(control.respond(aws, self.command, path, body))
+            self._write(control.respond(aws, self.command, path, query, body))
             return
         try:
             call = protocols.read(path, self.headers, body)
