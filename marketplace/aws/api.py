@@ -260,7 +260,8 @@ def _call(service: str, operation: str, at: datetime, *, region: str = "", **arg
         raise _kind(operation, error, at) from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         raise NotConfigured(f"{operation}: {type(error).__name__}") from error
-    except (BotoCoreError, ResponseParserError) as error:
+    except (BotoCoreError, ResponseParserError, ValueError) as error:
+        # A body that is no JSON or no UTF-8 comes out of botocore as it is.
         raise Unavailable(f"{operation}: {type(error).__name__}") from error
     if not isinstance(answer, dict):
         raise Unavailable(f"{operation}: no object")
