@@ -241,9 +241,9 @@ def test_nothing_is_posted_to_another_machine(bought: Happened) -> None:
 
 def test_it_can_be_played_by_hand() -> None:
     with FakeAWS() as aws:
-        aws.desk.hold = True
-        aws.desk.style = "events"
         aws.product()
+        played = httpx.post(f"{aws.url}/_control/play", json={"style": "events", "hold": True}).json()
+        assert (played["style"], played["hold"]) == ("events", True)
         bought = httpx.post(f"{aws.url}/_control/buy", json={"entitlements": {"pro_seats": 3}}).json()
         assert bought["agreement"]["entitlements"] == {"pro_seats": 3}
         assert "x-amzn-marketplace-token" in httpx.get(bought["register"]).text

@@ -16,6 +16,7 @@ USAGE = """
   curl {url}/_control/unsubscribe -d '{{}}'
   curl {url}/_control/finish_unsubscribe -d '{{}}'
   curl {url}/_control/deliver -d '{{"seed": 7, "times": 2}}'  # with --hold: what is held, shuffled, each twice
+  curl {url}/_control/play -d '{{"style": "events", "hold": true}}'
   curl {url}/_control/state
 
 `buy` answers with an address: open it in a browser to register as the buyer does. Other verbs: amend, begin,

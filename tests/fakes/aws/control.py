@@ -37,7 +37,7 @@ VERBS = frozenset(
         "unsubscribe",
     }
 )
-OTHERS = ("buy", "clear", "confirm", "deliver", "end_subscription", "fail", "heal")
+OTHERS = ("buy", "clear", "confirm", "deliver", "end_subscription", "fail", "heal", "play")
 DATES = ("starts_at", "ends_at", "trial_ends_at")
 
 
@@ -103,6 +103,10 @@ def perform(aws: "FakeAWS", verb: str, arguments: Json) -> Json:
     if verb == "deliver":
         aws.desk.deliver(**arguments)
         return {"done": verb}
+    if verb == "play":
+        aws.desk.style = arguments.get("style", aws.desk.style)
+        aws.desk.hold = arguments.get("hold", aws.desk.hold)
+        return {"style": aws.desk.style, "hold": aws.desk.hold}
     if verb in ("fail", "heal", "clear"):
         getattr(aws, verb)(**arguments)
         return {"done": verb}
