@@ -53,6 +53,10 @@ class Names:
     product_id: str = ""
     offer_id: str = ""
 
+    def known(self) -> dict[str, str]:
+        """Those that are known, by the fields of an agreement."""
+        return {name: value for name, value in vars(self).items() if value}
+
 
 @dataclass(frozen=True)
 class Terms:

@@ -109,7 +109,8 @@ def resolve(token: str, *, on_trial: bool, at: datetime) -> Registration:
         raise api.Unavailable("resolve_customer: an answer without an AWS account")
     return Registration.objects.create(
         key=secrets.token_urlsafe(32),
-        **{name: value for name, value in vars(names).items() if name not in ("product_id", "offer_id")},
+        # Of a customer AWS tells neither product id nor offer.
+        **names.known(),
         on_trial=on_trial,
         resolved_at=at,
         expires_at=at + VALID_FOR,

@@ -93,8 +93,10 @@ def link(request: HttpRequest) -> HttpResponse:
 def join(request: HttpRequest) -> HttpResponse:
     """POST (`name`, `account_name`, `email`, `password`): a new person, with a new account for the purchase."""
     found = _in_session(request)
-    if found is None or isinstance(request.user, User):
+    if isinstance(request.user, User):
         return redirect("aws_register")
+    if found is None:
+        return _expired(request)
     form = JoinForm(request.POST)
     if not form.is_valid():
         return _page(request, found, form=form, status=422)
@@ -140,7 +142,7 @@ def _arrive(request: HttpRequest) -> HttpResponse:
 
 
 def _in_session(request: HttpRequest) -> Registration | None:
-    return Registration.objects.filter(pk=request.session.get(REGISTRATION)).first()
+    return Registration.objects.filter(pk=request.session.get(REGISTRATION) or 0).first()
 
 
 def _page(

@@ -207,7 +207,7 @@ def test_the_key_works_once_and_belongs_to_the_first_browser(cloud: AwsWorld, bo
     assert first.get(address).status_code == 302
     assert second.get(address).status_code == 410
     assert "come here from your AWS account" in told(second.get(REGISTER))
-    assert second.post(JOIN, NEWCOMER).status_code == 302
+    assert second.post(JOIN, NEWCOMER).status_code == 410
     assert not User.objects.filter(email="nora@new.example").exists()
 
 
