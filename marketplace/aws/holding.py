@@ -18,6 +18,8 @@ from subscriptions.changing import call_off, change, end_at_once
 from subscriptions.models import Channel, Interval, Plan, Subscription
 
 AWS = Actor(ActorKind.MARKETPLACE)
+#: Where a buyer manages what was bought.
+CONSOLE_URL = "https://console.aws.amazon.com/marketplace"
 #: AWS tells sellers no price in any message or answer used here; the customer sees it at AWS, where it is charged.
 CENTS = 0
 #: Nor how it is billed; until when it runs stands in the agreement, and pages show that instead of a cycle.
@@ -65,6 +67,7 @@ def leaving(row: Agreement, *, at: datetime) -> None:
         occasion=f"aws.leaving:{row.pk}:{row.unsubscribe_pending_at:%Y%m%dT%H%M%S}",
         at=at,
         said_at=row.unsubscribe_pending_at,
+        console_url=CONSOLE_URL,
     )
 
 
