@@ -93,7 +93,8 @@ def forget() -> None:
 
 
 def _host_in(url: str, region: str) -> str:
-    for host in (template.replace("{region}", region) for template in settings.AWS_SNS_HOSTS):
+    for template in settings.AWS_SNS_HOSTS:
+        host: str = template.replace("{region}", region)
         # The whole text is matched, not its parts: no two readers of addresses can disagree about it.
         if re.fullmatch(f"https://{re.escape(host)}{FILE}", url):
             return host

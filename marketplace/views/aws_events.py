@@ -51,14 +51,13 @@ def event(request: HttpRequest) -> HttpResponse:
     except strict_json.BadJSON as error:
         refusal.note(Source.AWS_EVENTS, Reason.MALFORMED, at=at)
         return _error(400, "bad_json", str(error))
-    known_by = [envelope.get(name) for name in ("id", "detail-type")] if isinstance(envelope, dict) else []
-    if not known_by or not all(isinstance(text, str) and 0 < len(text) <= MAX_EVENT_ID for text in known_by):
+    event_id, detail_type = _text_in(envelope, "id"), _text_in(envelope, "detail-type")
+    if not event_id or not detail_type or len(event_id) > MAX_EVENT_ID:
         refusal.note(Source.AWS_EVENTS, Reason.MALFORMED, at=at)
         return _error(400, "bad_event", "An event is a JSON object with `id` and `detail-type`.")
     if envelope.get("source") != SENDER:
         refusal.note(Source.AWS_EVENTS, Reason.SENDER, at=at)
         return _error(403, "other_sender", f"Only events of {SENDER} are taken here: correct the rule's pattern.")
-    event_id, detail_type = known_by
     try:
         inbox.accept(
             Source.AWS_EVENTS,
@@ -78,6 +77,12 @@ def is_known(given: str, tokens: Iterable[str]) -> bool:
     """Whether it is one of the tokens. Each is compared in full: the time taken tells nothing."""
     matches = [hmac.compare_digest(given.encode(errors="replace"), token.encode()) for token in tokens if token]
     return any(matches)
+
+
+def _text_in(envelope: object, name: str) -> str:
+    """A text of the event; empty if there is none."""
+    value = envelope.get(name) if isinstance(envelope, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _error(status: int, error: str, message: str, **headers: str) -> HttpResponse:

@@ -35,7 +35,7 @@ def entitlements(aws: FakeAWS, **filters: list[str]) -> list[dict[str, Any]]:
     client = aws.client("marketplace-entitlement")
     rows, token = [], None
     while True:
-        more = {"NextToken": token} if token else {}
+        more: dict[str, str] = {"NextToken": token} if token else {}
         page = client.get_entitlements(ProductCode=aws.product().code, Filter=filters, **more)
         rows += page["Entitlements"]
         token = page.get("NextToken")

@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             self._write(control.respond(aws, self.command, path, query, body))
             return
         try:
-            call = protocols.read(path, self.headers, body)
+            call = protocols.read(path, {name.title(): value for name, value in self.headers.items()}, body)
         except Malformed as mistake:
             aws.malformed.append(str(mistake))
             self._write(Response(400, f'{{"__type":"ValidationException","message":"{mistake}"}}'.encode()))
