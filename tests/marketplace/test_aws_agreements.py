@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from marketplace.models import Agreement as Row
 from marketplace.models import Delivery
 from subscriptions.models import Channel
 from tests.factories import NOW, UserFactory, subscribe
-from tests.fakes.aws import Agreement
+from tests.fakes.aws import Agreement, FakeAWS
 from tests.fakes.aws.messages import Event, SnsMessage
 from tests.marketplace.aws_world import DAY, HOUR, MINUTE, AwsWorld
 from tests.purging import erase_all, lines_with
@@ -148,10 +149,15 @@ def test_a_notification_that_cannot_be_read_is_parked(
     assert not Row.objects.exists()
 
 
+def _update(changes: dict[str, str], fields: dict[str, str]) -> None:
+    fields.update(changes)
+
+
 def test_a_message_that_is_no_json_is_parked(cloud: AwsWorld, bought: Agreement) -> None:
     (message,) = cloud.aws.about(bought, "subscribe-success")
     for text in ("hello", "[]", '{"action": '):
-        cloud.receives(message.altered(lambda fields, text=text: fields.update(Message=text, MessageId=f"id-{text}")))
+        changes = {"Message": text, "MessageId": f"id-{text}"}
+        cloud.receives(message.altered(partial(_update, changes)))
     assert Delivery.objects.parked().count() == 3
 
 
@@ -265,40 +271,39 @@ def test_a_licence_that_ends_with_a_renewal_ends_nothing(cloud: AwsWorld, owner:
     assert cloud.row(happened.agreement).final_hour_until is None
 
 
-@pytest.mark.parametrize(
-    "verb", ["cancellation_request", "billing_adjustment", "advisory", "ending", "renewal_upcoming"]
-)
-def test_what_concerns_staff_alone_is_noted_and_changes_nothing(cloud: AwsWorld, owner: User, verb: str) -> None:
+#: Every documented event that changes nothing here, and whether staff should look at it.
+NOTED: dict[str, tuple[Callable[[FakeAWS, Agreement], Event], bool]] = {
+    "request pending": (lambda aws, bought: aws.cancellation_request(bought), True),
+    "request approved": (lambda aws, bought: aws.cancellation_request(bought, "APPROVED"), False),
+    "request rejected": (lambda aws, bought: aws.cancellation_request(bought, "REJECTED"), False),
+    "request cancelled": (lambda aws, bought: aws.cancellation_request(bought, "CANCELLED"), False),
+    "request invalid": (lambda aws, bought: aws.cancellation_request(bought, "VALIDATION_FAILED"), True),
+    "adjustment completed": (lambda aws, bought: aws.billing_adjustment(bought), False),
+    "adjustment failed": (lambda aws, bought: aws.billing_adjustment(bought, completed=False), True),
+    "advisory issued": (lambda aws, bought: aws.advisory(bought), True),
+    "advisory resolved": (lambda aws, bought: aws.advisory(bought, resolved=True), False),
+    "ending": (lambda aws, bought: aws.ending(bought, days=60), False),
+    "terms finalized": (lambda aws, bought: aws.renewal_terms_finalized(bought), False),
+    "renewal upcoming": (lambda aws, bought: aws.renewal_upcoming(bought), False),
+}
+
+
+@pytest.mark.parametrize("which", sorted(NOTED))
+def test_what_concerns_staff_alone_is_noted_and_changes_nothing(cloud: AwsWorld, owner: User, which: str) -> None:
     bought, account = cloud.customer(owner)
-    events = {
-        "cancellation_request": (
-            "Agreement Cancellation Request Pending Approval - Proposer",
-            {
-                "agreement": {"id": bought.id, "acceptorId": bought.buyer.account_id},
-                "agreementCancellationRequest": {"id": "acr-1", "reasonCode": "OTHER", "reasonMessage": "Olga asked"},
-            },
-        ),
-        "billing_adjustment": (
-            "Purchase Agreement Billing Adjustment Failed - Proposer",
-            {
-                "agreement": {"id": bought.id},
-                "billingAdjustmentRequest": {"id": "bar-1", "adjustmentAmount": "12.50", "currencyCode": "USD"},
-                "invoice": {"originalInvoiceId": "inv-1"},
-            },
-        ),
-        "advisory": ("Purchase Agreement Advisory Issued - Manufacturer", {"agreement": {"id": bought.id}}),
-        "ending": ("Purchase Agreement Ending - Proposer", {"agreement": {"id": bought.id, "daysBeforeEndTime": 60}}),
-        "renewal_upcoming": ("Purchase Agreement Renewal Upcoming - Proposer", {"agreement": {"id": bought.id}}),
-    }
-    detail_type, detail = events[verb]
-    cloud.receives(cloud.aws.event(detail_type, bought, detail))
+    make, is_alarming = NOTED[which]
+    event = make(cloud.aws, bought)
+    cloud.receives(event)
     note = account.events.get(kind="aws.noted")
-    assert note.facts["about"] == detail_type.rsplit(" - ", 1)[0]
-    assert "Olga" not in json.dumps(note.facts)
-    alert = Delivery.objects.order_by("id").last()
-    assert alert is not None
-    assert bool(alert.alert) == (verb in ("cancellation_request", "billing_adjustment", "advisory"))
+    assert note.facts["about"] == event.event.rsplit(" - ", 1)[0]
+    # Ids, codes and amounts; no texts that a person wrote.
+    assert "The buyer asked for it." not in json.dumps(note.facts)
+    delivery = Delivery.objects.order_by("id").last()
+    assert delivery is not None
+    assert (delivery.outcome, bool(delivery.alert)) == ("applied", is_alarming)
+    cloud.settles()
     assert cloud.plan(account) == "pro"
+    assert cloud.mails(account) == []
 
 
 def test_a_note_about_an_invoice_alone_is_kept_for_staff(cloud: AwsWorld, bought: Agreement) -> None:
