@@ -96,6 +96,10 @@ class Registration(models.Model):
             product_code=self.product_code,
         )
 
+    def ids(self) -> list[str]:
+        """The ids that AWS named, each belonging to one purchase alone."""
+        return [known for known in (self.agreement_id, self.licence_id) if known]
+
 
 def resolve(token: str, *, on_trial: bool, at: datetime) -> Registration:
     """Ask AWS who comes with this token, and keep the answer. A call: outside of transactions.
@@ -131,10 +135,11 @@ def accounts_to_choose(user: User, at: datetime) -> list[Account]:
 
 def account_of(registration: Registration) -> Account | None:
     """The account that the purchase is linked to already; None if it is not."""
-    with transaction.atomic():
-        matching.lock()
-        found = matching.find(registration.names)
-    return found.one.account if found.one else None
+    ids = registration.ids()
+    known = Q(agreement_id__in=ids) | Q(licence_id__in=ids) | Q(former_ids__overlap=ids)
+    rows = Agreement.objects.registered().filter(known, account__purging_at=None).select_related("account")
+    row = rows.first()
+    return row.account if row else None
 
 
 def new_name(user: User) -> str:
@@ -181,18 +186,25 @@ def finish(
 
 
 def forget_unfinished(at: datetime) -> int:
-    """Delete the registrations that nobody has finished and that have expired long ago. Returns how many."""
-    deleted, _by_model = Registration.objects.filter(used_at=None, expires_at__lte=at - FORGOTTEN_AFTER).delete()
-    return deleted
+    """Delete what nobody finished: registrations that expired long ago, and purchases that ended unregistered.
+
+    Returns how many. What AWS tells of buyers who never came is kept no longer than the messages themselves.
+    """
+    stale = Registration.objects.filter(used_at=None, expires_at__lte=at - FORGOTTEN_AFTER)
+    long_ago = at - timedelta(days=settings.DELIVERY_BODY_DAYS)
+    never_came = Agreement.objects.filter(account=None, event_at__lte=long_ago).exclude(
+        pk__in=Agreement.objects.running().values("pk")
+    )
+    return sum(rows.delete()[0] for rows in (stale, never_came))
 
 
 def _purchase(registration: Registration, at: datetime) -> Agreement:
     """The purchase that was registered: one that we have heard of, or a new row."""
     if registration.account_id:
-        done = Agreement.objects.filter(account_id=registration.account_id)
-        ids = [known for known in (registration.agreement_id, registration.licence_id) if known]
-        if row := done.filter(Q(agreement_id__in=ids) | Q(licence_id__in=ids) | Q(former_ids__overlap=ids)).first():
-            return row
+        ids = registration.ids()
+        known = Q(agreement_id__in=ids) | Q(licence_id__in=ids) | Q(former_ids__overlap=ids)
+        if done := Agreement.objects.filter(known, account_id=registration.account_id).first():
+            return done
     found = matching.find(registration.names)
     row = found.one or Agreement(first_heard_at=at)
     if not found.is_old:

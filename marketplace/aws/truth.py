@@ -96,7 +96,9 @@ def close_final_hours(at: datetime) -> int:
     for pk in Agreement.objects.final_hour_over(at).values_list("pk", flat=True):
         with transaction.atomic():
             matching.lock()
-            row = Agreement.objects.locked().select_related("account", "dimension").final_hour_over(at).get(pk=pk)
+            due = Agreement.objects.locked().select_related("account", "dimension").final_hour_over(at)
+            if (row := due.filter(pk=pk).first()) is None:
+                continue
             _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
             row.save()
             closed += holding.bring_in_line(row, at=at)

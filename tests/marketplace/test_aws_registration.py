@@ -383,6 +383,21 @@ def test_registrations_that_nobody_finishes_are_forgotten(cloud: AwsWorld, owner
     assert Registration.objects.get().used_by == owner
 
 
+def test_purchases_that_ended_without_a_registration_are_forgotten(cloud: AwsWorld, owner: User) -> None:
+    ended, runs = (cloud.hears(cloud.aws.buy(cloud.buyer(old=False))) for _purchase in range(2))
+    cloud.hears(cloud.aws.unsubscribe(ended))
+    cloud.passes(HOUR)
+    cloud.hears(cloud.aws.finish_unsubscribe(ended))
+    cloud.passes(HOUR)
+    cloud.run("aws-check")
+    cloud.passes(89 * DAY)
+    cloud.run("aws-reconcile")
+    assert Row.objects.count() == 2
+    cloud.passes(2 * DAY)
+    cloud.run("aws-reconcile")
+    assert Row.objects.get() == cloud.row(runs)
+
+
 def test_once_used_by_one_it_is_refused_to_another_even_beside(
     cloud: AwsWorld, bought: Agreement, owner: User, stranger: User
 ) -> None:
