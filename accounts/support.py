@@ -21,6 +21,7 @@ from accounts.identity import IdentityFact, proven
 from accounts.notices import queue
 from accounts.references import new_reference
 from accounts.refusal import Refused
+from accounts.routes import route_of
 from accounts.staff import staff_member
 from accounts.user import User
 from accounts.wording import wording
@@ -286,6 +287,7 @@ def ask(
                 about=kind,
                 due_at=request.due_at,
                 on_behalf=on_behalf,
+                route=route.code if (route := route_of(account, kind, at)) else "",
             )
     return request, True
 

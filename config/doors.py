@@ -16,7 +16,7 @@ from django.utils import translation
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 #: Names of routes without parameters. Their views check each message themselves and need nothing from middleware.
-DOORS = ("github_webhook",)
+DOORS = ("github_webhook", "aws_sns", "aws_events")
 
 
 class DoorsMiddleware:

@@ -5,6 +5,7 @@ same ``DATA_DIR`` reads that file and so reaches the same database. What is set 
 On real servers there is no such file, and a missing secret stops the start with a message that names it.
 """
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -60,6 +61,38 @@ if GITHUB_CANCELLATION not in ("offboard", "downgrade"):
     raise ImproperlyConfigured("GITHUB_CANCELLATION must be `offboard` or `downgrade`.")
 #: GitHub asks for a second between calls that change something.
 GITHUB_MUTATION_PAUSE = env.float("GITHUB_MUTATION_PAUSE", default=1.0)
+
+# AWS Marketplace. Nothing of it is needed where nothing is sold there: a door without its setting stays closed.
+
+AWS_REGION = env.str("AWS_REGION", default="us-east-1")
+#: Another address for all calls to AWS: for tests and demonstrations.
+AWS_ENDPOINT_URL = env.str("AWS_ENDPOINT_URL", default="").rstrip("/")
+#: The codes of our products at AWS Marketplace.
+AWS_PRODUCT_CODES = [code.strip() for code in env.list("AWS_PRODUCT_CODES", default=[])]
+#: The topics that AWS told us at product creation, exactly. Messages of any other are refused.
+AWS_SNS_TOPIC_ARNS = [arn.strip() for arn in env.list("AWS_SNS_TOPIC_ARNS", default=[])]
+for _arn in AWS_SNS_TOPIC_ARNS:
+    if not re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256}", _arn):
+        raise ImproperlyConfigured(f"AWS_SNS_TOPIC_ARNS: {_arn!r} is not the ARN of an SNS topic.")
+#: Hosts that serve the certificates of SNS; `{region}` is the topic's. The sovereign cloud has hosts of its own.
+AWS_SNS_HOSTS = env.list("AWS_SNS_HOSTS", default=["sns.{region}.amazonaws.com", "sns.{region}.amazonaws.com.cn"])
+if not AWS_SNS_HOSTS or not all(re.fullmatch(r"sns\.\{region\}(\.[a-z0-9-]+)+", host) for host in AWS_SNS_HOSTS):
+    raise ImproperlyConfigured("AWS_SNS_HOSTS must be host names that begin with `sns.{region}.`.")
+#: Certificates (PEM) from which the chain of SNS's certificate must be complete (docs/aws-marketplace.md).
+AWS_SNS_TRUST_FILE = env.str("AWS_SNS_TRUST_FILE", default="")
+if AWS_SNS_TRUST_FILE and not Path(AWS_SNS_TRUST_FILE).is_file():
+    raise ImproperlyConfigured(f"AWS_SNS_TRUST_FILE: there is no file {AWS_SNS_TRUST_FILE}.")
+#: Where certificates are fetched instead of the address in the message, which is checked all the same. For tests.
+AWS_SNS_CERTIFICATE_URL = env.str("AWS_SNS_CERTIFICATE_URL", default="").rstrip("/")
+if AWS_SNS_CERTIFICATE_URL and SITE_URL.startswith("https://"):
+    raise ImproperlyConfigured("AWS_SNS_CERTIFICATE_URL is for tests and demonstrations: remove it from a real server.")
+#: Whether a topic that asks for it is confirmed, by the API. Until then `/readyz/` says that one is waiting.
+AWS_SNS_CONFIRM_SUBSCRIPTIONS = env.bool("AWS_SNS_CONFIRM_SUBSCRIPTIONS", default=False)
+#: What EventBridge's connection sends in `X-Api-Key`; several, comma-separated, during a rotation.
+AWS_EVENTS_TOKEN = [token.strip() for token in env.list("AWS_EVENTS_TOKEN", default=[])]
+if not all(AWS_EVENTS_TOKEN):
+    raise ImproperlyConfigured("AWS_EVENTS_TOKEN contains an empty token: anybody could send it.")
+
 #: A delivery's raw body is kept for so many days, and never beyond the purge of its account.
 DELIVERY_BODY_DAYS = env.int("DELIVERY_BODY_DAYS", default=90)
 #: A purge starts so many hours before its legal deadline, to be finished within it.
@@ -184,6 +217,9 @@ CELERY_BEAT_SCHEDULE = {
     "remind": beat("remind", seconds=300),
     "notices": beat("notices", seconds=10),
     "deliveries": beat("deliveries", seconds=5),
+    "aws-confirm": beat("aws-confirm", seconds=60),
+    "aws-check": beat("aws-check", seconds=30),
+    "aws-reconcile": beat("aws-reconcile", seconds=3 * 3600),
     "github-check": beat("github-check", seconds=30),
     "offboard": beat("offboard", seconds=30),
     "export": beat("export", seconds=20),
@@ -271,6 +307,8 @@ if EMAIL_BACKEND == "django.core.mail.backends.filebased.EmailBackend":
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Blueprints <no-reply@blueprints.example>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+#: Where people write who can't sign in, such as a buyer whose purchase could not be linked.
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@blueprints.example")
 
 # Security. Everything that needs https follows from SITE_URL, so that the demo runs on plain http.
 
@@ -316,5 +354,7 @@ LOGGING = {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         # A line a call would drown the rest.
         "httpx": {"level": "WARNING"},
+        # Neither would say more than the error that is raised; below `INFO` it would log requests with their tokens.
+        "botocore": {"level": "WARNING"},
     },
 }

@@ -10,7 +10,20 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.desk import roles
 from accounts.desk.lists import ReadOnlyAdmin, ReadOnlyInline
-from marketplace.models import Customer, Delivery, ListingPlan, Offboarding, RepositoryHook, Step, UserToken
+from marketplace.models import (
+    Agreement,
+    Customer,
+    Delivery,
+    Dimension,
+    ListingPlan,
+    Offboarding,
+    Refusal,
+    Registration,
+    RepositoryHook,
+    Step,
+    TopicSubscription,
+    UserToken,
+)
 
 
 class Attention(admin.SimpleListFilter):
@@ -102,3 +115,61 @@ class UserTokenAdmin(ReadOnlyAdmin):
     list_display = ["login", "user", "obtained_at", "expires_at", "revoked_at"]
     list_select_related = ["user"]
     exclude = ["access", "refresh"]
+
+
+@admin.register(Agreement)
+class AgreementAdmin(ReadOnlyAdmin):
+    list_display = [
+        "__str__",
+        "aws_account_id",
+        "account",
+        "dimension",
+        "seats",
+        "subscribed_at",
+        "unsubscribe_pending_at",
+        "final_hour_until",
+        "ended_at",
+        "end_reason",
+        "renews_or_ends_at",
+        "checked_at",
+        "check_error",
+    ]
+    list_filter = ["end_reason", "auto_renewal", ("account", admin.EmptyFieldListFilter)]
+    list_select_related = ["account", "dimension"]
+    search_fields = ["=agreement_id", "=licence_id", "=aws_account_id", "=customer_identifier"]
+
+
+@admin.register(Registration)
+class RegistrationAdmin(ReadOnlyAdmin):
+    """Who came from AWS, never the key: it stands for the buyer until it is used."""
+
+    list_display = ["resolved_at", "aws_account_id", "licence_id", "product_code", "opened_at", "used_at", "account"]
+    list_select_related = ["account"]
+    search_fields = ["=aws_account_id", "=licence_id"]
+    exclude = ["key"]
+
+
+@admin.register(Dimension)
+class DimensionAdmin(ReadOnlyAdmin):
+    """Which of our plans a dimension grants. Takes effect with AWS's next answer, within hours."""
+
+    list_display = ["name", "product_code", "plan"]
+    list_select_related = ["plan"]
+    readonly_fields = ["product_code", "name"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(roles.MEND)
+
+
+@admin.register(Refusal)
+class RefusalAdmin(ReadOnlyAdmin):
+    list_display = ["hour", "source", "reason", "count", "topic", "first_at", "last_at"]
+    list_filter = ["source", "reason"]
+
+
+@admin.register(TopicSubscription)
+class TopicSubscriptionAdmin(ReadOnlyAdmin):
+    """That a topic asked, never the token with which anybody could answer."""
+
+    list_display = ["topic", "asked_at", "confirmed_at", "ended_at", "attempts", "next_attempt_at", "last_error"]
+    exclude = ["token"]

@@ -10,7 +10,13 @@ class MarketplaceConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.history import register_labels
-        from marketplace import acts, figures, hygiene, inbox, panels, steps
+        from accounts.routes import register_route
+        from marketplace import acts, figures, hygiene, inbox, panels, refusal, steps
+        from marketplace.aws import applying as aws_applying
+        from marketplace.aws import notes as aws_notes
+        from marketplace.aws import reconciliation as aws_reconciliation
+        from marketplace.aws import topics as aws_topics
+        from marketplace.aws import truth as aws_truth
         from marketplace.delivery import Source
         from marketplace.github import applying, notes, reconciliation, truth
         from marketplace.inventory import register_inventory
@@ -27,16 +33,31 @@ class MarketplaceConfig(AppConfig):
                 "offboarding.purge": _("All data erased"),
                 "delivery.acknowledged": _("Alert of a delivery acknowledged"),
                 "github.linked": _("Member linked through GitHub"),
+                "aws.registered": _("Purchase at AWS Marketplace linked"),
+                "aws.leaving": _("Cancelled at AWS: it ends when AWS says so"),
+                "aws.stays": _("Subscribed at AWS again before the end"),
+                "aws.renewed": _("Renewed or replaced at AWS: it goes on"),
+                "aws.renewal_off": _("Renewal at AWS switched off"),
+                "aws.renewal_on": _("Renewal at AWS switched on"),
+                "aws.noted": _("Notification of AWS Marketplace"),
             }
         )
         inbox.register_handler(Source.GITHUB, applying.handle)
+        inbox.register_handler(Source.AWS_SNS, aws_applying.handle_sns)
+        inbox.register_handler(Source.AWS_EVENTS, aws_applying.handle_event)
         inbox.register()
+        refusal.register()
+        aws_topics.register()
         truth.register()
+        aws_truth.register()
         steps.register()
         reconciliation.register()
+        aws_reconciliation.register()
         hygiene.register()
         register_inventory()
         acts.register()
         panels.register()
         figures.register()
         register_note(Channel.GITHUB_MARKETPLACE, notes.note_for)
+        register_note(Channel.AWS_MARKETPLACE, aws_notes.note_for)
+        register_route(aws_notes.refund_route, aws_notes.REFUND)

@@ -1,4 +1,4 @@
-"""Inbox hygiene: the `hygiene` sweep empties the bodies of old deliveries.
+"""Inbox hygiene: the `hygiene` sweep empties the bodies of old deliveries, and forgets old refusals.
 
 A raw body is kept to check a signature again and to process a delivery again; after `DELIVERY_BODY_DAYS` (90) neither
 is of use, and it may hold personal data. The row stays, with its id and digest.
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from accounts import sweeps
+from marketplace import refusal
 from marketplace.delivery import Delivery, DeliveryQuerySet
 
 #: Emptied by one statement.
@@ -18,7 +19,7 @@ BATCH = 1000
 
 def register() -> None:
     """Register the sweep. Called once, by `MarketplaceConfig.ready`."""
-    sweeps.register(sweeps.Sweep("hygiene", run=empty_old, preview=preview, late_after=timedelta(days=2)))
+    sweeps.register(sweeps.Sweep("hygiene", run=tidy, preview=preview, late_after=timedelta(days=2)))
 
 
 def old(at: datetime) -> DeliveryQuerySet:
@@ -28,9 +29,16 @@ def old(at: datetime) -> DeliveryQuerySet:
 
 
 def preview(at: datetime) -> Iterator[str]:
-    """Which bodies `empty_old` would empty at `at`, a line each."""
+    """Which bodies `tidy` would empty and which refusals it would forget at `at`, a line each."""
     for delivery in old(at).defer("body").order_by("received_at").iterator():
         yield f"{delivery.source} {delivery.delivery_id} of {delivery.received_at:%Y-%m-%d}"
+    for row in refusal.old(at).order_by("last_at").iterator():
+        yield f"refusal {row}"
+
+
+def tidy(at: datetime) -> int:
+    """All of it at `at`. Returns how many rows were emptied or removed."""
+    return empty_old(at) + refusal.forget_old(at)
 
 
 def empty_old(at: datetime) -> int:

@@ -1,5 +1,9 @@
 """The tables of this app, each defined in the module named for it."""
 
+from marketplace.aws.agreement import Agreement
+from marketplace.aws.dimension import Dimension
+from marketplace.aws.registration import Registration
+from marketplace.aws.topics import TopicSubscription
 from marketplace.delivery import Delivery, Outcome, Source
 from marketplace.github.customer import Customer
 from marketplace.github.hooks import RepositoryHook
@@ -7,17 +11,24 @@ from marketplace.github.limits import Pause
 from marketplace.github.listing import ListingPlan
 from marketplace.github.tokens import UserToken
 from marketplace.offboarding import Offboarding, Step, StepKind
+from marketplace.refusal import Reason, Refusal
 
 __all__ = [
+    "Agreement",
     "Customer",
     "Delivery",
+    "Dimension",
     "ListingPlan",
     "Offboarding",
     "Outcome",
     "Pause",
+    "Reason",
+    "Refusal",
+    "Registration",
     "RepositoryHook",
     "Source",
     "Step",
     "StepKind",
+    "TopicSubscription",
     "UserToken",
 ]

@@ -36,6 +36,7 @@ class SubscriptionsConfig(AppConfig):
                 "subscription.changed": _("Subscription changed"),
                 "subscription.ended": _("Subscription ended"),
                 "subscription.renewed": _("Subscription renewed without a gap"),
+                "subscription.called_off": _("Subscription called off before it began"),
                 "cancellation.requested": _("Subscription cancelled"),
                 "cancellation.withdrawn": _("Subscription kept after all"),
                 "contract.entered": _("Contract entered"),

@@ -63,5 +63,6 @@ def start(
             plan=plan.pk,
             channel=channel,
             seats=seats,
+            **({"starts_at": began.isoformat()} if began != at else {}),
         )
     return subscription

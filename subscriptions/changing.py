@@ -1,4 +1,4 @@
-"""What a marketplace or support staff can do to a running subscription: change it, or end it at once."""
+"""What a marketplace or support staff can do to a subscription: change it, end it at once, call it off beforehand."""
 
 from datetime import datetime
 
@@ -84,5 +84,27 @@ def end_now(subscription: Subscription, *, by: Actor, at: datetime) -> bool:
             plan=subscription.plan.name,
             channel=subscription.channel,
             ended_at=at,
+        )
+    return True
+
+
+def call_off(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
+    """Call off a subscription that begins later than `at`: it will never be live. Returns whether anything changed."""
+    with transaction.atomic():
+        subscription = Subscription.objects.locked().get(pk=subscription.pk)
+        if subscription.settled_at or subscription.started_at <= at:
+            return False
+        # An empty period: nothing was ever live, and nothing is left to settle or to remind of.
+        subscription.started_at = subscription.ends_at = subscription.settled_at = at
+        subscription.next_reminder_at = None
+        subscription.save(update_fields=["started_at", "ends_at", "settled_at", "next_reminder_at"])
+        history.record(
+            subscription.account_id,
+            "subscription.called_off",
+            at=at,
+            by=by,
+            subscription=subscription.pk,
+            plan=subscription.plan_id,
+            channel=subscription.channel,
         )
     return True

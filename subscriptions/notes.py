@@ -31,7 +31,9 @@ def register_note(channel: Channel, note_for: NoteFor) -> None:
 
 
 def notes_for(account: Account, channel: str | None, at: datetime) -> list[Note]:
-    """The notes about an account whose newest subscription was bought through `channel`."""
-    note_for = _notes.get(channel or "")
-    note = note_for(account, at) if note_for else None
-    return [note] if note else []
+    """The notes about an account whose live subscription was bought through `channel`.
+
+    None: none is live. Then every marketplace may have something to say: of the last one, or of one that is to begin.
+    """
+    asked = _notes.values() if channel is None else [note_for for known, note_for in _notes.items() if known == channel]
+    return [note for note_for in asked if (note := note_for(account, at))]

@@ -94,7 +94,8 @@ def _row(model: type[Any], account: Account, person: User, marker: str, only: se
     row = model()
     for field in model._meta.concrete_fields:
         if field.is_relation:
-            if not field.null or (issubclass(field.related_model, User) and field.db_constraint):
+            ours = issubclass(field.related_model, Account | User) and field.db_constraint
+            if not field.null or ours:
                 setattr(row, field.name, _related(field.related_model, account, person, marker))
         elif field.name == "account_id":
             row.account_id = account.pk
@@ -114,7 +115,7 @@ def _row(model: type[Any], account: Account, person: User, marker: str, only: se
 
 
 #: Instants that come after the others in their rows.
-LATER = {"effective_at", "deadline_at", "until", "expire_date"}
+LATER = {"effective_at", "deadline_at", "until", "expire_date", "expires_at"}
 
 
 def _related(model: type[Any], account: Account, person: User, marker: str) -> Any:

@@ -74,6 +74,14 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "github_webhook": (Door("GET", all_alike(405)), Door("POST", all_alike(401))),
     "github_setup": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (200, 200, 200, 200, 200, 302))),
     "github_stay": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    # Nobody here comes from AWS: the page says how to.
+    # No topic of ours is in the settings of the tests.
+    "aws_sns": (Door("GET", all_alike(405)), Door("POST", all_alike(503))),
+    "aws_events": (Door("GET", all_alike(405)), Door("POST", all_alike(401))),
+    "aws_register": (Door("GET", all_alike(200)), Door("POST", all_alike(400))),
+    "aws_register_open": (Door("GET", all_alike(410)), Door("POST", all_alike(405))),
+    "aws_register_link": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", all_alike(302))),
+    "aws_register_join": (Door("GET", all_alike(405)), Door("POST", (302, 302, 302, 302, 302, 410))),
     "api_github_hooks": (Door("PUT", all_alike(401)), Door("DELETE", all_alike(401))),
     "healthz": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "readyz": (Door("GET", all_alike(503)),),
@@ -122,6 +130,7 @@ def world(account: Account, owner: User) -> dict[str, str]:
         "connection_id": str(ConnectionFactory(account=account).pk),
         "component_id": "web",
         "reference": made.reference,
+        "key": "not-a-key",
         "token": link_token(Export.objects.get(), owner),
     }
 

@@ -10,7 +10,14 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 #: Below these paths nobody but machines knocks.
-MACHINE_PATHS = ("/api/", "/healthz/", "/readyz/", "/marketplace/github/webhook", "/marketplace/aws/")
+MACHINE_PATHS = (
+    "/api/",
+    "/healthz/",
+    "/readyz/",
+    "/marketplace/github/webhook",
+    "/marketplace/aws/sns",
+    "/marketplace/aws/events",
+)
 
 
 def _answer(request: HttpRequest, status: HTTPStatus, title: str, message: str) -> HttpResponse:

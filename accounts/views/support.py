@@ -17,6 +17,7 @@ from accounts.forms import FurtherMessageForm, SupportForm
 from accounts.history import Actor
 from accounts.purge import TooLate
 from accounts.refusal import Refused
+from accounts.routes import route_of
 from accounts.support import OWNER_ONLY, RequestKind, SupportRequest, ask
 from accounts.user import User
 
@@ -84,6 +85,7 @@ def _page(
             ],
             "obstacle": obstacle_to(account, clock.now()) if membership.is_owner else None,
             "deletion_asked": account.requests.open().filter(kind=RequestKind.DELETION).first(),
+            "refund_route": route_of(account, RequestKind.REFUND, clock.now()),
         },
         status=422 if wrong else 200,
     )

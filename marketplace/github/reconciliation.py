@@ -13,20 +13,12 @@ from typing import Any
 from django.db import transaction
 
 from accounts import sweeps
+from marketplace import breaker
 from marketplace.github import api
 from marketplace.github.customer import Customer, CustomerQuerySet
 from marketplace.github.listing import learn
 from marketplace.github.reading import Unreadable, read_plan, read_subscription
 from marketplace.github.truth import apply_answer
-
-#: More than this share of our customers missing at once is GitHub's trouble or ours, not theirs.
-BREAKER_SHARE = 0.05
-#: A few may leave within an hour however small the share makes them look.
-BREAKER_FLOOR = 3
-
-
-class BreakerOpen(Exception):
-    """Too many customers are missing from GitHub's list; staff decide."""
 
 
 def register() -> None:
@@ -51,9 +43,7 @@ def reconcile(at: datetime) -> int:
         return 0
     answers = walk(at)
     absent = missing(answers)
-    count, active = absent.count(), Customer.objects.active().count()
-    if count > max(BREAKER_FLOOR, active * BREAKER_SHARE):
-        raise BreakerOpen(f"{count} of {active} customers are missing from GitHub's list; nothing was changed")
+    breaker.stop_if_too_many(absent.count(), of=Customer.objects.active().count(), whose="GitHub")
     for github_id, answer in answers.items():
         with transaction.atomic():
             apply_answer(github_id, answer, at)

@@ -15,6 +15,7 @@ from subscriptions import losses
 from subscriptions.cancellation import AlreadyEnded, Cancellation, CannotCancelHere, cancel
 from subscriptions.cancellation import withdraw as withdraw_cancellation
 from subscriptions.forms import CancellationForm
+from subscriptions.notes import notes_for
 from subscriptions.refund import Refunded
 from subscriptions.standing import Standing, standing_of
 
@@ -112,10 +113,12 @@ def _receipt(request: HttpRequest, membership: Membership, cancellation: Cancell
 
 
 def _refusal(request: HttpRequest, standing: Standing, message: str) -> HttpResponse:
-    """409: the state does not allow it. Says why, and where it can be done if not here."""
+    """409: the state does not allow it. Says why, and where and how it can be done if not here."""
+    live = standing.subscription
+    notes = notes_for(live.account, live.channel, clock.now()) if live else []
     return render(
         request,
         "subscriptions/refusal.html",
-        {"standing": standing, "subscription": standing.subscription, "message": message},
+        {"standing": standing, "subscription": live, "message": message, "notes": notes},
         status=409,
     )

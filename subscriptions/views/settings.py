@@ -24,7 +24,6 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
     account = membership.account
     standing = standing_of(account, at)
     live = standing.subscription
-    newest = live or standing.last
     return render(
         request,
         "subscriptions/settings.html",
@@ -40,7 +39,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "money_back": bool(live and live.money_back_open(at)),
             "refund": live.refunds.approved().first() if live else None,
             "losses": losses.of(account) if not live else None,
-            "notes": notes_for(account, newest.channel if newest else None, at),
+            "notes": notes_for(account, live.channel if live else None, at),
             "history": account.events.for_customers().story()[:HISTORY],
         },
     )

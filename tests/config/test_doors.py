@@ -97,3 +97,14 @@ def test_an_error_speaks_english_whoever_was_answered_before(settings: Settings)
     with translation.override("fr"):
         answer = knock(Client(), host="elsewhere.example")
     assert json.loads(answer.content)["message"] == "The request could not be read. Nothing was changed."
+
+
+@pytest.mark.parametrize("door", ["/marketplace/aws/sns/", "/marketplace/aws/events/"])
+def test_awss_doors_pass_by_the_middleware_of_pages_too(door: str, owner: User) -> None:
+    client = Client()
+    client.force_login(owner)
+    answer = client.get(door)
+    assert answer.status_code == 405
+    assert "Content-Security-Policy" not in answer.headers
+    assert "Vary" not in answer.headers
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"

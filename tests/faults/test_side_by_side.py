@@ -10,12 +10,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from accounts import clock
 from accounts.models import Account, Event, Notice, User
 from accounts.sending import send_due
+from marketplace.aws.agreement import Agreement
+from marketplace.aws.applying import hear
+from marketplace.aws.reading import Names, Said, Word
+from marketplace.aws.registration import Registration, TakenByAnother, finish
 from subscriptions.cancellation import AlreadyEnded, cancel, withdraw
 from subscriptions.models import Cancellation, Subscription
 from subscriptions.reminders import remind_due
@@ -49,8 +53,6 @@ def held(subscription: Subscription) -> Iterator[None]:
     locked, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        from django.db import transaction
-
         try:
             with transaction.atomic():
                 Subscription.objects.locked().get(pk=subscription.pk)
@@ -187,3 +189,36 @@ def test_a_cancellation_waits_for_the_lock(account: Account) -> None:
         (outcome,) = together(cancel_in_a_hurry)
     assert "lock timeout" in str(outcome)
     assert not Cancellation.objects.exists()
+
+
+def test_of_two_people_with_one_registration_exactly_one_gets_the_purchase(account: Account, stranger: User) -> None:
+    found = Registration.objects.create(
+        key="key",
+        licence_id="l-1",
+        aws_account_id="440000000001",
+        product_code="product",
+        resolved_at=NOW,
+        expires_at=NOW + DAY,
+    )
+    owner = account.owner()
+    assert owner is not None
+    outcomes = together(*[lambda by=by: finish(found, by=by, at=NOW) for by in (owner, stranger) * 3])
+    refused = [outcome for outcome in outcomes if isinstance(outcome, TakenByAnother)]
+    linked = {outcome[0] for outcome in outcomes if isinstance(outcome, tuple)}
+    assert (len(refused), len(linked)) == (3, 1)
+    assert Agreement.objects.get().account in linked
+    assert Event.objects.filter(kind="aws.registered").count() == 1
+
+
+def test_one_message_processed_beside_itself_starts_one_subscription(account: Account) -> None:
+    names = Names(agreement_id="agmt-1", aws_account_id="440000000001")
+    Agreement.objects.create(agreement_id="agmt-1", account=account, first_heard_at=NOW, registered_at=NOW)
+    said = Said("Purchase Agreement Created", Word.RUNS, NOW, names)
+
+    def hears() -> object:
+        with transaction.atomic():
+            return hear(said, NOW).outcome
+
+    outcomes = together(*[hears] * 8)
+    assert sorted(outcomes) == ["applied"] + ["no_change"] * 7
+    assert Subscription.objects.of(account).count() == 1

@@ -1,8 +1,9 @@
-"""A GitHub to talk to, at the address that the settings know."""
+"""A GitHub and an AWS to talk to, at the addresses that the settings know."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -14,8 +15,10 @@ from marketplace import inbox
 from marketplace.github.customer import Customer
 from marketplace.models import Source
 from tests.factories import NOW
+from tests.fakes.aws import FakeAWS
 from tests.fakes.github import Account as Buyer
 from tests.fakes.github import Delivery, FakeGitHub
+from tests.marketplace.aws_world import AwsWorld
 
 WEBHOOK = "/marketplace/github/webhook/"
 
@@ -38,6 +41,31 @@ def github(one_github: FakeGitHub, settings: Settings) -> FakeGitHub:
     settings.GITHUB_WEBHOOK_SECRETS = [one_github.webhook_secret]
     settings.GITHUB_MUTATION_PAUSE = 0
     return one_github
+
+
+@pytest.fixture(scope="session")
+def one_aws() -> Iterator[FakeAWS]:
+    with FakeAWS() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(one_aws: FakeAWS, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAWS:
+    """A fresh AWS at `NOW`, with one product of ours, and its addresses, topics and token in the settings."""
+    one_aws.clear()
+    one_aws.now = NOW
+    product = one_aws.product()
+    trust = tmp_path / "trust.pem"
+    trust.write_bytes(one_aws.trust)
+    settings.AWS_ENDPOINT_URL = one_aws.url
+    settings.AWS_SNS_CERTIFICATE_URL = one_aws.url
+    settings.AWS_SNS_TRUST_FILE = str(trust)
+    settings.AWS_SNS_TOPIC_ARNS = product.topics
+    settings.AWS_PRODUCT_CODES = [product.code]
+    settings.AWS_EVENTS_TOKEN = [one_aws.events_token]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "AKIATEST")
+    return one_aws
 
 
 def deliver(delivery: Delivery, at: datetime) -> None:
@@ -85,3 +113,8 @@ class World:
 @pytest.fixture
 def world(github: FakeGitHub, db: None) -> World:
     return World(github)
+
+
+@pytest.fixture
+def cloud(aws: FakeAWS, db: None) -> AwsWorld:
+    return AwsWorld(aws)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from accounts.entitlements import entitlements_of
 from accounts.models import Membership, Role, User
+from marketplace.breaker import BreakerOpen
 from marketplace.github.api import ApiError
 from marketplace.github.customer import Customer
 from marketplace.github.hooks import register_hook
-from marketplace.github.reconciliation import BreakerOpen
 from marketplace.github.tokens import keep
 from marketplace.models import Offboarding, RepositoryHook, UserToken
 from subscriptions.models import Subscription

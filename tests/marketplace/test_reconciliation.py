@@ -6,6 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from accounts.entitlements import entitlements_of
+from marketplace.breaker import BreakerOpen
 from marketplace.github import api, reconciliation
 from marketplace.github.customer import SETTLING_TIME, Customer
 from marketplace.models import ListingPlan, Offboarding
@@ -128,7 +129,7 @@ def test_a_breaker_stops_a_run_that_would_miss_too_many(world: World, pro: Plan)
     leaving = buyers(world, pro, 10)[:4]
     for buyer in leaving:
         world.github.cancel(buyer)
-    with pytest.raises(reconciliation.BreakerOpen, match="4 of 10 customers are missing"):
+    with pytest.raises(BreakerOpen, match="4 of 10 customers are missing"):
         world.run("github-reconcile")
     confirm_twice(world)
     assert not Offboarding.objects.exists()

@@ -14,6 +14,10 @@ from accounts.desk import roles
 from accounts.history import Actor
 from accounts.models import Account, Blueprint, CloudConnection, Grid, Membership, Provider, Role, User
 from accounts.support import RequestKind, ask
+from marketplace.aws.agreement import Agreement
+from marketplace.aws.applying import hear
+from marketplace.aws.dimension import Dimension, learn
+from marketplace.aws.reading import Names, Said, Terms, Word
 from marketplace.github.applying import hold, let_go
 from marketplace.github.customer import Customer
 from marketplace.github.listing import ListingPlan
@@ -161,9 +165,35 @@ class Demo:
         )
 
     def at_aws(self) -> None:
-        account = self.account("Cloud Cranes", "aws")
-        self.content(account)
-        self.subscribe(account, Channel.AWS_MARKETPLACE, self.at - timedelta(days=70), seats=5)
+        """A contract at AWS Marketplace that renews, and a purchase by use whose cancellation there is in progress."""
+        cranes = self.account("Cloud Cranes", "aws")
+        self.content(cranes)
+        started = self.at - timedelta(days=70)
+        terms = Terms(
+            accepted_at=started, starts_at=started, ends_at=started + relativedelta(years=1), auto_renewal=True
+        )
+        dimension = learn("demo", "pro_seats")
+        Dimension.objects.filter(pk=dimension.pk, plan=None).update(plan=self.pro)
+        self.buys_at_aws(cranes, "agmt-demo-cranes", "440000000001", terms, dimension=dimension, seats=5)
+        leaving = self.account("Tidal Tunnels", "leaving-aws")
+        self.content(leaving)
+        started = self.at - timedelta(days=40)
+        terms = Terms(accepted_at=started, starts_at=started)
+        self.buys_at_aws(leaving, "agmt-demo-tunnels", "440000000002", terms)
+        said_at = self.at - timedelta(minutes=20)
+        names = Names(agreement_id="agmt-demo-tunnels", aws_account_id="440000000002")
+        hear(Said("unsubscribe-pending", Word.LEAVING, said_at, names), self.at)
+
+    def buys_at_aws(
+        self, account: Account, agreement_id: str, aws_account_id: str, terms: Terms, **held: object
+    ) -> None:
+        """A purchase that this account made, unless an earlier run did. Nobody is asked: the buyer is invented."""
+        at = terms.accepted_at
+        if at is None or Agreement.objects.filter(agreement_id=agreement_id).exists():
+            return
+        names = Names(agreement_id=agreement_id, aws_account_id=aws_account_id)
+        Agreement.objects.create(**names.known(), **held, account=account, first_heard_at=at, registered_at=at)
+        hear(Said("Purchase Agreement Created", Word.RUNS, at, names, terms), at)
 
     def at_github(self) -> None:
         """One customer of GitHub Marketplace, and one that has left three days ago."""

@@ -1,0 +1,225 @@
+"""An agreement: one purchase at AWS Marketplace, and the account that it has here.
+
+AWS names a purchase in several ways, and no message carries them all: EventBridge speaks of agreements and licences,
+SNS of customer identifiers, registration of all but sometimes the agreement (reference, 2.1 to 2.5). One AWS account
+may buy the same product several times, so its id alone names nothing. A row is one purchase, through every renewal
+and replacement of it; the ids that it had before stay known, so that late messages find it.
+
+What is known is what AWS said last, by AWS's own clock: two instants, of the newest word that it runs and of the
+newest word that it is over. Whatever order messages come in, and however often, the two end up the same.
+"""
+
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account
+from accounts.writes import refused_while_erasing
+from marketplace.aws.dimension import DEFAULT, Dimension
+from subscriptions.models import Subscription
+
+#: A read just after an event may still show the old state: what contradicts it is asked again later.
+SETTLING_TIME = timedelta(minutes=10)
+#: How long final metering records are taken after a cancellation (reference, 2.4).
+FINAL_HOUR = timedelta(hours=1)
+#: Within it AWS cancels a public contract with a full refund (reference, 2.9).
+CHANGE_OF_MIND = timedelta(hours=48)
+
+
+class EndReason(models.TextChoices):
+    UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
+    CANCELLED = "cancelled", _("cancelled by the buyer")
+    EXPIRED = "expired", _("expired")
+    TERMINATED = "terminated", _("terminated by AWS")
+    WITHDRAWN = "withdrawn", _("archived or rolled back")
+    ABSENT = "absent", _("AWS knows of no entitlement and no agreement any more")
+
+
+class AgreementQuerySet(models.QuerySet["Agreement"]):
+    def locked(self) -> Self:
+        return self.select_for_update(no_key=True, of=("self",))
+
+    def check_due(self, at: datetime) -> Self:
+        """Those that AWS should be asked about by now."""
+        return self.filter(check_at__lte=at).order_by("check_at", "pk")
+
+    def registered(self) -> Self:
+        """Those that have an account here."""
+        return self.filter(account__isnull=False)
+
+    def running(self) -> Self:
+        """Those that run, as far as AWS has said."""
+        return self.filter(models.Q(ended_at=None) | models.Q(ended_at__lt=models.F("subscribed_at"))).exclude(
+            subscribed_at=None
+        )
+
+    def final_hour_over(self, at: datetime) -> Self:
+        """Those that run, though AWS said that the agreement has ended, and whose final hour is over by far."""
+        return self.running().filter(agreement_over_at__isnull=False, final_hour_until__lte=at - SETTLING_TIME)
+
+
+class Agreement(models.Model):
+    """A purchase. Without an account until its buyer has registered; a message may come before, or for ever alone."""
+
+    #: `agmt-…`, and the `l-…` part of the licence's ARN: the ARN itself is spelt differently from place to place.
+    agreement_id = models.CharField(
+        _("agreement"), max_length=64, unique=True, null=True, blank=True
+    )  # unknown ones don't collide
+    licence_id = models.CharField(_("licence"), max_length=64, unique=True, null=True, blank=True)  # likewise
+    #: Agreements and licences that this purchase was under before it was renewed, replaced or bought again.
+    former_ids = ArrayField(models.CharField(max_length=64), verbose_name=_("former ids"), default=list, blank=True)
+    aws_account_id = models.CharField(_("AWS account"), max_length=12, blank=True, db_index=True)
+    customer_identifier = models.CharField(_("customer identifier"), max_length=64, blank=True, db_index=True)
+    product_code = models.CharField(_("product code"), max_length=64, blank=True)
+    product_id = models.CharField(_("product"), max_length=64, blank=True)
+    offer_id = models.CharField(_("offer"), max_length=64, blank=True)
+
+    account = models.ForeignKey(
+        Account,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="aws_agreements",
+        verbose_name=_("account"),
+    )
+    #: The newest one that this purchase has had. No constraint in the database: a purge erases subscriptions first.
+    subscription = models.OneToOneField(
+        Subscription,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="aws_agreement",
+        verbose_name=_("subscription"),
+    )
+    #: Of this life of it: a purchase that was over and is bought again is heard of anew.
+    first_heard_at = models.DateTimeField(_("first heard of"))
+    registered_at = models.DateTimeField(_("registered"), null=True, blank=True)
+
+    # What AWS says of its terms; `terms_said_at` keeps an older word from undoing a newer one.
+    accepted_at = models.DateTimeField(_("accepted"), null=True, blank=True)
+    starts_at = models.DateTimeField(_("starts"), null=True, blank=True)
+    #: With auto-renewal the day of the renewal: never a fixed end (reference, 2.6).
+    renews_or_ends_at = models.DateTimeField(_("renews or ends"), null=True, blank=True)
+    auto_renewal = models.BooleanField(_("renews by itself"), null=True, blank=True)
+    on_trial = models.BooleanField(_("free trial"), default=False)
+    trial_ends_at = models.DateTimeField(_("trial ends"), null=True, blank=True)
+    terms_said_at = models.DateTimeField(_("terms as of"), null=True, blank=True)
+    #: What GetEntitlements named; None for a pay-as-you-go purchase, which has no entitlements.
+    dimension = models.ForeignKey(
+        Dimension,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="agreements",
+        verbose_name=_("dimension"),
+    )
+    seats = models.PositiveIntegerField(_("seats"), default=1)
+
+    # What AWS said of its life, by AWS's clock.
+    subscribed_at = models.DateTimeField(_("runs, said on"), null=True, blank=True)
+    failed_at = models.DateTimeField(_("payment failed"), null=True, blank=True)
+    unsubscribe_pending_at = models.DateTimeField(_("unsubscribed, ends soon"), null=True, blank=True)
+    final_hour_until = models.DateTimeField(_("final usage until"), null=True, blank=True)
+    #: EventBridge's words for the same: the agreement has ended, its licence is gone.
+    agreement_over_at = models.DateTimeField(_("agreement over, said on"), null=True, blank=True)
+    deprovisioned_at = models.DateTimeField(_("licence gone, said on"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("over, said on"), null=True, blank=True)
+    end_reason = models.CharField(_("ended because"), max_length=20, choices=EndReason.choices, blank=True)
+
+    # When the last message was processed, and when AWS is to be asked.
+    event_at = models.DateTimeField(_("last event"), null=True, blank=True)
+    check_at = models.DateTimeField(_("next check"), null=True, blank=True)
+    checks_left = models.PositiveSmallIntegerField(_("checks left"), default=0)
+    checked_at = models.DateTimeField(_("checked"), null=True, blank=True)
+    check_attempts = models.PositiveIntegerField(_("failed checks"), default=0)
+    check_error = models.TextField(_("last error"), blank=True)
+    #: AWS's first answer without this purchase while we hold it; a second one, later, ends it.
+    absent_since = models.DateTimeField(_("absent since"), null=True, blank=True)
+
+    objects = AgreementQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("AWS agreement")
+        verbose_name_plural = _("AWS agreements")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(subscription=None) | models.Q(account__isnull=False),
+                name="agreement_subscribes_an_account",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(agreement_id="") & ~models.Q(licence_id=""), name="agreement_ids_are_not_empty"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(end_reason__in=["", *EndReason.values]), name="agreement_end_reason_is_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ended_at=None) | ~models.Q(end_reason=""), name="agreement_ends_for_a_reason"
+            ),
+        ]
+        indexes = [
+            GinIndex(fields=["former_ids"], name="agreement_former_ids"),
+            models.Index(
+                fields=["check_at", "id"], condition=models.Q(check_at__isnull=False), name="agreement_check_due"
+            ),
+        ]
+        triggers = [refused_while_erasing()]
+
+    def __str__(self) -> str:
+        return self.agreement_id or self.licence_id or self.customer_identifier or self.aws_account_id
+
+    @property
+    def runs(self) -> bool:
+        """Whether AWS said last that it runs. Of one instant, "over" is the later word."""
+        return self.subscribed_at is not None and (self.ended_at is None or self.ended_at < self.subscribed_at)
+
+    @property
+    def is_over(self) -> bool:
+        return self.ended_at is not None and not self.runs
+
+    @property
+    def is_contract(self) -> bool:
+        """Whether it is bought for a time, and not by use."""
+        return self.dimension_id is not None or self.renews_or_ends_at is not None
+
+    @property
+    def plan_id(self) -> str:
+        """The code of the plan that it grants."""
+        return self.dimension.granted_plan_id if self.dimension else DEFAULT
+
+    def ids(self) -> list[str]:
+        """The ids that it is under now, each belonging to this purchase alone."""
+        return [known for known in (self.agreement_id, self.licence_id) if known]
+
+    def retire_ids(self) -> None:
+        """The purchase goes on under other ids; messages about the old ones are old. Not saved yet."""
+        self.former_ids = sorted({*self.former_ids, *self.ids()})
+        self.agreement_id = self.licence_id = None
+        self.terms_said_at = None
+
+    def leaves_at(self) -> datetime | None:
+        """When AWS said that it ends or has ended; None if it goes on."""
+        return self.ended_at if self.is_over else self.unsubscribe_pending_at
+
+    def forget_leaving(self) -> None:
+        """It goes on: what was said of its end is past. Not saved yet."""
+        self.unsubscribe_pending_at = self.final_hour_until = None
+        self.agreement_over_at = self.deprovisioned_at = None
+
+    def may_change_its_mind(self, at: datetime) -> bool:
+        """Whether AWS itself still cancels a public contract, with a full refund."""
+        since = self.accepted_at or self.subscribed_at
+        return since is not None and at < since + CHANGE_OF_MIND
+
+    def heard_of(self, at: datetime) -> None:
+        """Note an event, and have AWS asked now and again when a stale answer is no longer likely. Not saved yet."""
+        self.event_at = at
+        self.check_at, self.checks_left, self.check_attempts = at, 2, 0
+
+    def ask_again(self, at: datetime) -> None:
+        """Have AWS's next answer decide: nothing new was said. Not saved yet."""
+        self.check_at, self.checks_left, self.check_attempts = at, 2, 0

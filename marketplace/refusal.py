@@ -1,0 +1,106 @@
+"""What was refused at the doors of AWS: counted by reason and hour, so that no flood of forgeries fills the table.
+
+The doors (`marketplace.views.aws_sns`, `marketplace.views.aws_events`) note it; `doctor` warns of the last day's;
+`hygiene` removes old rows. Nothing of the message is kept but the topic that it claimed.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import LiteralString
+
+from django.db import DatabaseError, connection, models
+from django.utils.translation import gettext_lazy as _
+
+from accounts import invariants
+from marketplace.delivery import Source
+
+log = logging.getLogger(__name__)
+
+#: Staff are told for so long.
+SHOWN = timedelta(days=1)
+#: Rows are removed after so long.
+KEPT = timedelta(days=90)
+#: As long as the ARN of a topic may be, with room to see that it is none.
+MAX_TOPIC = 300
+
+COUNT: LiteralString = """
+INSERT INTO marketplace_refusal (source, reason, hour, topic, count, first_at, last_at)
+VALUES (%s, %s, %s, %s, 1, %s, %s)
+ON CONFLICT (source, reason, hour) DO UPDATE
+   SET count = marketplace_refusal.count + 1,
+       topic = excluded.topic,
+       last_at = greatest(marketplace_refusal.last_at, excluded.last_at)
+"""
+
+
+class Reason(models.TextChoices):
+    TOO_LARGE = "too_large", _("larger than any message of theirs")
+    RAW = "raw", _("raw delivery, which is not signed")
+    MALFORMED = "malformed", _("not a message of theirs")
+    HEADERS = "headers", _("header and body disagree")
+    TOPIC = "topic", _("a topic that is not ours")
+    VERSION = "version", _("an unknown signature version")
+    CERTIFICATE_ADDRESS = "certificate_address", _("a certificate from elsewhere")
+    CERTIFICATE = "certificate", _("a certificate that is not to be trusted")
+    SIGNATURE = "signature", _("a signature that does not match")
+    TIMESTAMP = "timestamp", _("too old, or from the future")
+    TOKEN = "token", _("without our token")
+    SENDER = "sender", _("an event of another service")
+
+
+class Refusal(models.Model):
+    """How often messages were refused for one reason, in one hour (UTC)."""
+
+    source = models.CharField(_("source"), max_length=12, choices=Source.choices)
+    reason = models.CharField(_("reason"), max_length=20, choices=Reason.choices)
+    hour = models.DateTimeField(_("hour"))
+    #: What the newest of them said it was of. A claim: nothing about it is checked.
+    topic = models.CharField(_("claimed topic"), max_length=MAX_TOPIC, blank=True)
+    count = models.PositiveBigIntegerField(_("how often"), default=1)
+    first_at = models.DateTimeField(_("first"))
+    last_at = models.DateTimeField(_("last"))
+
+    class Meta:
+        verbose_name = _("refusal")
+        verbose_name_plural = _("refusals")
+        constraints = [models.UniqueConstraint(fields=["source", "reason", "hour"], name="refusal_one_an_hour")]
+        indexes = [models.Index(fields=["last_at"], name="refusal_last_at")]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.reason} {self.hour:%Y-%m-%d %H}h"
+
+
+def register() -> None:
+    """Register the warning. Called once, by `MarketplaceConfig.ready`."""
+    invariants.register(
+        invariants.Invariant(
+            "refused-messages",
+            _("kinds of messages refused at the doors of AWS within a day: forged, or set up wrongly"),
+            lambda at: Refusal.objects.filter(last_at__gt=at - SHOWN, last_at__lte=at),
+            example="reason",
+            warning=True,
+        )
+    )
+
+
+def note(source: Source, reason: Reason, *, topic: str = "", at: datetime) -> None:
+    """Count a refusal, by one statement. Without a database it is only logged: the answer is the same."""
+    log.warning("%s: refused (%s)", source.value, reason.value)
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    claimed = topic[:MAX_TOPIC].replace("\x00", "").encode(errors="replace").decode()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(COUNT, [source, reason, hour, claimed, at, at])
+    except DatabaseError:
+        log.exception("a refusal could not be counted")
+
+
+def forget_old(at: datetime) -> int:
+    """Remove the rows that nobody will ask about any more. Returns how many."""
+    removed, _by_model = old(at).delete()
+    return removed
+
+
+def old(at: datetime) -> "models.QuerySet[Refusal]":
+    """Rows that have been kept for long enough."""
+    return Refusal.objects.filter(last_at__lt=at - KEPT)
