@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django import forms
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock, holds, ownership
@@ -102,7 +102,7 @@ def hand_over(account: Account, values: Values, by: Actor, at: datetime) -> str 
     changed = ownership.hand_over(
         account, to=new_owner, stays=values["stays"], identity=values["identity"], by=by, at=at
     )
-    return _now("%(who)s is the owner now.") % {"who": new_owner} if changed else None
+    return gettext("%(who)s is the owner now.") % {"who": new_owner} if changed else None
 
 
 def set_hold(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
@@ -111,16 +111,16 @@ def set_hold(account: Account, values: Values, by: Actor, at: datetime) -> str |
     except Account.DoesNotExist as error:
         raise Refused(_("Nothing is left to be held: the account has been erased.")) from error
     if hold.needs_confirmation(at):
-        return _now(
+        return gettext(
             "The data is to be held until %(until)s. That is beyond a legal deadline: "
             "it has no effect until a second person confirms it."
         ) % {"until": brief(hold.until)}
-    return _now("The data is held until %(until)s.") % {"until": brief(hold.until)}
+    return gettext("The data is held until %(until)s.") % {"until": brief(hold.until)}
 
 
 def confirm_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    return _now("The hold is confirmed.") if holds.confirm_hold(hold, at=at, by=by) else None
+    return gettext("The hold is confirmed.") if holds.confirm_hold(hold, at=at, by=by) else None
 
 
 def release_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    return _now("The hold is released.") if holds.release_hold(hold, at=at, by=by) else None
+    return gettext("The hold is released.") if holds.release_hold(hold, at=at, by=by) else None

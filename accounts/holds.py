@@ -11,7 +11,7 @@ from typing import Self
 
 from django.db import models, transaction
 from django.utils import formats, timezone
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import history, purge
@@ -118,7 +118,7 @@ def reason_to_wait(account_id: uuid.UUID, at: datetime) -> str | None:
         return None
     with timezone.override("UTC"):
         until = formats.date_format(timezone.localtime(hold.until), "DATETIME_FORMAT")
-    return _now("a hold until %(until)s UTC") % {"until": until}
+    return gettext("a hold until %(until)s UTC") % {"until": until}
 
 
 def set_hold(account: Account, *, reason: str, until: datetime, at: datetime, by: Actor) -> Hold:

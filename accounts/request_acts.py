@@ -7,7 +7,7 @@ from functools import partial
 from django import forms
 from django.urls import reverse
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import answering, deletion, internal_note, support
@@ -160,43 +160,43 @@ class CloseForm(PlainForm):
 def ask(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     kind = RequestKind(values["kind"])
     made, new = support.ask(account, kind=kind, message=values["message"], identity=values["identity"], by=by, at=at)
-    return _now("%(reference)s is in the queue.") % {"reference": made.reference} if new else None
+    return gettext("%(reference)s is in the queue.") % {"reference": made.reference} if new else None
 
 
 def answer(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     _written, new = answering.answer(request, text=values["text"], by=by, at=at)
-    return _now("The answer is on its way.") if new else None
+    return gettext("The answer is on its way.") if new else None
 
 
 def note(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     _written, new = internal_note.note(request, text=values["text"], by=by, at=at)
-    return _now("The note is kept.") if new else None
+    return gettext("The note is kept.") if new else None
 
 
 def assign(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     to = values["to"]
     if not answering.assign(request, to=to, by=by, at=at):
         return None
-    return _now("%(who)s takes care of it.") % {"who": to} if to else _now("Nobody takes care of it for now.")
+    return gettext("%(who)s takes care of it.") % {"who": to} if to else gettext("Nobody takes care of it for now.")
 
 
 def record_case(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     changed = answering.record_case(request, case_number=values["case_number"], by=by, at=at)
-    return _now("The number of the case is recorded.") if changed else None
+    return gettext("The number of the case is recorded.") if changed else None
 
 
 def extend(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     changed = answering.extend(request, until=values["until"], reason=values["text"], by=by, at=at)
-    return _now("It is due on %(until)s now.") % {"until": brief(values["until"])} if changed else None
+    return gettext("It is due on %(until)s now.") % {"until": brief(values["until"])} if changed else None
 
 
 def propose_deletion(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     _proposal, new = deletion.propose(request, identity=values["identity"], override=values["override"], by=by, at=at)
-    return _now("The deletion is proposed. It waits for a second person to approve it.") if new else None
+    return gettext("The deletion is proposed. It waits for a second person to approve it.") if new else None
 
 
 def send_back_deletion(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    return _now("The proposal is withdrawn.") if deletion.take_back(request, by=by, at=at) else None
+    return gettext("The proposal is withdrawn.") if deletion.take_back(request, by=by, at=at) else None
 
 
 def approve_deletion(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
@@ -204,16 +204,16 @@ def approve_deletion(request: SupportRequest, values: Values, by: Actor, at: dat
     found = deletion.approve(request, by=by, at=at, override=values["override"])
     if before:
         return None
-    return _now("The deletion is approved: everything is erased from %(due)s on, before %(deadline)s.") % {
+    return gettext("The deletion is approved: everything is erased from %(due)s on, before %(deadline)s.") % {
         "due": brief(found.due_at),
         "deadline": brief(found.deadline_at),
     }
 
 
 def call_off_deletion(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    return _now("The deletion is called off.") if deletion.call_off(request.account, by=by, at=at) else None
+    return gettext("The deletion is called off.") if deletion.call_off(request.account, by=by, at=at) else None
 
 
 def close(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     changed = answering.close(request, outcome=Outcome(values["outcome"]), text=values["text"], by=by, at=at)
-    return _now("The request is closed.") if changed else None
+    return gettext("The request is closed.") if changed else None

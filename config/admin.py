@@ -21,7 +21,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
@@ -98,7 +98,7 @@ def _works_here(request: HttpRequest) -> bool:
 
 
 def _not_for_you() -> Denied:
-    return Denied(_now("The support desk is for support staff only."), permission=roles.USE)
+    return Denied(gettext("The support desk is for support staff only."), permission=roles.USE)
 
 
 def has_second_factor(request: HttpRequest) -> bool:
@@ -112,7 +112,7 @@ def has_second_factor(request: HttpRequest) -> bool:
 def _ask_for_second_factor(request: HttpRequest) -> HttpResponse:
     """To the page where the factor is set up, or used. What was asked for is not done meanwhile."""
     if not is_mfa_enabled(request.user):
-        messages.warning(request, _now("The support desk needs a second factor. Please set one up first."))
+        messages.warning(request, gettext("The support desk needs a second factor. Please set one up first."))
         return redirect("mfa_activate_totp")
     target = request.get_full_path() if request.method == "GET" else reverse("admin:index")
     return redirect(reverse("mfa_reauthenticate", query={"next": target}))

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import history
@@ -81,21 +81,21 @@ def _is_open(step: Step, at: datetime) -> bool:
 def reactivate(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     """Take a customer back within the window: nothing is erased, and the account works again, on Free."""
     changed = offboarding.call_off(account, because="staff", at=at, by=by)
-    return _now("The account is active again, with its data, on Free.") if changed else None
+    return gettext("The account is active again, with its data, on Free.") if changed else None
 
 
 def retry_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    return _now("The step is tried with the next run.") if steps.retry(step, at=at) else None
+    return gettext("The step is tried with the next run.") if steps.retry(step, at=at) else None
 
 
 def skip_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     changed = steps.skip(step, because=values["reason"], by=by, at=at)
-    return _now("The step counts as done; the next one goes on.") if changed else None
+    return gettext("The step counts as done; the next one goes on.") if changed else None
 
 
 def process_again(delivery: Delivery, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     """Put a delivery that failed or was parked back in line; the sweep comes within seconds."""
-    return _now("The delivery is processed with the next run.") if inbox.process_again(delivery, at=at) else None
+    return gettext("The delivery is processed with the next run.") if inbox.process_again(delivery, at=at) else None
 
 
 def acknowledge(delivery: Delivery, values: Values, by: Actor, at: datetime) -> str | Promise | None:
@@ -103,4 +103,4 @@ def acknowledge(delivery: Delivery, values: Values, by: Actor, at: datetime) -> 
     if not Delivery.objects.filter(pk=delivery.pk).exclude(alert="").update(alert=""):
         return None
     history.record(delivery.account_id, "delivery.acknowledged", at=at, by=by, delivery=delivery.pk)
-    return _now("The alert is acknowledged.")
+    return gettext("The alert is acknowledged.")

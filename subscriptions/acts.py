@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django import forms
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.acts import itself
@@ -135,14 +135,14 @@ def cancel(subscription: Subscription, values: Values, by: Actor, at: datetime) 
     found, new = cancellation.cancel(subscription, by=by, at=at, reason=values["why"], identity=values["identity"])
     if not new:
         return None
-    return _now("%(reference)s: the subscription ends on %(when)s.") % {
+    return gettext("%(reference)s: the subscription ends on %(when)s.") % {
         "reference": found.reference,
         "when": brief(found.effective_at),
     }
 
 
 def keep(found: Cancellation, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    return _now("The subscription goes on as before.") if cancellation.withdraw(found, by=by, at=at) else None
+    return gettext("The subscription goes on as before.") if cancellation.withdraw(found, by=by, at=at) else None
 
 
 def enter_contract(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
@@ -183,7 +183,7 @@ def renew_contract(contract: Subscription, values: Values, by: Actor, at: dateti
 
 def _contract_runs(contract: Subscription) -> str:
     assert contract.ends_at is not None
-    return _now("The contract %(reference)s runs from %(start)s to %(end)s.") % {
+    return gettext("The contract %(reference)s runs from %(start)s to %(end)s.") % {
         "reference": contract.order_reference,
         "start": brief(contract.started_at),
         "end": brief(contract.ends_at),
@@ -192,4 +192,4 @@ def _contract_runs(contract: Subscription) -> str:
 
 def end_now(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     changed = changing.end_now(subscription, by=by, at=at)
-    return _now("The subscription has ended; the account is on Free.") if changed else None
+    return gettext("The subscription has ended; the account is on Free.") if changed else None

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import inventory, purge
@@ -57,10 +57,12 @@ def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
     live = Subscription.objects.filter(account_id=account_id).live(at).first()
     if live is None:
         return None
-    return _now("the end of a live subscription (%(plan)s)") % {"plan": live.plan_id}
+    return gettext("the end of a live subscription (%(plan)s)") % {"plan": live.plan_id}
 
 
 def still_to_be_paid(account_id: uuid.UUID, at: datetime) -> str | None:
     """Nobody's data is erased while we owe them money: the refund would be forgotten with it."""
     owed = Refund.objects.unfinished().filter(subscription__account_id=account_id).first()
-    return _now("the refund %(reference)s, which is approved and not finished") % {"reference": owed} if owed else None
+    return (
+        gettext("the refund %(reference)s, which is approved and not finished") % {"reference": owed} if owed else None
+    )

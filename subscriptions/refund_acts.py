@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.desk import action, roles
@@ -109,14 +109,14 @@ def propose(subscription: Subscription, values: Values, by: Actor, at: datetime)
         return None
     told = {"reference": refund.reference, "amount": money(refund.cents, refund.currency)}
     if refund.second_person_for:
-        return _now("%(reference)s over %(amount)s is proposed. A lead other than you has to approve it.") % told
-    return _now("%(reference)s over %(amount)s is proposed. A lead has to approve it.") % told
+        return gettext("%(reference)s over %(amount)s is proposed. A lead other than you has to approve it.") % told
+    return gettext("%(reference)s over %(amount)s is proposed. A lead has to approve it.") % told
 
 
 def approve(refund: Refund, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     if not refunding.approve(refund, by=by, at=at):
         return None
-    return _now(
+    return gettext(
         "%(reference)s over %(amount)s is approved: it is paid, and the subscription ended, within a minute."
     ) % {
         "reference": refund.reference,
@@ -126,5 +126,7 @@ def approve(refund: Refund, values: Values, by: Actor, at: datetime) -> str | Pr
 
 def decline(refund: Refund, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     return (
-        _now("The refund is declined. Please answer the request.") if refunding.decline(refund, by=by, at=at) else None
+        gettext("The refund is declined. Please answer the request.")
+        if refunding.decline(refund, by=by, at=at)
+        else None
     )

@@ -32,7 +32,7 @@ MISTYPED = re.compile(r"'|[^\xa0\u202f][;!?»](?!\w)|[^\xa0\u202f]:(?!//|\d)|«[
 #: The last resort is written in English: it must work when translations do not.
 UNMARKED_TEMPLATES = {"500.html"}
 #: Names, the same in every language.
-NAMES = {"Blueprints"}
+NAMES = {"Blueprints", "JSON"}
 READ_ALOUD = {"alt", "aria-label", "placeholder", "title"}
 
 #: Context and text, or texts if there is a plural: what identifies a message.

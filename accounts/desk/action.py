@@ -18,7 +18,7 @@ from typing import Any
 from django import forms
 from django.db import models, transaction
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import history
@@ -75,7 +75,9 @@ class Rehearsal:
     @property
     def lines(self) -> list[str]:
         """All of it in plain lines."""
-        told = [_now("Mail to %(who)s: %(subject)s") % {"who": mail.to, "subject": mail.subject} for mail in self.mails]
+        told = [
+            gettext("Mail to %(who)s: %(subject)s") % {"who": mail.to, "subject": mail.subject} for mail in self.mails
+        ]
         return [*self.story, *told]
 
 
@@ -121,7 +123,7 @@ class Act:
             except BeingErased as error:
                 raise Refused(_("The account is being erased: nothing can be done to it any more.")) from error
             if said is None:
-                return _now("Nothing had to be changed: it was so already.")
+                return gettext("Nothing had to be changed: it was so already.")
             if "reason" in values:
                 deed = Deed.objects.create(
                     account_id=account_id,

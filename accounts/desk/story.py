@@ -14,7 +14,7 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.desk.action import act_named
@@ -109,7 +109,7 @@ def _told(facts: Mapping[str, Any]) -> str:
         if name.endswith("_at"):
             value = brief(datetime.fromisoformat(value))
         elif isinstance(value, bool):
-            value = _now("yes") if value else _now("no")
+            value = gettext("yes") if value else gettext("no")
         told.append(f"{name.removesuffix('_at').replace('_', ' ')}: {value}")
     return ", ".join(told)
 
@@ -134,11 +134,11 @@ def mails(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
     lines = []
     for notice in found.order_by("-queued_at", "-pk")[:limit]:
         if notice.sent_at:
-            facts = _now("sent")
+            facts = gettext("sent")
         elif notice.last_error:
-            facts = _now("not sent yet: %(error)s") % {"error": notice.last_error}
+            facts = gettext("not sent yet: %(error)s") % {"error": notice.last_error}
         else:
-            facts = _now("queued")
+            facts = gettext("queued")
         link = reverse("admin:accounts_notice_change", args=[notice.pk])
         what = _("Mail “%(kind)s”") % {"kind": notice.kind.split("/")[1].replace("_", " ")}
         lines.append(Line(notice.queued_at, "mail", what, who=str(notice.recipient), facts=facts, link=link))

@@ -78,6 +78,7 @@ def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sig
     # What stays of the account is its number, in the records that the law asks for.
     assert {line.split("\t")[0] for line in lines_with(str(account.pk))} == {
         "accounts_certificate",
+        "accounts_deed",
         "accounts_event",
         "accounts_hold",
         "accounts_purge",
