@@ -227,8 +227,9 @@ def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
     }.items():
         if value is not None and not (is_new and getattr(row, name)):
             setattr(row, name, value)
-    if held and not is_new:
+    if held and (not is_new or row.auto_renewal is None):
         set_auto_renewal(row, held.auto_renewal, at)
+    if held and not is_new:
         row.on_trial = held.trial_ends_at is not None and held.trial_ends_at > at
     if entitlements:
         row.dimension, row.seats = _granted(entitlements)

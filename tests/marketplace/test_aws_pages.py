@@ -113,6 +113,7 @@ def test_a_cancellation_in_progress_is_a_banner_and_a_mail(cloud: AwsWorld, owne
     assert "A cancellation is in progress at AWS." in text
     assert "Everything works until AWS tells us that it is done" in text
     assert "Cancel auto-renewal" not in text
+    assert "Renews on" not in text
     mail = write(Notice.objects.get(account=account))
     assert mail.subject == "A cancellation is in progress at AWS"
     assert "Everything works until AWS tells us" in str(mail.body)
