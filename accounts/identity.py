@@ -23,7 +23,7 @@ class IdentityFact(models.TextChoices):
     LAST_CHARGE_DATE = "last_charge_date", _("date of the last charge")
     LAST_CHARGE_AMOUNT = "last_charge_amount", _("amount of the last charge")
     # Customers without a card have these instead.
-    ORDER_REFERENCE = "order_reference", _("order reference of the contract")
+    ORDER_REFERENCE = "order_reference", _("order reference")
     MARKETPLACE_ACCOUNT = "marketplace_account", _("account or agreement at the marketplace")
 
 

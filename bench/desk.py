@@ -47,8 +47,8 @@ STATEMENTS: tuple[LiteralString, ...] = (
     """,
     """
     INSERT INTO accounts_supportrequest
-           (reference, account_id, kind, message, made_by_id, made_at, due_at, closed_at, outcome)
-    SELECT 'REQ-' || n, account_id, 'other', 'Where are my receipts?', user_id, joined_at,
+           (reference, account_id, kind, message, identity, made_by_id, made_at, due_at, closed_at, outcome)
+    SELECT 'REQ-' || n, account_id, 'other', 'Where are my receipts?', '{}', user_id, joined_at,
            joined_at + interval '3 days', CASE WHEN n % 100 > 0 THEN joined_at + interval '1 day' END,
            CASE WHEN n % 100 > 0 THEN 'answered' ELSE '' END
       FROM (SELECT row_number() OVER () AS n, * FROM accounts_membership) AS place WHERE n % 5 = 0

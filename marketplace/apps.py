@@ -11,7 +11,7 @@ class MarketplaceConfig(AppConfig):
     def ready(self) -> None:
         from accounts.history import register_labels
         from accounts.routes import register_route
-        from marketplace import acts, figures, hygiene, inbox, panels, refusal, steps
+        from marketplace import acts, export_parts, figures, hygiene, inbox, panels, refusal, steps
         from marketplace.aws import applying as aws_applying
         from marketplace.aws import notes as aws_notes
         from marketplace.aws import reconciliation as aws_reconciliation
@@ -55,6 +55,7 @@ class MarketplaceConfig(AppConfig):
         aws_reconciliation.register()
         hygiene.register()
         register_inventory()
+        export_parts.register()
         acts.register()
         panels.register()
         figures.register()

@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.desk import finding, panels, story
 from accounts.desk.panels import Panel, Subject
 from accounts.desk.story import Line
+from marketplace.aws.agreement import Agreement
 from marketplace.delivery import Delivery, Source
 from marketplace.github.customer import Customer
 from marketplace.github.hooks import RepositoryHook
@@ -29,10 +31,11 @@ def register() -> None:
     """Called once, by `MarketplaceConfig.ready`."""
     panels.register(
         Panel(_("GitHub Marketplace"), "marketplace/desk/github.html", github, place=15),
+        Panel(_("AWS Marketplace"), "marketplace/desk/aws.html", aws, place=16),
         Panel(_("Offboarding"), "marketplace/desk/offboarding.html", offboardings, place=50, is_wide=True),
     )
     story.register_source(deliveries)
-    finding.register_finder(by_github, by_delivery)
+    finding.register_finder(by_github, by_aws, by_delivery)
 
 
 def github(subject: Subject, at: datetime) -> dict[str, Any] | None:
@@ -50,6 +53,13 @@ def github(subject: Subject, at: datetime) -> dict[str, Any] | None:
         "tokens": UserToken.objects.alive().filter(user__memberships__account_id=subject.account_id).count(),
         "web_url": settings.GITHUB_WEB_URL,
     }
+
+
+def aws(subject: Subject, at: datetime) -> dict[str, Any] | None:
+    """What the account has bought at AWS, the newest purchase first."""
+    found = Agreement.objects.filter(account_id=subject.account_id).select_related("dimension", "dimension__plan")
+    rows = list(found.order_by("-first_heard_at")[:MOST])
+    return {"agreements": rows} if rows else None
 
 
 def offboardings(subject: Subject, at: datetime) -> dict[str, Any] | None:
@@ -88,6 +98,14 @@ def by_github(text: str) -> Iterable[uuid.UUID]:
     if text.isdecimal() and int(text) < 2**63:
         found += Customer.objects.filter(github_id=int(text)).values_list("account_id", flat=True)
     return found
+
+
+def by_aws(text: str) -> Iterable[uuid.UUID]:
+    """By an agreement or a licence, present or former, an AWS account, or a customer identifier."""
+    word = text.rsplit(":", 1)[-1]
+    known = Q(agreement_id=word) | Q(licence_id=word) | Q(aws_account_id=word) | Q(customer_identifier=word)
+    found = Agreement.objects.registered().filter(known | Q(former_ids__contains=[word]))
+    return [account_id for account_id in found.values_list("account_id", flat=True)[: finding.MOST] if account_id]
 
 
 def by_delivery(text: str) -> Iterable[uuid.UUID]:

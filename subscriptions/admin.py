@@ -1,9 +1,15 @@
 """Subscriptions in the support staff's site: to be looked at."""
 
+from typing import Any, cast
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.desk.lists import ReadOnlyAdmin, ReadOnlyInline
-from subscriptions.models import Cancellation, Plan, Price, Subscription
+from subscriptions.models import Cancellation, Plan, Price, Refund, Subscription
+from subscriptions.refund import RefundQuerySet
 
 
 class CancellationInline(ReadOnlyInline):
@@ -17,6 +23,45 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     list_select_related = ["account", "plan"]
     search_fields = ["account__name"]
     inlines = [CancellationInline]
+
+
+class Undecided(admin.SimpleListFilter):
+    """What waits for a decision, or for its end; each as short as its index."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("undecided", _("to be approved")), ("unfinished", _("approved, not finished"))]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Refund]") -> "QuerySet[Refund]":
+        rows = cast(RefundQuerySet, queryset)
+        match self.value():
+            case "undecided":
+                return rows.undecided()
+            case "unfinished":
+                return rows.unfinished()
+        return rows
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnlyAdmin):
+    list_display = [
+        "reference",
+        "subscription",
+        "cents",
+        "currency",
+        "proposed_by",
+        "proposed_at",
+        "approved_at",
+        "paid_at",
+        "ended_at",
+        "declined_at",
+    ]
+    list_filter = [Undecided]
+    list_select_related = ["subscription", "proposed_by"]
+    ordering = ["-id"]
+    search_fields = ["=reference"]
 
 
 @admin.register(Cancellation)

@@ -19,7 +19,7 @@ def register() -> None:
             "seats": INTEGER,
             "cents": {**INTEGER, "description": "for one seat and one cycle"},
             "currency": TEXT,
-            "order_reference": {**TEXT, "description": "of a contract; empty for everything else"},
+            "order_reference": {**TEXT, "description": "of the order; empty for what a marketplace sold"},
             "started_at": INSTANT,
             "trial_ends_at": optional(INSTANT),
             "anchor_at": {**INSTANT, "description": "billing cycles are counted from here"},

@@ -53,7 +53,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return self.filter(settled_at=None)
 
     def ordered_as(self, order_reference: str) -> Self:
-        """The contracts with this order reference, whatever its case. Found by their index."""
+        """What was bought under this order reference, whatever its case. Found by their index."""
         return self.filter(order_reference__iexact=order_reference.strip()).exclude(order_reference="")
 
     def overlapping(self, starts_at: datetime, ends_at: datetime) -> Self:
@@ -91,7 +91,7 @@ class Subscription(models.Model):
     seats = models.PositiveIntegerField(_("seats"), default=1)
     cents = models.PositiveIntegerField(_("price in cents"), help_text=_("For one seat and one cycle."))
     currency = models.CharField(_("currency"), max_length=3, default="USD")
-    #: What the sales team's order is called; only contracts have one.
+    #: What the order is called in our payment system, or by the sales team. Marketplaces have ids of their own.
     order_reference = models.CharField(_("order reference"), max_length=MAX_ORDER_REFERENCE, blank=True)
     started_at = models.DateTimeField(_("started"))
     trial_ends_at = models.DateTimeField(_("trial ends"), null=True, blank=True)
@@ -135,8 +135,8 @@ class Subscription(models.Model):
                 name="subscription_settled_after_end",
             ),
             models.CheckConstraint(
-                condition=models.Q(order_reference="") | models.Q(channel="datadog_sales"),
-                name="subscription_ordered_from_sales",
+                condition=models.Q(order_reference="") | models.Q(channel__in=["direct", "datadog_sales"]),
+                name="subscription_ordered_from_us",
             ),
             models.CheckConstraint(
                 condition=models.Q(next_reminder_at=None) | models.Q(next_reminder_at__lt=models.F("ends_at")),

@@ -99,8 +99,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="subscription",
             constraint=models.CheckConstraint(
-                condition=models.Q(("order_reference", ""), ("channel", "datadog_sales"), _connector="OR"),
-                name="subscription_ordered_from_sales",
+                condition=models.Q(
+                    ("order_reference", ""), ("channel__in", ["direct", "datadog_sales"]), _connector="OR"
+                ),
+                name="subscription_ordered_from_us",
             ),
         ),
         migrations.AddField(

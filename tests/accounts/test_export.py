@@ -124,6 +124,8 @@ def test_everything_is_in_it_and_fits_its_schema(account: Account, owner: User, 
         "subscriptions.json",
         "cancellations.json",
         "refunds.json",
+        "github_customers.json",
+        "aws_agreements.json",
     ]
     found = documents(archive)
     schema = json.loads(archive.read("schema.json"))

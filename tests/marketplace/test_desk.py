@@ -12,7 +12,7 @@ from accounts.history import Actor
 from accounts.models import Account, Event, Purge, User
 from accounts.refusal import Refused
 from marketplace.delivery import Delivery
-from marketplace.models import Offboarding, Source, Step, StepKind
+from marketplace.models import Agreement, Offboarding, Source, Step, StepKind
 from tests.factories import NOW
 from tests.marketplace.conftest import World
 
@@ -116,3 +116,26 @@ def test_a_parked_delivery_is_processed_again_and_an_alert_acknowledged(lead: Us
     act_named("acknowledge").perform(parked, VALUES, by=by, at=NOW)
     assert Delivery.objects.get().alert == ""
     assert act_named("acknowledge").perform(parked, VALUES, by=by, at=NOW).startswith("Nothing had to be changed")
+
+
+def test_an_aws_customer_is_found_by_every_id_that_aws_has_for_it(
+    account: Account, agent: User, sign_in: SignIn
+) -> None:
+    Agreement.objects.create(
+        account=account,
+        agreement_id="agmt-1",
+        licence_id="l-0a1b",
+        former_ids=["agmt-0"],
+        aws_account_id="123456789012",
+        customer_identifier="cust-1",
+        product_code="prod-1",
+        first_heard_at=NOW,
+        registered_at=NOW,
+        subscribed_at=NOW,
+    )
+    licence = "arn:aws:license-manager::123456789012:license:l-0a1b"
+    for text in ("agmt-1", "agmt-0", "l-0a1b", licence, "123456789012", "cust-1"):
+        assert find(text) == [account.pk], text
+    page = sign_in(agent).get(f"/admin/accounts/account/{account.pk}/change/").content.decode()
+    for text in ("agmt-1", "l-0a1b", "123456789012", "cust-1", "running"):
+        assert text in page

@@ -117,9 +117,13 @@ def test_two_at_a_time_are_refused_with_words_and_by_the_database(account: Accou
     assert refusal.value.other == direct
     with pytest.raises(IntegrityError, match="subscription_one_live_an_account"), transaction.atomic():
         subscribe(account, channel=Channel.DATADOG_SALES, ends_at=END)
-    with pytest.raises(IntegrityError, match="subscription_ordered_from_sales"), transaction.atomic():
-        Subscription.objects.update(order_reference="SO-1")
     assert not told("contract_entered")
+
+
+def test_what_a_marketplace_sold_has_no_order_of_ours() -> None:
+    subscribe(channel=Channel.AWS_MARKETPLACE)
+    with pytest.raises(IntegrityError, match="subscription_ordered_from_us"), transaction.atomic():
+        Subscription.objects.update(order_reference="SO-1")
 
 
 def test_an_extension_moves_the_end_the_reminders_and_tells_the_owner(

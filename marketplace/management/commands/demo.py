@@ -9,11 +9,11 @@ from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from accounts import clock
+from accounts import clock, deletion
 from accounts.desk import roles
 from accounts.history import Actor
 from accounts.models import Account, Blueprint, CloudConnection, Grid, Membership, Provider, Role, User
-from accounts.support import RequestKind, ask
+from accounts.support import RequestKind, SupportRequest, ask
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.applying import hear
 from marketplace.aws.dimension import Dimension, learn
@@ -76,6 +76,7 @@ class Demo:
         self.active()
         self.cancelling()
         self.new()
+        self.leaving()
         self.trying()
         self.ended()
         self.running_out()
@@ -117,10 +118,22 @@ class Demo:
             )
 
     def new(self) -> None:
-        """Bought last week: inside the money-back period."""
+        """Bought last week: inside the money-back period. The owner has asked for a refund."""
         account = self.account("Fresh Sails", "new")
         self.content(account)
-        self.subscribe(account, Channel.DIRECT, self.at - timedelta(days=6), interval=Interval.ANNUAL)
+        bought = self.at - timedelta(days=6)
+        self.subscribe(account, Channel.DIRECT, bought, interval=Interval.ANNUAL, order_reference="ORD-20417")
+        self.asks(account, RequestKind.REFUND, "We bought the wrong plan.", timedelta(hours=20))
+
+    def leaving(self) -> None:
+        """The owner has asked for deletion, and an agent has proposed it: a lead can approve."""
+        account = self.account("Quiet Canal", "leaving")
+        self.content(account)
+        self.subscribe(account, Channel.DIRECT, self.at - relativedelta(months=5, days=3))
+        request = self.asks(account, RequestKind.DELETION, "We close at the end of the year.", timedelta(days=3))
+        agent = User.objects.get(email="agent@support.example")
+        if request and not request.proposals.exists():
+            deletion.propose(request, by=Actor.staff(agent), at=self.at - timedelta(days=1))
 
     def trying(self) -> None:
         account = self.account("Pilot Boats", "trial")
@@ -144,13 +157,7 @@ class Demo:
                 reason=Reason.UNUSED,
             )
             settle_due(self.at)
-            ask(
-                account,
-                kind=RequestKind.OTHER,
-                message="Can you send me my last receipt?",
-                by=Actor.owner(owner),
-                at=self.at - timedelta(days=1),
-            )
+            self.asks(account, RequestKind.OTHER, "Can you send me my last receipt?", timedelta(days=1))
 
     def running_out(self) -> None:
         account = self.account("Containers United", "sales")
@@ -162,6 +169,7 @@ class Demo:
             plan=self.enterprise,
             seats=25,
             ends_at=self.at + timedelta(days=20),
+            order_reference="Q-2025-1187",
         )
 
     def at_aws(self) -> None:
@@ -233,6 +241,7 @@ class Demo:
         seats: int = 1,
         trial_ends_at: datetime | None = None,
         ends_at: datetime | None = None,
+        order_reference: str = "",
     ) -> Subscription | None:
         """Start the account's subscription, unless an earlier run did."""
         if Subscription.objects.of(account).exists():
@@ -248,7 +257,17 @@ class Demo:
             seats=seats,
             trial_ends_at=trial_ends_at,
             ends_at=ends_at,
+            order_reference=order_reference,
         )
+
+    def asks(self, account: Account, kind: RequestKind, message: str, ago: timedelta) -> SupportRequest | None:
+        """The owner's request of this kind; an earlier run's stays as it is, None if that one is closed."""
+        if existing := account.requests.filter(kind=kind).first():
+            return None if existing.closed_at else existing
+        owner = account.owner()
+        assert owner is not None
+        made, _new = ask(account, kind=kind, message=message, by=Actor.owner(owner), at=self.at - ago)
+        return made
 
     def account(self, name: str, domain: str) -> Account:
         """The account of `owner@DOMAIN.example`, made if it is missing."""
