@@ -87,6 +87,7 @@ SHARED_SETTINGS = (
     "SECRET_KEY",
     "SITE_URL",
     "STAFF_SECOND_FACTOR",
+    "SUPPORT_EMAIL",
 )
 
 

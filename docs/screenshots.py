@@ -6,7 +6,7 @@ sign-ins, only reads, and leaves everything as it was.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,12 @@ PASSWORD = "demo"  # noqa: S105  # published on purpose: demonstrations only
 
 DESKTOP = (1100, 700)
 PHONE = (390, 844)
+DESK = (1300, 800)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One file. `path` is where to go; a text in it that starts with `>` is the link to follow from there."""
+    """One file. `path` is where to go, `follow` the link to follow from there, `then` what else to do."""
 
     name: str
     who: str
@@ -38,8 +39,27 @@ class Picture:
     size: tuple[int, int] = DESKTOP
     scheme: Literal["light", "dark"] = "light"
     language: str = "en"
+    then: Callable[[Page], None] | None = None
 
 
+def rehearse_a_cancellation(page: Page) -> None:
+    """Up to what would happen, and no further."""
+    page.get_by_role("link", name="Cancel on behalf of the owner").click()
+    page.locator("[name=reason]").fill("Called in, can't sign in any more. Case 81.")
+    for fact in ("owner_email", "card_digits"):
+        page.locator(f"input[name=identity][value={fact}]").check()
+    page.get_by_role("button", name="Show what will happen").click()
+
+
+def open_the_request(page: Page) -> None:
+    page.locator("a[href*='/supportrequest/']").first.click()
+
+
+def open_the_erased_account(page: Page) -> None:
+    page.goto(f"/admin/accounts/account/{page.locator('td.field-account_id').first.inner_text()}/change/")
+
+
+FIND = "/admin/accounts/account/?q="
 SETTINGS = "/user/subscription/"
 CANCEL = "/user/subscription/cancellation/"
 
@@ -65,7 +85,18 @@ PICTURES_TO_TAKE = (
     Picture("support", "owner@ended.example", "/user/support/"),
     Picture("settings-sales", "owner@sales.example", SETTINGS),
     Picture("settings-aws", "owner@aws.example", SETTINGS),
+    Picture("settings-aws-leaving", "owner@leaving-aws.example", SETTINGS),
     Picture("settings-github", "owner@github.example", SETTINGS),
+    Picture("desk", "lead@support.example", "/admin/", size=DESK),
+    Picture("desk-dark", "lead@support.example", "/admin/", size=DESK, scheme="dark"),
+    Picture("desk-french", "lead@support.example", "/admin/", size=DESK, language="fr"),
+    Picture("desk-account", "lead@support.example", f"{FIND}ORD-20417", size=DESK),
+    Picture("desk-left", "lead@support.example", f"{FIND}owner@left.example", size=DESK),
+    Picture("desk-act", "agent@support.example", f"{FIND}Harbour", size=DESK, then=rehearse_a_cancellation),
+    Picture("desk-request", "lead@support.example", f"{FIND}Quiet", size=DESK, then=open_the_request),
+    Picture(
+        "desk-erased", "lead@support.example", "/admin/accounts/certificate/", size=DESK, then=open_the_erased_account
+    ),
 )
 
 
@@ -95,6 +126,8 @@ def take_all(browser: Browser, base: str) -> None:
             page.goto(picture.path)
             if picture.follow:
                 page.get_by_role("link", name=picture.follow, exact=True).click()
+            if picture.then:
+                picture.then(page)
             save(page, picture.name)
 
 

@@ -104,7 +104,7 @@ def _told(facts: Mapping[str, Any]) -> str:
     """Facts in a line, with instants in the reader's zone."""
     told = []
     for name, value in facts.items():
-        if value in ("", None):
+        if value in ("", None, []):
             continue
         if name.endswith("_at"):
             value = brief(datetime.fromisoformat(value))

@@ -6,13 +6,13 @@ from typing import Any
 
 from dateutil.relativedelta import relativedelta
 from django.contrib.auth.models import Group
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts import clock, deletion
+from accounts import clock, deletion, erasing
 from accounts.desk import roles
 from accounts.history import Actor
-from accounts.models import Account, Blueprint, CloudConnection, Grid, Membership, Provider, Role, User
+from accounts.models import Account, Blueprint, Certificate, CloudConnection, Grid, Membership, Provider, Role, User
 from accounts.support import RequestKind, SupportRequest, ask
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.applying import hear
@@ -82,6 +82,7 @@ class Demo:
         self.running_out()
         self.at_aws()
         self.at_github()
+        self.gone()
 
     def staff(self) -> None:
         for email, name, role in (
@@ -210,6 +211,23 @@ class Demo:
         if left.cancelled_at is None:
             received = self.at - timedelta(days=3)
             let_go(left, cause=Cause.CANCELLED, received_at=received, at=received)
+
+    def gone(self) -> None:
+        """Asked for deletion six weeks ago: erased since, with a certificate. Its history still tells of it."""
+        if Certificate.objects.exists():
+            return
+        account = self.account("Long Shore", "gone")
+        self.content(account)
+        self.subscribe(account, Channel.DIRECT, self.at - relativedelta(months=8))
+        request = self.asks(account, RequestKind.DELETION, "We are moving on.", timedelta(days=42))
+        agent, lead = (User.objects.get(email=f"{name}@support.example") for name in ("agent", "lead"))
+        assert request is not None
+        deletion.propose(request, by=Actor.staff(agent), at=self.at - timedelta(days=41))
+        approved = deletion.approve(request, by=Actor.staff(lead), at=self.at - timedelta(days=40))
+        while not erasing.take_turn(approved, approved.due_at):
+            approved.refresh_from_db()
+            if approved.failures:
+                raise CommandError(f"The demo's erased account could not be erased: {approved.last_error}")
 
     def buys_at_github(self, name: str, domain: str, *, github_id: int) -> Customer:
         """A customer with an account and an owner, made if missing."""
