@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 
 from django.db import connection
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import TruncWeek
+from django.db.models.functions import Coalesce, TruncWeek
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -22,6 +22,7 @@ from accounts.desk.pages import account_url
 from accounts.figures import ACCOUNT, ACCOUNT_ID
 from accounts.models import Account
 from accounts.templatetags.formats import duration
+from marketplace.aws.agreement import Agreement
 from marketplace.delivery import Delivery
 from marketplace.offboarding import Cause, Offboarding, Step, StepKind
 from subscriptions.figures import Departures, register_departures
@@ -50,6 +51,7 @@ SELECT wanted.kind, count(*),
 def register() -> None:
     """Called once, by `MarketplaceConfig.ready`."""
     register_departures(Channel.GITHUB_MARKETPLACE, _told_by_github)
+    register_departures(Channel.AWS_MARKETPLACE, _told_by_aws)
     figures.register(_steps(), _deliveries(), _times())
 
 
@@ -217,3 +219,11 @@ def _told_by_github(begin: datetime, end: datetime) -> dict[date, Departures]:
     weeks = told.annotate(week=TruncWeek("received_at", tzinfo=UTC)).values_list("week")
     counted = weeks.annotate(all=Count("*"), kept=Count("received_at", filter=came_back))
     return {week.date(): Departures(gone=everybody - kept, kept=kept) for week, everybody, kept in counted}
+
+
+def _told_by_aws(begin: datetime, end: datetime) -> dict[date, Departures]:
+    """By when AWS first said that a buyer leaves. Who subscribes again before the end has never left, nor been kept."""
+    told = Agreement.objects.registered().annotate(told_at=Coalesce("unsubscribe_pending_at", "ended_at"))
+    weeks = told.filter(told_at__gte=begin, told_at__lte=end).annotate(week=TruncWeek("told_at", tzinfo=UTC))
+    counted = weeks.order_by().values_list("week").annotate(gone=Count("*"))
+    return {week.date(): Departures(gone=gone) for week, gone in counted}

@@ -15,6 +15,7 @@ from typing import Self
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
@@ -163,6 +164,7 @@ class Agreement(models.Model):
         ]
         indexes = [
             GinIndex(fields=["former_ids"], name="agreement_former_ids"),
+            models.Index(Coalesce("unsubscribe_pending_at", "ended_at"), name="agreement_by_leaving"),
             models.Index(
                 fields=["check_at", "id"], condition=models.Q(check_at__isnull=False), name="agreement_check_due"
             ),

@@ -23,7 +23,7 @@ from accounts.models import Account, Event, Notice, Purge, SupportRequest, Sweep
 from accounts.purge import start
 from accounts.support import RequestKind, ask
 from marketplace.figures import step_times
-from marketplace.models import Delivery, Offboarding, Step, StepKind
+from marketplace.models import Agreement, Delivery, Offboarding, Step, StepKind
 from marketplace.offboarding import Cause
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import cancel, withdraw
@@ -250,6 +250,22 @@ def test_cancellations_count_by_week_and_channel_and_undone_ones_do_not_count() 
     # Week, direct, sales, AWS, GitHub, all.
     assert rows[-2:] == [(date(2026, 3, 9), 1, 0, 0, 1, 2), (date(2026, 3, 16), 1, 0, 0, 1, 2)]
     assert {row[1:] for row in rows[:-2]} == {(0, 0, 0, 0, 0)}
+
+
+def test_who_leaves_at_aws_counts_when_aws_first_says_so() -> None:
+    for number, (pending_at, ended_at) in enumerate(
+        [(NOW - HOUR, None), (NOW - WEEK, NOW - HOUR), (None, NOW - WEEK), (None, None)]
+    ):
+        Agreement.objects.create(
+            account=AccountFactory(),
+            agreement_id=f"agmt-{number}",
+            first_heard_at=NOW - 9 * WEEK,
+            subscribed_at=NOW - 9 * WEEK,
+            unsubscribe_pending_at=pending_at,
+            ended_at=ended_at,
+            end_reason="unsubscribed" if ended_at else "",
+        )
+    assert [row[3] for row in cancellations(departures(NOW))] == [0] * 11 + [2, 1]
 
 
 def test_what_happened_before_the_first_week_or_after_the_instant_is_not_counted() -> None:
