@@ -145,6 +145,8 @@ def _gives_a_receipt(page: Page) -> str:
     expect(page.locator("dl")).to_contain_text(f"Received{TODAY_IN_PARIS}", use_inner_text=False)
     expect(page.locator("dl")).to_contain_text(END_IN_PARIS)
     expect(page.locator("dl")).to_contain_text("I don't use it enough")
+    # Its lines break as typed only once the style sheet is there.
+    page.wait_for_load_state("load")
     assert page.locator(".typed").inner_text() == COMMENT
     assert Cancellation.objects.get().reason == Reason.UNUSED
     return _reference(page)
