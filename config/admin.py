@@ -34,6 +34,8 @@ View = Callable[..., HttpResponse]
 class OffboardAdmin(AdminSite):
     site_title = site_header = _("Offboard support")
     index_title = _("Support desk")
+    # Of its own name: Django's page of one app extends `admin/index.html`, and has none of the dashboard's figures.
+    index_template = "admin/desk/dashboard.html"
     site_url = "/"
     enable_nav_sidebar = False
 
@@ -45,7 +47,9 @@ class OffboardAdmin(AdminSite):
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [page for module in (pages, dashboard, bulk_start, bulk_pages) for page in module.urls(self.admin_view)]
-        return [*own, *super().get_urls()]
+        # "View on site" leads to pages of rows for customers, and there are none: not found, instead of an error.
+        theirs = [page for page in super().get_urls() if getattr(page, "name", None) != "view_on_site"]
+        return [*own, *theirs]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The first page: what is overdue or at risk, who ends, and how many leave and why."""

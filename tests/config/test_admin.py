@@ -126,3 +126,20 @@ def test_staff_land_at_the_desk_after_signing_in(lead: User, owner: User, accoun
 
 def test_a_password_is_changed_where_everybody_changes_theirs(lead: User, sign_in: SignIn) -> None:
     assert sign_in(lead).get("/admin/password_change/")["Location"] == "/auth/password/change/"
+
+
+@pytest.mark.parametrize("app", ["accounts", "subscriptions", "marketplace"])
+def test_the_desk_has_a_page_of_each_app(app: str, agent: User, lead: User, sign_in: SignIn) -> None:
+    """Breadcrumbs lead there: “Home › Customers › People”."""
+    for person in (agent, lead):
+        page = sign_in(person).get(f"/admin/{app}/")
+        assert page.status_code == 200
+        assert f'href="/admin/{app}/' in page.content.decode()
+
+
+def test_what_the_desk_has_no_page_of_is_not_found(agent: User, staff: User, sign_in: SignIn) -> None:
+    # Groups are for superusers.
+    assert sign_in(agent).get("/admin/auth/").status_code == 404
+    assert sign_in(staff).get("/admin/auth/").status_code == 200
+    for path in ("/admin/r/1/1/", "/admin/r/9999/x/", "/admin/r/x/1/", "/admin/nothing/"):
+        assert sign_in(staff).get(path).status_code == 404, path
