@@ -1,13 +1,15 @@
 """Sheets: a figure's rows as CSV, for whoever counts on.
 
-A header row of plain codes, instants as ISO 8601 in UTC, durations in seconds. What customers wrote is data: a
-spreadsheet must not take it for a formula (CWE-1236), so such a cell begins with an apostrophe.
+A byte order mark, without which Excel reads UTF-8 as the machine's own code page; a header row of plain codes; instants
+as ISO 8601 in UTC, durations in seconds. What customers wrote is data: a spreadsheet must not take it for a formula
+(CWE-1236), so such a cell begins with an apostrophe.
 """
 
 import csv
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 
 from django.http import StreamingHttpResponse
 
@@ -16,6 +18,9 @@ from accounts.desk.figures import Choice, Link, Progress, Row, Value
 #: What spreadsheets take for a formula, also behind blanks, invisible characters and quotes, and in full width; and
 #: the control characters that some of them swallow before they look.
 FORMULA = re.compile(r"""[\s\x00-\x1f\u200b-\u200f\u2060\ufeff"']*[=+\-@＝＋－＠|%]|[\x00-\x1f]""")
+
+#: Says to a spreadsheet that what follows is UTF-8.
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class _Line:
@@ -28,7 +33,7 @@ class _Line:
 def download(name: str, header: Iterable[str], rows: Iterable[Row]) -> StreamingHttpResponse:
     """A sheet to download, written while it is read: as long as it may be, it takes no memory."""
     return StreamingHttpResponse(
-        written(header, rows),
+        chain([BYTE_ORDER_MARK], written(header, rows)),
         content_type="text/csv; charset=utf-8",
         headers={
             "Content-Disposition": f'attachment; filename="{name}.csv"',

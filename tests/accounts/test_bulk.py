@@ -502,7 +502,7 @@ def test_the_results_are_a_sheet(lead: User, by: Actor, stubborn: Stubborn, sign
     stubborn.fails["Two"] = Refused("=not this one")
     run = confirmed(by, name="stubborn")
     work_through(NOW + SECOND)
-    text = sign_in(lead).get(f"/admin/bulk/{run.pk}/results.csv").getvalue().decode()
+    text = sign_in(lead).get(f"/admin/bulk/{run.pk}/results.csv").getvalue().decode("utf-8-sig")
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     assert header == [
         "row",

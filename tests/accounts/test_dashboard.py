@@ -411,7 +411,7 @@ def test_a_long_comment_is_cut_on_the_page_and_whole_in_the_sheet(staff: User, s
     cancelled(NOW - DAY, comment="word " * 100 + "end")
     client = sign_in(staff)
     assert "word end" not in client.get("/admin/").content.decode()
-    assert "word end" in client.get("/admin/figures/comments.csv").getvalue().decode()
+    assert "word end" in client.get("/admin/figures/comments.csv").getvalue().decode("utf-8-sig")
 
 
 def test_the_page_speaks_of_the_readers_time_zone(staff: User, sign_in: SignIn) -> None:
@@ -524,7 +524,7 @@ def test_every_figure_has_a_sheet_whose_rows_fit_its_columns(name: str, staff: U
     cancelled(NOW - DAY, comment="=1")
     response = sign_in(staff).get(f"/admin/figures/{name}.csv")
     assert response["Content-Type"] == "text/csv; charset=utf-8"
-    header, *rows = csv.reader(io.StringIO(response.getvalue().decode(), newline=""))
+    header, *rows = csv.reader(io.StringIO(response.getvalue().decode("utf-8-sig"), newline=""))
     assert header == [column.code for column in figures.named(name).columns]
     assert rows or name == "ends-nothing"
     assert {len(row) for row in rows} == {len(header)}
@@ -532,7 +532,9 @@ def test_every_figure_has_a_sheet_whose_rows_fit_its_columns(name: str, staff: U
 
 def test_a_comment_is_guarded_in_its_sheet(staff: User, sign_in: SignIn) -> None:
     cancelled(NOW - DAY, comment=' =HYPERLINK("http://elsewhere.example")', name="+Quay")
-    _header, row = csv.reader(io.StringIO(sign_in(staff).get("/admin/figures/comments.csv").getvalue().decode()))
+    _header, row = csv.reader(
+        io.StringIO(sign_in(staff).get("/admin/figures/comments.csv").getvalue().decode("utf-8-sig"))
+    )
     assert row[0] == "2026-03-16T09:30:00Z"
     assert row[1] == "'+Quay"
     assert row[5] == '\' =HYPERLINK("http://elsewhere.example")'

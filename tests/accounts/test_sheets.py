@@ -85,7 +85,8 @@ def test_a_sheet_is_read_back_as_it_was() -> None:
 
 def test_a_sheet_is_downloaded_and_never_shown_or_stored() -> None:
     response = sheets.download("ends-2026-03-17", ["week"], [("=1",)])
-    assert response.getvalue() == b"week\r\n'=1\r\n"
+    # UTF-8's byte order mark comes first: without it Excel reads the sheet as another encoding.
+    assert response.getvalue() == b"\xef\xbb\xbfweek\r\n'=1\r\n"
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert response["Content-Disposition"] == 'attachment; filename="ends-2026-03-17.csv"'
     assert (response["X-Content-Type-Options"], response["Cache-Control"]) == ("nosniff", "no-store")
