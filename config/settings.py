@@ -167,6 +167,8 @@ TEMPLATES = [
 
 _database = env.db_url("DATABASE_URL", default=f"postgres:///offboard?host={DATA_DIR / 'sockets'}")
 _database["CONN_MAX_AGE"] = 0  # the pool keeps the connections
+# A connection is tried before it is handed out: after the database was away, dead ones are replaced, not met.
+_database["CONN_HEALTH_CHECKS"] = True
 _database["OPTIONS"] = {
     **_database.get("OPTIONS", {}),
     # One connection a thread of the web server, and a few to spare. The time-out turns an absent database
