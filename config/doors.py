@@ -4,6 +4,9 @@ A page's request passes middleware that finds out who the reader is, in which la
 webhook has no session, no language, no form and no page, and proves itself by a signature; that chain costs more than
 storing the delivery. `DoorsMiddleware` stands right after `SecurityMiddleware` (redirect to https, security headers)
 and takes webhooks from there straight to their views. An error becomes our JSON, by the handlers in `config.urls`.
+
+So do those who ask whether we are well. A load balancer asks each server by its IP address, which is no name in
+`ALLOWED_HOSTS`; these answers are the same for every name, so none is asked for.
 """
 
 from collections.abc import Callable
@@ -17,6 +20,8 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 #: Names of routes without parameters. Their views check each message themselves and need nothing from middleware.
 DOORS = ("github_webhook", "aws_sns", "aws_events")
+#: The same, under whatever name or address they are asked.
+PROBES = ("healthz", "readyz")
 
 
 class DoorsMiddleware:
@@ -25,8 +30,8 @@ class DoorsMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         # Found once, when the server starts.
-        paths = [reverse(name) for name in DOORS]
-        self.doors: dict[str, GetResponse] = {path: resolve(path).func for path in paths}
+        self.doors = _views(*DOORS, *PROBES)
+        self.probes = frozenset(_views(*PROBES))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         door = self.doors.get(request.path_info)
@@ -34,9 +39,15 @@ class DoorsMiddleware:
             return self.get_response(request)
         # Otherwise an error would speak the language of the page that this thread answered before.
         translation.activate(settings.LANGUAGE_CODE)
-        # As CommonMiddleware does: raises DisallowedHost, which is answered by 400.
-        request.get_host()
+        if request.path_info not in self.probes:
+            # As CommonMiddleware does: raises DisallowedHost, which is answered by 400.
+            request.get_host()
         response = door(request)
         # As CommonMiddleware does: without it the answer would be sent in chunks.
         response.headers.setdefault("Content-Length", str(len(response.content)))
         return response
+
+
+def _views(*names: str) -> dict[str, GetResponse]:
+    """The views of these routes, by their paths."""
+    return {path: resolve(path).func for path in map(reverse, names)}

@@ -12,6 +12,7 @@ from django.test import Client, override_settings
 
 from accounts.desk import roles
 from accounts.models import Account, Membership, Role, User
+from accounts.views.health import readiness
 from tests.factories import AccountFactory, UserFactory
 
 # `make test` tries a few; `HYPOTHESIS_PROFILE=thorough make test` takes its time.
@@ -43,6 +44,12 @@ def plain_static_files() -> Iterator[None]:
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}):
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_known_of_readiness() -> None:
+    """What `/readyz/` said in another test is not said again."""
+    readiness.forget()
 
 
 @pytest.fixture

@@ -295,7 +295,8 @@ def test_doctor_and_readyz_are_red_before_a_deadline_is_missed_and_say_which(acc
     assert purge.start_due(at) == 2
     for sweep in sweeps.registered():
         SweepRun.objects.create(name=sweep.name, started_at=at, finished_at=at)
-    answer, out = Client().get("/readyz/"), StringIO()
+    token = {"Authorization": "Bearer test-api-token"}
+    answer, out = Client().get("/readyz/", headers=token), StringIO()
     with pytest.raises(SystemExit) as end:
         call_command("doctor", stdout=out)
     line = "purge-deadline: 1 purges whose legal deadline is less than six hours away or has passed"
