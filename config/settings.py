@@ -69,6 +69,13 @@ AWS_REGION = env.str("AWS_REGION", default="us-east-1")
 AWS_ENDPOINT_URL = env.str("AWS_ENDPOINT_URL", default="").rstrip("/")
 #: The codes of our products at AWS Marketplace.
 AWS_PRODUCT_CODES = [code.strip() for code in env.list("AWS_PRODUCT_CODES", default=[])]
+#: The ids of the same products (`prod-…`), by which EventBridge's events name them.
+AWS_PRODUCT_IDS = [name.strip() for name in env.list("AWS_PRODUCT_IDS", default=[])]
+#: The AWS accounts that sell them: whose events are ours, and who proposes our agreements. One, as a rule.
+AWS_SELLER_ACCOUNT_IDS = [account.strip() for account in env.list("AWS_SELLER_ACCOUNT_IDS", default=[])]
+for _account in AWS_SELLER_ACCOUNT_IDS:
+    if not re.fullmatch(r"[0-9]{12}", _account):
+        raise ImproperlyConfigured(f"AWS_SELLER_ACCOUNT_IDS: {_account!r} is not the number of an AWS account.")
 #: The topics that AWS told us at product creation, exactly. Messages of any other are refused.
 AWS_SNS_TOPIC_ARNS = [arn.strip() for arn in env.list("AWS_SNS_TOPIC_ARNS", default=[])]
 for _arn in AWS_SNS_TOPIC_ARNS:

@@ -14,6 +14,7 @@ class MarketplaceConfig(AppConfig):
         from marketplace import acts, export_parts, figures, hygiene, inbox, panels, refusal, steps
         from marketplace.aws import applying as aws_applying
         from marketplace.aws import notes as aws_notes
+        from marketplace.aws import origin as aws_origin
         from marketplace.aws import reconciliation as aws_reconciliation
         from marketplace.aws import topics as aws_topics
         from marketplace.aws import truth as aws_truth
@@ -50,6 +51,7 @@ class MarketplaceConfig(AppConfig):
         aws_topics.register()
         truth.register()
         aws_truth.register()
+        aws_origin.register()
         steps.register()
         reconciliation.register()
         aws_reconciliation.register()

@@ -46,6 +46,8 @@ class Reason(models.TextChoices):
     TIMESTAMP = "timestamp", _("too old, or from the future")
     TOKEN = "token", _("without our token")
     SENDER = "sender", _("an event of another service")
+    SELLER = "seller", _("an event of another seller")
+    PRODUCT = "product", _("an event of a product that is not ours")
 
 
 class Refusal(models.Model):

@@ -27,6 +27,8 @@ from subscriptions.models import Subscription
 SETTLING_TIME = timedelta(minutes=10)
 #: How long final metering records are taken after a cancellation (reference, 2.4).
 FINAL_HOUR = timedelta(hours=1)
+#: AWS says once more that it is over before the final hour closes; its word alone closes it after so long.
+PATIENCE = timedelta(days=1)
 #: Within it AWS cancels a public contract with a full refund (reference, 2.9).
 CHANGE_OF_MIND = timedelta(hours=48)
 
@@ -61,6 +63,12 @@ class AgreementQuerySet(models.QuerySet["Agreement"]):
     def final_hour_over(self, at: datetime) -> Self:
         """Those that run, though AWS said that the agreement has ended, and whose final hour is over by far."""
         return self.running().filter(agreement_over_at__isnull=False, final_hour_until__lte=at - SETTLING_TIME)
+
+    def unanswered(self, at: datetime) -> Self:
+        """Of those whose final hour is over, those about which nobody asks, or AWS has not answered for a day."""
+        unheard = models.Q(checked_at=None) | models.Q(checked_at__lt=models.F("final_hour_until"))
+        a_day = models.Q(final_hour_until__lte=at - SETTLING_TIME - PATIENCE)
+        return self.final_hour_over(at).filter(models.Q(account=None) | (a_day & unheard))
 
 
 class Agreement(models.Model):

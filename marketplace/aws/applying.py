@@ -8,15 +8,16 @@ AWS's clock, so an older one never undoes a newer one. All of it runs in the inb
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
-
 from accounts import strict_json
 from marketplace import inbox
 from marketplace.aws import holding, matching
 from marketplace.aws.agreement import FINAL_HOUR, Agreement, EndReason
-from marketplace.aws.reading import Said, Unreadable, Word, kind_of_event, read_event, read_notification
+from marketplace.aws.reading import Names, Said, Unreadable, Word, kind_of_event, read_event, read_notification
 from marketplace.aws.topics import handle_confirmation
 from marketplace.delivery import Delivery, Outcome
+
+#: What ends a purchase, or begins its end.
+TAKES_AWAY = frozenset({Word.FAILED, Word.LEAVING, Word.ENDED, Word.OVER, Word.DEPROVISIONED})
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def handle_event(delivery: Delivery, at: datetime) -> Outcome:
 def hear(said: Said, at: datetime) -> Heard:
     """Apply what was said, and what follows from it for the account. Raises `holding.Conflict`."""
     matching.lock()
-    if said.names.product_code and said.names.product_code not in settings.AWS_PRODUCT_CODES:
+    if matching.is_foreign(said.names):
         return Heard(Outcome.NO_CHANGE)
     found = matching.find(said.names, accepted_at=said.terms.accepted_at if said.word is Word.RUNS else None)
     if found.is_old:
@@ -62,6 +63,13 @@ def hear(said: Said, at: datetime) -> Heard:
         found.one.ask_again(at)
         found.one.save()
         return Heard(Outcome.STALE, found.one)
+    if found.is_guess and said.word in TAKES_AWAY:
+        # It is about something that we don't know, perhaps another product: a row of its own, and AWS is asked about
+        # what the buyer has here. If they are one, its answer says so.
+        for candidate in matching.of_buyer(Names(aws_account_id=said.names.aws_account_id)):
+            candidate.ask_again(at)
+            candidate.save()
+        return _to(Agreement(first_heard_at=at), said, at)
     row = found.one or _continued(said, at)
     if row is None and found.several and not (said.names.agreement_id or said.names.licence_id):
         # It may be any of them, and so it is none of them until AWS has said which.

@@ -32,15 +32,21 @@ def lock() -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """The one purchase that is meant, or several that may be; `is_old`: it was meant by an id that it no longer has."""
+    """The one purchase that is meant, or several that may be; `is_old`: it was meant by an id that it no longer has.
+
+    `is_guess`: an agreement or a licence was named that we don't know, and nothing says that it is of our product.
+    """
 
     one: Agreement | None = None
     several: tuple[Agreement, ...] = ()
     is_old: bool = False
+    is_guess: bool = False
 
 
 def find(names: Names, *, accepted_at: datetime | None = None) -> Found:
     """The purchase that these names mean. The caller holds `lock`. `accepted_at`: when it was bought, if known."""
+    # One of our products is what the message itself says, never what we take it to be.
+    is_guess = bool((names.agreement_id or names.licence_id) and not is_told(names))
     names = complete(names)
     if found := _by_id(names):
         return found
@@ -48,8 +54,8 @@ def find(names: Names, *, accepted_at: datetime | None = None) -> Found:
     if len(candidates) > 1:
         candidates = [row for row in candidates if not row.is_over] or candidates
     if len(candidates) == 1:
-        return Found(candidates[0])
-    return Found(several=tuple(candidates))
+        return Found(candidates[0], is_guess=is_guess)
+    return Found(several=tuple(candidates), is_guess=is_guess)
 
 
 def of_buyer(names: Names) -> list[Agreement]:
@@ -88,17 +94,40 @@ def continuation_of(row: Agreement, ended_at: datetime) -> Agreement | None:
     return others[0] if len(others) == 1 else None
 
 
+def is_foreign(names: Names) -> bool:
+    """Whether the names themselves say that they are of a product that is not ours."""
+    other_code = names.product_code and names.product_code not in settings.AWS_PRODUCT_CODES
+    other_id = names.product_id and settings.AWS_PRODUCT_IDS and names.product_id not in settings.AWS_PRODUCT_IDS
+    return bool(other_code or other_id)
+
+
+def is_told(names: Names) -> bool:
+    """Whether the names themselves say that they are of a product of ours."""
+    if names.product_code:
+        return names.product_code in settings.AWS_PRODUCT_CODES
+    return bool(names.product_id) and (names.product_id in settings.AWS_PRODUCT_IDS or bool(_code_of(names.product_id)))
+
+
 def complete(names: Names) -> Names:
-    """The same names with the product's code, where another purchase or our settings tell it."""
+    """The same names with the product's code, where another purchase or our settings tell it.
+
+    A product that is named and not known has none: it may be another one of the same seller's.
+    """
     if names.product_code:
         return names
-    code = ""
-    if names.product_id:
-        known = Agreement.objects.filter(product_id=names.product_id).exclude(product_code="")
-        code = known.values_list("product_code", flat=True).first() or ""
-    if not code and len(settings.AWS_PRODUCT_CODES) == 1:
+    code = _code_of(names.product_id)
+    is_ours = not names.product_id or names.product_id in settings.AWS_PRODUCT_IDS
+    if not code and is_ours and len(settings.AWS_PRODUCT_CODES) == 1:
         (code,) = settings.AWS_PRODUCT_CODES
     return replace(names, product_code=code)
+
+
+def _code_of(product_id: str) -> str:
+    """The code of a product, of which AWS has told us both; empty if it has not."""
+    if not product_id:
+        return ""
+    known = Agreement.objects.filter(product_id=product_id, product_code__in=settings.AWS_PRODUCT_CODES)
+    return known.values_list("product_code", flat=True).first() or ""
 
 
 def add_names(row: Agreement, names: Names) -> None:
@@ -202,6 +231,9 @@ def _same_buyer(row: Agreement, names: Names) -> bool:
 
 
 def _same_product(row: Agreement, names: Names) -> bool:
+    """Nothing that both name differs, and the product that is named is one that we know."""
+    if names.product_id and not names.product_code:
+        return row.product_id == names.product_id
     pairs = [(row.product_code, names.product_code), (row.product_id, names.product_id)]
     return all(ours == theirs for ours, theirs in pairs if ours and theirs)
 

@@ -19,7 +19,8 @@ from marketplace.aws.agreement import EndReason
 #: Longer than any id of AWS's.
 MAX_ID = 64
 LICENCE = re.compile(r"(?:^|[:/])(l-[0-9A-Za-z]+)$")
-SUFFIXES = (" - Proposer", " - Manufacturer")
+PROPOSER, MANUFACTURER = " - Proposer", " - Manufacturer"
+SUFFIXES = (PROPOSER, MANUFACTURER)
 
 
 class Unreadable(ValueError):

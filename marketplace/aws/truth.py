@@ -88,15 +88,17 @@ def check_due(at: datetime) -> int:
 
 
 def close_final_hours(at: datetime) -> int:
-    """End what AWS said has ended, when the final hour is over and nothing newer was said. Returns how many.
+    """End what AWS said has ended, when the final hour is over and AWS can't be asked whether it is. Returns how many.
 
-    It needs no answer of AWS's: the event was its word, and the hour is a date.
+    As a rule it is asked (`apply_answer`): an event may have been about something else. Without credentials, or without
+    an answer for a day, the event stands: it was AWS's word.
     """
+    over = Agreement.objects.unanswered if api.is_configured() else Agreement.objects.final_hour_over
     closed = 0
-    for pk in Agreement.objects.final_hour_over(at).values_list("pk", flat=True):
+    for pk in over(at).values_list("pk", flat=True):
         with transaction.atomic():
             matching.lock()
-            due = Agreement.objects.locked().select_related("account", "dimension").final_hour_over(at)
+            due = over(at).locked().select_related("account", "dimension")
             if (row := due.filter(pk=pk).first()) is None:
                 continue
             _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
@@ -162,6 +164,9 @@ def apply_answer(pk: int, answer: Answer, at: datetime) -> None:
         _over(row, verdict, at)
     elif verdict.ruling is Ruling.ABSENT:
         _absent(row, at)
+    elif row.runs and _is_over_by_its_word(row, at):
+        # Nothing speaks for it, and nothing against it: the event stands.
+        _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
     row.save()
     holding.bring_in_line(row, at=at)
 
@@ -181,7 +186,7 @@ def _runs(row: Agreement, verdict: Verdict, at: datetime) -> None:
     if row.unsubscribe_pending_at is None:
         # A licence that ended with a renewal has opened no final hour.
         row.forget_leaving()
-    elif row.final_hour_until is None or at > row.final_hour_until + SETTLING_TIME:
+    elif row.final_hour_until is None or at >= row.final_hour_until + SETTLING_TIME:
         # The end never came, and AWS says that it runs: the word that the buyer stays was lost.
         stay(row, at)
     _keep(row, verdict, at)
@@ -279,12 +284,24 @@ def _absent(row: Agreement, at: datetime) -> None:
         return
     if is_too_new(row.subscribed_at, at):
         row.check_at = at + SETTLING_TIME
+    elif _is_over_by_its_word(row, at):
+        # It has been heard twice already: the event said the same.
+        _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
     elif row.absent_since is None:
         row.absent_since, row.check_at = at, at + SETTLING_TIME
     elif at < row.absent_since + SETTLING_TIME:
         row.check_at = row.absent_since + SETTLING_TIME
     else:
         _let_go(row, EndReason.ABSENT, at)
+
+
+def _is_over_by_its_word(row: Agreement, at: datetime) -> bool:
+    """Whether an event said that the agreement has ended, and its final hour is over."""
+    return (
+        row.agreement_over_at is not None
+        and row.final_hour_until is not None
+        and at >= row.final_hour_until + SETTLING_TIME
+    )
 
 
 def is_too_new(said_at: datetime | None, at: datetime) -> bool:
@@ -301,7 +318,7 @@ def _schedule_next(row: Agreement, at: datetime) -> None:
     row.check_at = at + SETTLING_TIME if row.checks_left else None
     if row.unsubscribe_pending_at and row.final_hour_until and not row.check_at:
         # Whether it has ended is known when the hour is over, whatever becomes of the message that says so.
-        later = row.final_hour_until + 2 * SETTLING_TIME
+        later = row.final_hour_until + SETTLING_TIME
         row.check_at = later if later > at else None
 
 

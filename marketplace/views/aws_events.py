@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts import clock, strict_json
 from marketplace import inbox, refusal
+from marketplace.aws import origin
 from marketplace.delivery import Source
 from marketplace.refusal import Reason
 
@@ -58,6 +59,11 @@ def event(request: HttpRequest) -> HttpResponse:
     if envelope.get("source") != SENDER:
         refusal.note(Source.AWS_EVENTS, Reason.SENDER, at=at)
         return _error(403, "other_sender", f"Only events of {SENDER} are taken here: correct the rule's pattern.")
+    if foreign := origin.foreign(envelope):
+        refusal.note(Source.AWS_EVENTS, foreign, at=at)
+        return _error(
+            403, f"other_{foreign.value}", "This event is not about our products: correct the rule's pattern."
+        )
     try:
         inbox.accept(
             Source.AWS_EVENTS,

@@ -16,6 +16,7 @@ from marketplace.github.customer import Customer
 from marketplace.models import Source
 from tests.factories import NOW
 from tests.fakes.aws import FakeAWS
+from tests.fakes.aws.state import SELLER
 from tests.fakes.github import Account as Buyer
 from tests.fakes.github import Delivery, FakeGitHub
 from tests.marketplace.aws_world import AwsWorld
@@ -62,6 +63,8 @@ def aws(one_aws: FakeAWS, settings: Settings, monkeypatch: pytest.MonkeyPatch, t
     settings.AWS_SNS_TRUST_FILE = str(trust)
     settings.AWS_SNS_TOPIC_ARNS = product.topics
     settings.AWS_PRODUCT_CODES = [product.code]
+    settings.AWS_PRODUCT_IDS = [product.id]
+    settings.AWS_SELLER_ACCOUNT_IDS = [SELLER]
     settings.AWS_EVENTS_TOKEN = [one_aws.events_token]
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "AKIATEST")

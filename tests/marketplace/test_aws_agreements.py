@@ -211,12 +211,14 @@ def test_an_agreement_that_ended_opens_the_final_hour_and_is_over_after_it(
     cloud.receives(event)
     row = cloud.row(bought)
     assert (row.agreement_over_at, row.final_hour_until, row.runs) == (said_at, said_at + HOUR, True)
-    # AWS can't be asked, and says no more: its word and the hour are enough.
-    cloud.aws.fail("marketplace-*", "InternalServiceErrorException", times=None)
-    cloud.passes(69 * MINUTE)
+    end = {"CANCELLED": cloud.aws.unsubscribe, "EXPIRED": cloud.aws.expire, "TERMINATED": cloud.aws.terminate}[status]
+    end(bought)
+    cloud.run("aws-check")
+    cloud.passes(59 * MINUTE)
     cloud.run("aws-check")
     assert cloud.plan(account) == "pro"
-    cloud.passes(MINUTE)
+    # No further message comes: when the hour is over AWS is asked, and says so too.
+    cloud.passes(11 * MINUTE)
     cloud.run("aws-check")
     assert cloud.plan(account) == "free"
     assert cloud.row(bought).end_reason == status.lower()

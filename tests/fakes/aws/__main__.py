@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.fakes.aws import FakeAWS
 from tests.fakes.aws.sending import all_topics
+from tests.fakes.aws.state import SELLER
 
 USAGE = """
   curl {url}/_control/confirm -d '{{}}'                       # the topics ask to be confirmed
@@ -58,6 +59,8 @@ def environment(aws: FakeAWS, trust: Path) -> dict[str, str]:
         "AWS_SNS_TOPIC_ARNS": ",".join(all_topics(aws.products)),
         "AWS_SNS_CONFIRM_SUBSCRIPTIONS": "1",
         "AWS_PRODUCT_CODES": ",".join(aws.products),
+        "AWS_PRODUCT_IDS": ",".join(product.id for product in aws.products.values()),
+        "AWS_SELLER_ACCOUNT_IDS": SELLER,
         "AWS_EVENTS_TOKEN": aws.events_token,
         "AWS_ACCESS_KEY_ID": "AKIATEST",
         "AWS_SECRET_ACCESS_KEY": "test",

@@ -1,0 +1,68 @@
+"""Whose product an event is about. One bus of a company carries the events of all that it sells at AWS Marketplace.
+
+An event that says so itself, by account, proposer or product, is refused at the door (`marketplace.views.aws_events`)
+when it is not ours. What is not told, or not known here, speaks against nothing: then AWS is asked, and nothing is
+taken away on the event's word alone (`marketplace.aws.matching`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from accounts import invariants
+from marketplace.aws.agreement import Agreement
+from marketplace.aws.reading import MANUFACTURER
+from marketplace.refusal import Reason
+
+
+def register() -> None:
+    """Register the warning. Called once, by `MarketplaceConfig.ready`."""
+    invariants.register(
+        invariants.Invariant(
+            "aws-origin",
+            _(
+                "AWS agreements whose events can't be told from other products': set AWS_SELLER_ACCOUNT_IDS and "
+                "AWS_PRODUCT_IDS"
+            ),
+            lambda at: Agreement.objects.none() if is_set_up() else Agreement.objects.registered(),
+            warning=True,
+        )
+    )
+
+
+def is_set_up() -> bool:
+    """Whether events need to be, and can be, told from those of other products."""
+    told = bool(settings.AWS_SELLER_ACCOUNT_IDS and settings.AWS_PRODUCT_IDS)
+    return told or not settings.AWS_EVENTS_TOKEN
+
+
+def foreign(event: Mapping[str, Any]) -> Reason | None:
+    """Why this event is not about a product of ours; None: nothing that it says speaks against it.
+
+    A channel partner proposes in its own name, and its events come to us as manufacturer (reference, 2.3): there only
+    the product tells. Where no setting says what is ours nothing is foreign.
+    """
+    detail = _mapping(event.get("detail"))
+    sellers = settings.AWS_SELLER_ACCOUNT_IDS
+    if sellers and _differs(event.get("account"), sellers):
+        return Reason.SELLER
+    by_us = not str(event.get("detail-type")).endswith(MANUFACTURER)
+    if sellers and by_us and _differs(_mapping(detail.get("proposer")).get("accountId"), sellers):
+        return Reason.SELLER
+    product, agreement = _mapping(detail.get("product")), _mapping(detail.get("agreement"))
+    ids, codes = settings.AWS_PRODUCT_IDS, settings.AWS_PRODUCT_CODES
+    if ids and (_differs(product.get("id"), ids) or _differs(agreement.get("productId"), ids)):
+        return Reason.PRODUCT
+    if codes and _differs(product.get("code"), codes):
+        return Reason.PRODUCT
+    return None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _differs(told: object, ours: list[str]) -> bool:
+    return isinstance(told, str) and bool(told.strip()) and told.strip() not in ours
