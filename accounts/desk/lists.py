@@ -2,12 +2,18 @@
 
 With a million rows a list must cost what its page costs. So it is ordered by an index, it counts no further than a
 person would turn pages, and what staff look for they find by searching.
+
+A list answers to its own filters and to nothing else. Django lets the address of a list carry any lookup into the
+model's own columns, and by what a list shows or leaves out a hidden column could be read letter by letter.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin import EmptyFieldListFilter, FieldListFilter, ListFilter
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -55,6 +61,30 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # no
     list_per_page = 50
     sortable_by = ()
     list_max_show_all = 50
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Whether the list may be narrowed down by this: by the choices that its own filters offer, and by no other.
+
+        Anything else is answered by 400. Django's own rule allows every lookup into the model's columns, shown or not.
+        """
+        return lookup in self._offered(request)
+
+    def _offered(self, request: HttpRequest) -> frozenset[str]:
+        """The lookups that the list's own filters put into addresses."""
+        return frozenset(name for chosen in self.get_list_filter(request) for name in self._lookups_of(chosen))
+
+    def _lookups_of(self, chosen: Any) -> Iterator[str]:
+        if isinstance(chosen, type) and issubclass(chosen, ListFilter):
+            yield str(getattr(chosen, "parameter_name", ""))
+            return
+        path, kind = chosen if isinstance(chosen, tuple | list) else (chosen, FieldListFilter)
+        if issubclass(kind, EmptyFieldListFilter):
+            yield f"{path}__isempty"
+            return
+        field = get_fields_from_path(self.model, path)[-1]
+        yield f"{path}__isnull"
+        # What is chosen from is a row of another table, or a value.
+        yield f"{path}__{field.target_field.name}__exact" if field.is_relation else f"{path}__exact"
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """What can be done to many rows at once; the admin's own "delete selected" is not among it."""
