@@ -68,7 +68,7 @@ def assign(request: SupportRequest, *, to: User | None, by: Actor, at: datetime)
 
     Raises `StaffOnly` for whoever assigns and for whoever is assigned, and `RequestClosed`.
     """
-    staff_member(by)
+    staff_member(by, request.account_id)
     if to is not None and not (to.is_staff and to.is_active):
         raise StaffOnly
     with transaction.atomic():
@@ -93,7 +93,7 @@ def answer(request: SupportRequest, *, text: str, by: Actor, at: datetime) -> tu
 
     Raises `StaffOnly`, `RequestClosed`, `NoText`, `TextTooLong`.
     """
-    staff_member(by)
+    staff_member(by, request.account_id)
     with transaction.atomic():
         request = locked_open(request)
         written, new = _answer(request, text=text, by=by, at=at)
@@ -108,7 +108,7 @@ def close(request: SupportRequest, *, outcome: Outcome, by: Actor, at: datetime,
     Raises `StaffOnly`, `UnderWay`, `ReasonNeeded` (declining needs an answer: GDPR art. 12(4)), `NotPaidByUs`,
     `TextTooLong`.
     """
-    staff_member(by)
+    staff_member(by, request.account_id)
     with transaction.atomic():
         try:
             request = locked_open(request)
@@ -139,7 +139,7 @@ def extend(request: SupportRequest, *, until: datetime, reason: str, by: Actor, 
     GDPR art. 12(3): by two further months at most, said within the first one; and once. The request goes on waiting
     for us. Raises `NotExtensible`, `StaffOnly`, `RequestClosed`, `NoText`, `TextTooLong`.
     """
-    staff_member(by)
+    staff_member(by, request.account_id)
     with transaction.atomic():
         request = locked_open(request)
         if request.extended_at:
@@ -173,7 +173,7 @@ def record_case(request: SupportRequest, *, case_number: str, by: Actor, at: dat
 
     The history says only that there is one. Raises `StaffOnly`, `RequestClosed`, `NoText`, `TextTooLong`.
     """
-    staff_member(by)
+    staff_member(by, request.account_id)
     number = wording(case_number, limit=MAX_CASE_NUMBER)
     with transaction.atomic():
         request = locked_open(request)

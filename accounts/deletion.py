@@ -23,7 +23,7 @@ from accounts.history import Actor
 from accounts.identity import FACTS_NEEDED, proven
 from accounts.purge import Purge
 from accounts.refusal import Refused
-from accounts.staff import NeedsAnotherPerson, staff_member
+from accounts.staff import NeedsAnotherPerson, OwnAccount, staff_member
 from accounts.support import Outcome, RequestKind, SupportRequest, conclude, locked
 from accounts.user import User
 from accounts.wording import wording
@@ -77,7 +77,7 @@ def propose(
     were compared (`accounts.identity`). `override`: the reason to go on in spite of an obstacle. Returns the proposal,
     and whether it is new. Raises `Blocked`, `NotIdentified`, `NotToBeApproved`, `StaffOnly`, `TextTooLong`.
     """
-    staff = staff_member(by)
+    staff = staff_member(by, request.account_id)
     override = wording(override, limit=MAX_OVERRIDE) if override.strip() else ""
     with transaction.atomic():
         request = _locked(request, staff)
@@ -112,7 +112,7 @@ def take_back(request: SupportRequest, *, by: Actor, at: datetime) -> bool:
 
     Raises `NotToBeApproved` for one that has been approved: that is called off.
     """
-    staff_member(by)
+    staff_member(by, request.account_id)
     with transaction.atomic():
         request = locked(request)
         proposal = request.proposals.standing().first()
@@ -132,7 +132,7 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
     `override`: staff's reason to go on in spite of an obstacle that the first one did not know of. Approving again
     changes nothing. Raises `Blocked`, `NotToBeApproved`, `NeedsAnotherPerson`, `StaffOnly`, `TextTooLong`.
     """
-    staff = staff_member(by)
+    staff = staff_member(by, request.account_id)
     override = wording(override, limit=MAX_OVERRIDE) if override.strip() else ""
     with transaction.atomic():
         request = _locked(request, staff)
@@ -210,9 +210,9 @@ def _locked(request: SupportRequest, staff: User) -> SupportRequest:
     request = locked(request)
     if request.kind != RequestKind.DELETION or request.closed_at:
         raise NotToBeApproved
-    own = request.made_by_id == staff.pk and not request.on_behalf
-    if own or request.account.memberships.filter(user=staff).exists():
-        raise NotToBeApproved(_("Nobody decides about their own account."))
+    if request.made_by_id == staff.pk and not request.on_behalf:
+        # Made by somebody who has left the account since.
+        raise OwnAccount
     return request
 
 

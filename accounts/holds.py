@@ -127,7 +127,7 @@ def set_hold(account: Account, *, reason: str, until: datetime, at: datetime, by
     Check `needs_confirmation` afterwards: beyond a legal deadline it has no effect until `confirm_hold`. Raises
     `StaffOnly`, and `Account.DoesNotExist` when nothing is left to be held.
     """
-    staff = staff_member(by)
+    staff = staff_member(by, account.pk)
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         # Waits for the chunk that is being erased just now; the next one asks for holds.
@@ -142,7 +142,7 @@ def confirm_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
 
     Raises `NeedsAnotherPerson` and `StaffOnly`.
     """
-    staff = staff_member(by)
+    staff = staff_member(by, hold.account_id)
     if staff.pk == hold.set_by_id:
         raise NeedsAnotherPerson
     with transaction.atomic():
@@ -157,7 +157,7 @@ def confirm_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
 
 def release_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
     """End a hold. A purge that waited for it goes on with the next sweep. Returns whether anything changed."""
-    staff = staff_member(by)
+    staff = staff_member(by, hold.account_id)
     with transaction.atomic():
         hold = _locked(hold)
         if hold.released_at:

@@ -43,7 +43,7 @@ def note(request: SupportRequest, *, text: str, by: Actor, at: datetime) -> tupl
 
     The customer is not told. Raises `StaffOnly`, `NoText`, `TextTooLong`.
     """
-    staff, text = staff_member(by), wording(text, limit=MAX_MESSAGE)
+    staff, text = staff_member(by, request.account_id), wording(text, limit=MAX_MESSAGE)
     with transaction.atomic():
         request = locked(request)
         last = request.notes.order_by("-written_at", "-pk").first()

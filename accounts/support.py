@@ -258,7 +258,7 @@ def ask(
     Raises `NotIdentified`, `StaffOnly`, `TextTooLong`, `NoText`.
     """
     on_behalf = by.kind == ActorKind.STAFF
-    compared = proven(identity) if on_behalf and staff_member(by) else []
+    compared = proven(identity) if on_behalf and staff_member(by, account.pk) else []
     if message or kind == RequestKind.OTHER:
         message = wording(message, limit=MAX_MESSAGE)
     with transaction.atomic():

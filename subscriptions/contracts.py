@@ -61,7 +61,7 @@ def enter(
     was entered. Returns it, and whether it is new: the same order for the same time is the first one again. Raises
     `Overlapping`, `WrongTerms`, `StaffOnly`, `NoText`, `TextTooLong`, `BeingErased`.
     """
-    staff_member(by)
+    staff_member(by, account.pk)
     reference = wording(order_reference, limit=MAX_ORDER_REFERENCE)
     _refuse_terms(seats, cents)
     if ends_at <= max(starts_at, at):
@@ -95,7 +95,7 @@ def extend(contract: Subscription, *, ends_at: datetime, by: Actor, at: datetime
 
     Raises `WrongTerms` for an end that is not later, `Over`, `Overlapping`, `NotAContract`, `StaffOnly`.
     """
-    staff_member(by)
+    staff_member(by, contract.account_id)
     with transaction.atomic():
         contract, before = _running(contract, at)
         if ends_at == before:
@@ -134,7 +134,7 @@ def renew(
     same order and end is the first time again. Nobody is reminded of the old one's end any more. Raises `Over`,
     `WrongTerms`, `Overlapping`, `NotAContract`, `StaffOnly`, `NoText`, `TextTooLong`.
     """
-    staff_member(by)
+    staff_member(by, contract.account_id)
     reference = wording(order_reference, limit=MAX_ORDER_REFERENCE)
     _refuse_terms(seats, cents)
     with transaction.atomic():

@@ -69,7 +69,7 @@ def propose(
     `PaidElsewhere`, `WrongAmount`, `WrongCurrency`, `WrongRequest`, `RequestClosed`, `ProposedBefore`, `StaffOnly`,
     `NoText`, `TextTooLong`.
     """
-    staff = staff_member(by)
+    staff = staff_member(by, subscription.account_id)
     number = wording(payment_reference, limit=MAX_PAYMENT_REFERENCE)
     with transaction.atomic():
         subscription = locked(subscription)
@@ -97,10 +97,15 @@ def propose(
             payment_reference=number,
             proposed_by=staff,
             proposed_at=at,
-            second_person_for=second_person_for(subscription, cents, request.made_at if request else at),
+            second_person_for=second_person_for(subscription, cents, _asked_at(request, at)),
         )
         record(refund, "refund.proposed", by=by, at=at)
     return refund, True
+
+
+def _asked_at(request: SupportRequest | None, at: datetime) -> datetime:
+    """When the refund was asked for: a request for a refund says so itself; any other, or none, says nothing."""
+    return request.made_at if request and request.kind == RequestKind.REFUND else at
 
 
 def second_person_for(subscription: Subscription, cents: int, asked_at: datetime) -> str:
@@ -120,7 +125,7 @@ def approve(refund: Refund, *, by: Actor, at: datetime) -> bool:
 
     Raises `NeedsAnotherPerson` where two people are needed, `Decided` for one that was declined, `StaffOnly`.
     """
-    staff = staff_member(by)
+    staff = staff_member(by, refund.subscription.account_id)
     with transaction.atomic():
         subscription = locked(refund.subscription)
         refund = Refund.objects.locked().get(pk=refund.pk)
@@ -160,7 +165,7 @@ def decline(refund: Refund, *, by: Actor, at: datetime) -> bool:
 
     Raises `Decided` for one that was approved, `StaffOnly`.
     """
-    staff = staff_member(by)
+    staff = staff_member(by, refund.subscription.account_id)
     with transaction.atomic():
         locked(refund.subscription)
         refund = Refund.objects.locked().select_related("subscription").get(pk=refund.pk)

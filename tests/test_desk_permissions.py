@@ -15,7 +15,17 @@ from accounts.desk import action, roles
 from accounts.desk.action import act_named
 from accounts.history import Actor
 from accounts.holds import set_hold
-from accounts.models import Account, Deed, Event, Notice, RequestKind, SupportRequest, User
+from accounts.models import (
+    Account,
+    Deed,
+    Event,
+    Membership,
+    Notice,
+    RequestKind,
+    Role,
+    SupportRequest,
+    User,
+)
 from accounts.support import ask
 from marketplace import offboarding
 from marketplace.models import Delivery, Dimension, ListingPlan, Source, Step, StepKind
@@ -222,6 +232,30 @@ def test_who_may_do_what(
     at_the_desk = role in AT_THE_DESK
     assert {event.account_id for event in denied} == {account.pk if at_the_desk else None}
     assert {event.facts["permission"] for event in denied} == {permission if at_the_desk else roles.USE}
+
+
+@pytest.mark.parametrize("place", [Role.OWNER, Role.ADMIN, Role.USER])
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_nobody_decides_about_their_own_account(
+    name: str, place: Role, account: Account, member: User, lead: User, other_lead: User, sign_in: SignIn
+) -> None:
+    _permission, row_of, _posted = EXPECTED[name]
+    row = row_of(account, other_lead)
+    if place == Role.OWNER:
+        account.memberships.filter(role=Role.OWNER).update(role=Role.ADMIN)
+    Membership.objects.create(account=account, user=lead, role=place)
+    last = Event.objects.order_by("id").last()
+    mails, client, url = Notice.objects.count(), sign_in(lead), f"/admin/act/{name}/{row.pk}/"
+
+    filled = form_of(name, other_lead)
+    rehearsed = client.post(url, {key: value for key, value in filled.items() if key != "confirmed"})
+    done = client.post(url, filled)
+
+    assert (rehearsed.status_code, done.status_code) == (409, 409), done.content.decode()[-3000:]
+    assert "nobody decides about their own" in done.content.decode()
+    assert list(Event.objects.filter(id__gt=last.pk if last else 0)) == []
+    assert Notice.objects.count() == mails
+    assert not Deed.objects.exists()
 
 
 def test_a_form_without_its_token_does_nothing(account: Account, lead: User) -> None:

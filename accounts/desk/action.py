@@ -115,8 +115,8 @@ class Act:
 
         Where nothing had to be changed nothing is written. Raises `Refused`, with nothing changed.
         """
-        staff = staff_member(by)
         account_id = self.account_of(row)
+        staff = staff_member(by, account_id)
         with transaction.atomic():
             try:
                 said = self.carry_out(row, values, by, at)

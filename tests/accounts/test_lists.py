@@ -43,7 +43,9 @@ def test_nor_the_one_time_key_of_a_registration(agent: User, sign_in: SignIn) ->
 
 
 @pytest.mark.parametrize(("label", "column"), list(columns()))
-def test_no_column_can_be_asked_about_from_the_address(label: str, column: str, rf: RequestFactory, agent: User) -> None:
+def test_no_column_can_be_asked_about_from_the_address(
+    label: str, column: str, rf: RequestFactory, agent: User
+) -> None:
     request = rf.get("/")
     request.user = agent
     for lookup in ("startswith", "regex", "iregex", "contains", "gt", "lt", "in", "range", "length", "pk__regex"):

@@ -300,6 +300,15 @@ def test_what_was_declined_is_not_approved_and_may_be_proposed_anew(
     assert Refund.objects.count() == 2
 
 
+@pytest.mark.parametrize("kind", [RequestKind.REFUND, RequestKind.OTHER])
+def test_only_a_request_for_a_refund_made_in_time_keeps_the_window_open(
+    subscription: Subscription, owner: User, agent: Actor, kind: RequestKind
+) -> None:
+    early, _new = ask(subscription.account, kind=kind, message="Hello", by=Actor.owner(owner), at=NOW + DAY)
+    refund = proposed(subscription, agent, at=NOW + WINDOW + DAY, request=early)
+    assert refund.second_person_for == ("" if kind == RequestKind.REFUND else "window")
+
+
 @pytest.mark.parametrize(("at", "alone"), [(NOW + WINDOW - SECOND, True), (NOW + WINDOW, False)])
 def test_after_thirty_days_to_the_second_it_takes_two(
     subscription: Subscription, agent: Actor, lead: Actor, at: datetime, alone: bool
