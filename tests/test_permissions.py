@@ -95,6 +95,10 @@ POSTED = {
 }
 
 
+#: What the address of a page says after its path.
+ASKED = {"blueprint_bits": "component=web"}
+
+
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, str | None]]:
     for pattern in resolver.url_patterns:
         path = prefix + str(pattern.pattern)
@@ -128,7 +132,6 @@ def world(account: Account, owner: User) -> dict[str, str]:
         "account_id": str(account.pk),
         "blueprint_id": str(blueprint.pk),
         "connection_id": str(ConnectionFactory(account=account).pk),
-        "component_id": "web",
         "reference": made.reference,
         "key": "not-a-key",
         "token": link_token(Export.objects.get(), owner),
@@ -158,7 +161,7 @@ def test_who_may_knock_at_which_door(
         if door.method == "POST":
             response = client.post(filled(path, world), posted)
         else:
-            response = client.generic(door.method, filled(path, world))
+            response = client.generic(door.method, filled(path, world), QUERY_STRING=ASKED.get(name, ""))
         assert response.status_code == door.statuses[ROLES.index(role)], f"{door.method} {path} as {role}"
         if role == "nobody" and response.status_code == 302:
             assert response["Location"].startswith("/auth/login/")

@@ -97,10 +97,14 @@ def live(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
 
 
 @require_GET
-def bits(request: HttpRequest, blueprint_id: uuid.UUID, component_id: str) -> HttpResponse:
-    """GET: a component's Bits menu, links into Datadog."""
+def bits(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
+    """GET (`component`): a component's Bits menu, links into Datadog.
+
+    An id is what a cloud calls its thing, such as an ARN, and may hold whatever a path can't: it stands in the query.
+    """
     found = _find(request, blueprint_id)
     entitlements.require(Feature.BITS_MENU, found.account, clock.now())
+    component_id = request.GET.get("component")
     component = next((item for item in found.components if item["id"] == component_id), None)
     if component is None:
         raise Http404

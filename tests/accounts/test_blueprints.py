@@ -1,6 +1,8 @@
 """Blueprints: reading always, editing an infinite grid only with the feature."""
 
+import html
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -46,7 +48,7 @@ def test_every_door_refuses_what_the_plan_does_not_include(account: Account, mem
     assert client.get(page).status_code == 200
     assert client.post(page, posted()).status_code == 403
     assert client.get(f"{page}live/").status_code == 403
-    assert client.get(f"{page}bits/web/").status_code == 403
+    assert client.get(f"{page}bits/?component=web").status_code == 403
     assert Blueprint.objects.get().name == "Old name"
     refusal = client.post(page, posted()).content.decode()
     assert "The Free plan" in refusal
@@ -59,9 +61,38 @@ def test_every_door_opens_with_a_plan_that_includes_it(account: Account, member:
     client, page = sign_in(member), f"/blueprints/{blueprint.pk}/"
     assert client.post(page, posted()).status_code == 302
     assert client.get(f"{page}live/").status_code == 200
-    bits = client.get(f"{page}bits/a/")
+    bits = client.get(f"{page}bits/?component=a")
     assert "https://app.datadoghq.com/logs?query=host%3Aweb" in bits.content.decode()
-    assert client.get(f"{page}bits/unknown/").status_code == 404
+    assert client.get(f"{page}bits/?component=unknown").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "component_id",
+    [
+        "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/web/50dc6c495c0c9188",
+        "/",
+        "..",
+        "a?b#c&component=d",
+        "100 %",
+        "two\nlines",
+        "<b>&amp;",
+        "Straße/δ",
+        "x" * 200,
+    ],
+)
+def test_ids_are_taken_as_they_come(account: Account, member: User, sign_in: SignIn, component_id: str) -> None:
+    """An id with a slash once made its blueprint unreadable for the whole account."""
+    subscribe(account, at=clock.now() - timedelta(days=1))
+    component = {"id": component_id, "type": "ec2", "label": "The one", "x": 0, "y": 0}
+    blueprint = BlueprintFactory(account=account, components=[component])
+    client, url = sign_in(member), f"/blueprints/{blueprint.pk}/"
+    page = client.get(url)
+    assert page.status_code == 200
+    link = re.search(r'href="([^"]+/bits/[^"]+)"', page.content.decode())
+    assert link
+    menu = client.get(html.unescape(link[1]))
+    assert menu.status_code == 200
+    assert "The one" in menu.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def _shows_what_free_means(page: Page) -> None:
     expect(page.get_by_text("The Bits menu is off since April 17, 2026.")).to_be_visible()
     expect(page.get_by_text("The Live view is off since April 17, 2026.")).to_be_visible()
     expect(page.get_by_role("link", name="Open the Live view")).to_have_count(0)
-    for door, name in (("live/", "Live view"), ("bits/web/", "Bits menu")):
+    for door, name in (("live/", "Live view"), ("bits/?component=web", "Bits menu")):
         answer = page.goto(f"{page.url.partition('live/')[0].partition('bits/')[0]}{door}")
         assert answer is not None
         assert answer.status == 403

@@ -195,7 +195,7 @@ def test_pages_of_an_account_with_a_subscription(
     page.get_by_role("textbox", name="Components").fill("[{")
     press(page, "Save", 422)
     visit(page, f"{blueprint}live/")
-    visit(page, f"{blueprint}bits/web/")
+    visit(page, f"{blueprint}bits/?component=web")
     visit(page, "/connections/")
     for connection in full.connections.all():
         visit(page, f"/connections/{connection.pk}/")
@@ -255,7 +255,7 @@ def test_pages_of_an_account_on_free(
         visit(page, path)
     visit(page, f"/connections/{full.connections.earliest('name').pk}/")
     visit(page, f"{blueprint}live/", 403)
-    visit(page, f"{blueprint}bits/web/", 403)
+    visit(page, f"{blueprint}bits/?component=web", 403)
     visit(page, CANCEL, 409)
     visit(page, blueprint)
     press(page, "Convert to the standard grid")
