@@ -23,7 +23,6 @@ from accounts.desk.pages import account_url
 from accounts.erasing import FILE_STORE
 from accounts.notices import Notice
 from accounts.purge import Purge
-from accounts.sending import OVERDUE
 from accounts.support import SupportRequest
 
 ACCOUNT = Column("account", _("account"))
@@ -151,8 +150,7 @@ def _mails() -> Listing:
 
 def stuck_mails(at: datetime, zone: tzinfo) -> "QuerySet[Any, Any]":
     """Mails that should have been sent by now, the oldest first."""
-    waiting = Notice.objects.unsent().filter(queued_at__lt=at - OVERDUE)
-    return waiting.select_related("account").order_by("queued_at")
+    return Notice.objects.overdue(at).select_related("account").order_by("queued_at")
 
 
 def _mail(notice: Notice, at: datetime) -> Row:

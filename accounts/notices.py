@@ -6,32 +6,35 @@ A notice is queued in the transaction of the change that it tells of, and sent l
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.account import Account
+from accounts.due_work import DueWork, DueWorkQuerySet
 from accounts.user import User
 from accounts.writes import refused_while_erasing
 
 
-class NoticeQuerySet(models.QuerySet["Notice"]):
+class NoticeQuerySet(DueWorkQuerySet["Notice"]):
     def unsent(self) -> Self:
         return self.filter(sent_at=None)
 
-    def due(self, at: datetime) -> Self:
-        """Not yet sent, and not waiting for another attempt: the longest due first."""
-        return self.unsent().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "id")
+    def pending(self) -> Self:
+        return self.unsent()
 
 
-class Notice(models.Model):
+class Notice(DueWork):
     """One mail to one person, sent once.
 
     `occasion` names what it is about; the database allows one notice of an occasion for each person, so whatever
     queues it twice queues it once.
     """
+
+    LONGEST_WAIT = timedelta(hours=6)
+    WAITING_SINCE = "queued_at"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="notices", verbose_name=_("account"))
@@ -42,9 +45,6 @@ class Notice(models.Model):
     #: What the mail says, as numbers, codes, references and ISO 8601 instants (keys ending in `_at`).
     facts: "models.JSONField[Any, Any]" = models.JSONField(_("facts"), default=dict)
     queued_at = models.DateTimeField(_("queued"))
-    next_attempt_at = models.DateTimeField(_("next attempt"))
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    last_error = models.TextField(_("last error"), blank=True)
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
 
     objects = NoticeQuerySet.as_manager()
