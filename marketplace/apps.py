@@ -33,6 +33,7 @@ class MarketplaceConfig(AppConfig):
                 "offboarding.tokens": _("Tokens revoked"),
                 "offboarding.purge": _("All data erased"),
                 "delivery.acknowledged": _("Alert of a delivery acknowledged"),
+                "github.left": _("Gone from GitHub Marketplace; another subscription holds the account"),
                 "github.linked": _("Member linked through GitHub"),
                 "aws.registered": _("Purchase at AWS Marketplace linked"),
                 "aws.leaving": _("Cancelled at AWS: it ends when AWS says so"),

@@ -44,6 +44,13 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         """Begun and not ended at `at`: decided by dates alone, whether or not any job has run."""
         return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=at), started_at__lte=at)
 
+    def holding(self, at: datetime) -> Self:
+        """Live at `at`, or to begin later: what keeps an account from being left alone (design, idea 12).
+
+        Not what was called off before it began.
+        """
+        return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=at)).exclude(ends_at=models.F("started_at"))
+
     def ended(self, at: datetime) -> Self:
         """Over at `at`, settled or not."""
         return self.filter(ends_at__lte=at)

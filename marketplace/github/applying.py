@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection
 
-from accounts import notices, purge
+from accounts import history, notices, purge
 from accounts.history import Actor, ActorKind
 from accounts.models import Account
 from marketplace import inbox, offboarding
@@ -27,7 +27,7 @@ from marketplace.github.reading import (
 )
 from marketplace.github.tokens import UserToken
 from subscriptions.buying import start
-from subscriptions.changing import change, end_at_once
+from subscriptions.changing import change, end_at_once, end_now
 from subscriptions.models import Channel, Interval, Plan, Subscription
 
 GITHUB = Actor(ActorKind.MARKETPLACE)
@@ -151,6 +151,9 @@ def hold(
     `heard`: by webhook, so that GitHub is asked afterwards. Once a purge has begun the customer gets a fresh account.
     """
     listing_plan = learn(purchase.plan)
+    if customer and customer.cancelled_at:
+        # Bought again: what became of the purchase before says nothing about this one.
+        customer.subscription = None
     if customer is None:
         account = Account.objects.create(name=purchase.buyer.login or f"GitHub {purchase.buyer.id}", created_at=at)
         customer = Customer(github_id=purchase.buyer.id, account=account)
@@ -160,6 +163,7 @@ def hold(
                 customer.authorisation_needed_at = None if _is_authorised(customer) else at
         except purge.TooLate:
             customer.account = Account.objects.create(name=purchase.buyer.login or "GitHub", created_at=at)
+            customer.subscription = None
     customer.login, customer.kind = purchase.buyer.login or customer.login, purchase.buyer.kind[:20]
     customer.listing_plan, customer.yearly, customer.seats = listing_plan, purchase.yearly, purchase.seats
     customer.trial_ends_at = purchase.trial_ends_at if purchase.on_trial else None
@@ -183,28 +187,17 @@ def _is_authorised(customer: Customer) -> bool:
 
 
 def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> None:
-    """Have the account's subscription say what the customer holds."""
+    """Have the subscription of this purchase say what the customer holds: that one, and no other of the account.
+
+    One that was ended here while GitHub goes on with the purchase stays ended: somebody at the desk decided so, and it
+    holds until the customer buys again (`hold` begins a purchase anew then).
+    """
     interval = Interval.ANNUAL if customer.yearly else Interval.MONTHLY
     cents = listing_plan.yearly_cents if customer.yearly else listing_plan.monthly_cents
-    live = Subscription.objects.of(customer.account).live(at).locked().first()
-    if live is None:
-        start(
-            customer.account,
-            plan=Plan.objects.get(pk=listing_plan.granted_plan_id),
-            channel=Channel.GITHUB_MARKETPLACE,
-            interval=interval,
-            seats=customer.seats,
-            cents=cents,
-            by=GITHUB,
-            at=at,
-        )
-    elif live.channel != Channel.GITHUB_MARKETPLACE:
-        raise inbox.Unprocessable(
-            f"The account has a subscription bought through {live.channel}: a double purchase, report it to GitHub."
-        )
-    else:
+    current = _current(customer)
+    if current and current.ends_at is None:
         change(
-            live,
+            current,
             plan_id=listing_plan.granted_plan_id,
             interval=interval,
             seats=customer.seats,
@@ -212,21 +205,56 @@ def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> N
             at=at,
             by=GITHUB,
         )
+        return
+    if current:
+        return
+    if other := Subscription.objects.of(customer.account).holding(at).order_by("started_at").first():
+        raise inbox.Unprocessable(
+            f"The account has a subscription bought through {other.channel}: a double purchase, report it to GitHub."
+        )
+    customer.subscription = start(
+        customer.account,
+        plan=Plan.objects.get(pk=listing_plan.granted_plan_id),
+        channel=Channel.GITHUB_MARKETPLACE,
+        interval=interval,
+        seats=customer.seats,
+        cents=cents,
+        by=GITHUB,
+        at=at,
+    )
+    customer.save(update_fields=["subscription"])
+
+
+def _current(customer: Customer) -> Subscription | None:
+    """The subscription that this purchase began, live or ended, locked."""
+    return Subscription.objects.locked().filter(pk=customer.subscription_id).first()
 
 
 def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetime, at: datetime) -> None:
-    """The customer holds nothing any more: end the subscription, begin the offboarding, tell the owner."""
+    """The customer holds nothing at GitHub any more: end the subscription of that purchase, and no other.
+
+    If nothing else holds the account, now or ahead, its offboarding begins, and the owner is told so (design, idea 12).
+    If something does, such as a contract entered meanwhile, the account stays with all that is in it.
+    """
     customer.cancelled_at, customer.absent_since = at, None
     customer.pending_since = customer.pending_effective_at = customer.pending_plan = None
     customer.authorisation_needed_at = None
     customer.save()
-    if live := Subscription.objects.of(customer.account).live(at).first():
-        end_at_once(live, at=at, by=GITHUB)
-    begun, _new = offboarding.begin(customer.account, cause=cause, received_at=received_at, at=at, by=GITHUB)
+    # Account first, as everywhere.
+    account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)
+    current = _current(customer)
+    if Subscription.objects.of(account).holding(at).exclude(pk=customer.subscription_id).exists():
+        if current:
+            end_now(current, at=at, by=GITHUB)
+        history.record(account.pk, "github.left", at=at, by=GITHUB, cause=cause)
+        return
+    if current:
+        end_at_once(current, at=max(at, current.started_at), by=GITHUB)
+    begun, _new = offboarding.begin(account, cause=cause, received_at=received_at, at=at, by=GITHUB)
     notices.queue(
         f"marketplace/github_{settings.GITHUB_CANCELLATION}",
-        to=[customer.account.owner()],
-        account=customer.account,
+        to=[account.owner()],
+        account=account,
         occasion=f"offboarding.begun:{begun.pk}",
         at=at,
         deadline_at=begun.deadline_at,

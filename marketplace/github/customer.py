@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Account
 from accounts.writes import refused_while_erasing
 from marketplace.github.listing import ListingPlan
+from subscriptions.models import Subscription
 
 #: A read just after an event may still show the old state (reference, 2.4): what contradicts it is asked again later.
 SETTLING_TIME = timedelta(minutes=10)
@@ -35,6 +36,17 @@ class Customer(models.Model):
     kind = models.CharField(_("type"), max_length=20)
     account = models.OneToOneField(
         Account, on_delete=models.PROTECT, related_name="github_customer", verbose_name=_("account")
+    )
+    #: The one that this purchase began, whoever ended it since: what GitHub says changes it alone. No constraint in the
+    #: database: a purge erases subscriptions first.
+    subscription = models.OneToOneField(
+        Subscription,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="github_customer",
+        verbose_name=_("subscription"),
     )
     listing_plan = models.ForeignKey(
         ListingPlan, on_delete=models.PROTECT, related_name="customers", verbose_name=_("listing plan")
