@@ -43,6 +43,7 @@ class AccountsConfig(AppConfig):
                 "export.removed": _("Data export deleted: it had expired"),
                 "purge.scheduled": _("Erasing of all data scheduled"),
                 "purge.called_off": _("Erasing called off: the data stays"),
+                "purge.postponed": _("One reason to erase the data is off; another one stands"),
                 "purge.started": _("Erasing begun"),
                 "purge.replayed": _("Erasing repeated after a restore"),
                 "purge.verified": _("All data erased, and counted again: nothing is left"),

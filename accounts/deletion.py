@@ -172,7 +172,7 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
             proposed_by=proposal.proposed_by_id,
             overridden=bool(obstacle),
         )
-        _tell(account, "deletion_approved", request, at=at, due_at=due_at)
+        _tell(account, "deletion_approved", request, at=at, due_at=found.due_at)
     return found
 
 
@@ -189,13 +189,15 @@ def call_off(account: Account, *, by: Actor, at: datetime) -> bool:
             return stopped
         conclude(request, outcome=Outcome.CALLED_OFF, by=by, at=at)
         history.record(account.pk, "deletion.called_off", at=at, by=by, reference=request.reference)
-        _tell(account, "deletion_called_off", request, at=at)
+        # What else obliges us stands: a marketplace's thirty days are not forgotten, and the mail says so.
+        stands = Purge.objects.of(account.pk).open().first()
+        _tell(account, "deletion_called_off", request, at=at, **({"due_at": stands.due_at} if stands else {}))
     return True
 
 
 def scheduled(account: Account) -> Purge | None:
-    """The deletion that was approved and not called off, as a purge; None if there is none."""
-    return Purge.objects.of(account.pk).open().filter(cause=purge.Cause.CUSTOMER_REQUEST).first()
+    """The deletion that was approved and not called off, as a purge, which may be due sooner for another cause."""
+    return Purge.objects.of(account.pk).open().because_of(purge.Cause.CUSTOMER_REQUEST).first()
 
 
 def under_way(request: SupportRequest) -> "Promise | None":

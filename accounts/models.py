@@ -17,6 +17,7 @@ from accounts.internal_note import InternalNote
 from accounts.leavers import Leaver
 from accounts.notices import Notice
 from accounts.purge import Purge
+from accounts.purge_obligation import PurgeObligation
 from accounts.support import Outcome, RequestKind, SupportRequest
 from accounts.sweeps import SweepRun
 from accounts.user import User
@@ -45,6 +46,7 @@ __all__ = [
     "Outcome",
     "Provider",
     "Purge",
+    "PurgeObligation",
     "RequestKind",
     "Role",
     "Side",

@@ -1,9 +1,10 @@
 """The purge: erasing all of an account's data, as a row.
 
-Scheduled when something obliges us to (a marketplace cancellation, the customer's own request), started when due,
-carried out in `accounts.erasing`, proven in `accounts.certificates`. Until it starts it can be called off; from then
-on nothing is written to the account and there is no way back. The row outlives the account, and holds no personal
-data. Transitions lock the account first, then the purge.
+Scheduled when something obliges us to (a marketplace cancellation, the customer's own request), each cause a row of
+its own (`accounts.purge_obligation`); the purge's dates are those of the earliest. Started when due, carried out in
+`accounts.erasing`, proven in `accounts.certificates`. Until it starts it can be called off; from then on nothing is
+written to the account and there is no way back. The row outlives the account, and holds no personal data. Transitions
+lock the account first, then the purge.
 """
 
 import uuid
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import history, inventory, leavers
 from accounts.account import Account
 from accounts.history import Actor
+from accounts.purge_obligation import Cause, PurgeObligation
 from accounts.refusal import Refused
 from accounts.writes import BeingErased, refuse_if_purging
 
@@ -40,11 +42,6 @@ CHUNK = 5000
 LOOK_AGAIN = timedelta(minutes=10)
 
 
-class Cause(models.TextChoices):
-    MARKETPLACE_CANCELLATION = "marketplace_cancellation", _("the customer cancelled in the marketplace")
-    CUSTOMER_REQUEST = "customer_request", _("the customer asked for it")
-
-
 class TooLate(Refused):
     """The erasing has begun, or is over: it can't be called off any more."""
 
@@ -59,6 +56,11 @@ class PurgeQuerySet(models.QuerySet["Purge"]):
     def of(self, account_id: uuid.UUID) -> Self:
         return self.filter(account_id=account_id)
 
+    def because_of(self, cause: Cause) -> Self:
+        """Those that this cause obliges us to, whatever else does."""
+        found = PurgeObligation.objects.open().filter(purge=models.OuterRef("pk"), cause=cause)
+        return self.filter(models.Exists(found))
+
     def due(self, at: datetime) -> Self:
         """To be started or gone on with. In the order of their last turns, so that the newest gets one, too."""
         return self.open().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "id")
@@ -72,6 +74,7 @@ class Purge(models.Model):
 
     #: No foreign key: the row outlives the account.
     account_id = models.UUIDField(_("account"), editable=False)
+    #: Of the earliest open obligation, as are the dates; the deadline is the nearest of all.
     cause = models.CharField(_("cause"), max_length=30, choices=Cause.choices)
     received_at = models.DateTimeField(_("received"))
     due_at = models.DateTimeField(_("due"))
@@ -151,6 +154,11 @@ class Purge(models.Model):
     def is_replay(self) -> bool:
         return self.erased_before_at is not None
 
+    def reasons(self) -> "list[PurgeObligation]":
+        """What obliges us, the earliest first; of one that was called off, what did."""
+        obligations = self.obligations.all() if self.called_off_at else self.obligations.open()
+        return list(obligations.soonest_first())
+
     def erased(self) -> dict[str, int]:
         """How many were erased, by store."""
         return {store: noted["erased"] for store, noted in self.progress.items()}
@@ -202,8 +210,8 @@ def schedule(
 ) -> Purge:
     """Oblige us to erase the account's data from `due_at` on, before `deadline_at`. Returns the open purge.
 
-    If one is open, it is brought forward to the earlier dates, never put off; a customer's own request outranks the
-    marketplace as its cause, so that coming back to the marketplace does not call it off.
+    Each cause is an obligation of its own, whose dates are brought forward if it comes again, and never put off. The
+    purge follows the earliest.
     """
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
@@ -217,8 +225,9 @@ def schedule(
                 deadline_at=deadline_at,
                 next_attempt_at=due_at,
             )
-        elif not _bring_forward(purge, cause, due_at, deadline_at):
+        if not _oblige(purge, cause, received_at, due_at, deadline_at):
             return purge
+        _follow(purge)
         history.record(
             account.pk,
             "purge.scheduled",
@@ -232,35 +241,74 @@ def schedule(
     return purge
 
 
-def _bring_forward(purge: Purge, cause: Cause, due_at: datetime, deadline_at: datetime) -> bool:
-    before = (purge.cause, purge.due_at, purge.deadline_at)
-    if cause == Cause.CUSTOMER_REQUEST:
-        purge.cause = cause
-    if not purge.started_at and due_at < purge.due_at:
-        purge.due_at = max(due_at, purge.received_at)
-        purge.next_attempt_at = min(purge.next_attempt_at, purge.due_at)
-    purge.deadline_at = max(min(deadline_at, purge.deadline_at), purge.due_at)
-    purge.save(update_fields=["cause", "due_at", "deadline_at", "next_attempt_at"])
-    return before != (purge.cause, purge.due_at, purge.deadline_at)
+def _oblige(purge: Purge, cause: Cause, received_at: datetime, due_at: datetime, deadline_at: datetime) -> bool:
+    """Have the purge's obligation of this cause, made if there is none, say the earlier dates. Whether that differs."""
+    obligation, new = PurgeObligation.objects.open().get_or_create(
+        purge=purge,
+        cause=cause,
+        defaults={"received_at": received_at, "due_at": due_at, "deadline_at": deadline_at, "called_off_at": None},
+    )
+    if new:
+        return True
+    before = (obligation.due_at, obligation.deadline_at)
+    obligation.due_at = max(min(due_at, obligation.due_at), obligation.received_at)
+    obligation.deadline_at = max(min(deadline_at, obligation.deadline_at), obligation.due_at)
+    obligation.save(update_fields=["due_at", "deadline_at"])
+    return before != (obligation.due_at, obligation.deadline_at)
+
+
+def _follow(purge: Purge) -> None:
+    """Give a purge the dates of its earliest open obligation. Once it has started, no more than the nearest deadline.
+
+    A deactivated account can come back until then, and not for longer.
+    """
+    obligations = list(purge.obligations.open().soonest_first())
+    first = obligations[0]
+    if not purge.started_at:
+        postponed = first.due_at > purge.due_at
+        purge.cause, purge.received_at, purge.due_at = Cause(first.cause), first.received_at, first.due_at
+        purge.next_attempt_at = purge.due_at if postponed else min(purge.next_attempt_at, purge.due_at)
+    purge.deadline_at = max(min(obligation.deadline_at for obligation in obligations), purge.due_at)
+    purge.save(update_fields=["cause", "received_at", "due_at", "deadline_at", "next_attempt_at"])
+    leaving = Account.objects.filter(pk=purge.account_id, deactivated_at__isnull=False, purging_at=None)
+    leaving.update(returnable_until=purge.due_at)
 
 
 def call_off(account: Account, *, at: datetime, by: Actor, cause: Cause | None = None) -> bool:
-    """Call off the account's open purge; with `cause`, only one of that cause. Returns whether anything changed.
+    """Call off what obliges us to erase the account's data; with `cause`, that one alone. Whether anything changed.
 
-    Raises `TooLate` once the erasing has begun: against a purge that starts just now, exactly one of the two wins.
+    The purge itself is off when no obligation is left; else it goes by the dates of those that stand. Raises `TooLate`
+    once the erasing has begun: against a purge that starts just now, exactly one of the two wins.
     """
     with transaction.atomic():
         found = Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
         if found is None or found.purging_at:
             raise TooLate
         purge = Purge.objects.of(account.pk).open().locked().first()
-        if purge is None or (cause and purge.cause != cause):
+        if purge is None:
             return False
-        if purge.started_at:
+        ending = purge.obligations.open().filter(**({"cause": cause} if cause else {}))
+        if not ending.exists():
+            return False
+        if purge.started_at or purge.is_replay:
             raise TooLate
-        purge.called_off_at, purge.waiting_for = at, ""
-        purge.save(update_fields=["called_off_at", "waiting_for"])
-        history.record(account.pk, "purge.called_off", at=at, by=by, purge=purge.pk, cause=purge.cause)
+        ending.update(called_off_at=at)
+        if purge.obligations.open().exists():
+            _follow(purge)
+            history.record(
+                account.pk,
+                "purge.postponed",
+                at=at,
+                by=by,
+                purge=purge.pk,
+                cause=purge.cause,
+                due_at=purge.due_at.isoformat(),
+                deadline_at=purge.deadline_at.isoformat(),
+            )
+        else:
+            purge.called_off_at, purge.waiting_for = at, ""
+            purge.save(update_fields=["called_off_at", "waiting_for"])
+            history.record(account.pk, "purge.called_off", at=at, by=by, purge=purge.pk, cause=purge.cause)
     return True
 
 

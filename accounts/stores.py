@@ -155,6 +155,7 @@ def _register_kept() -> None:
     inventory.register(
         Kept("accounts.Event", _("what happened, when, by which id; no names and no texts"), ACCOUNTABILITY),
         Kept("accounts.Purge", _("the obligation and its dates, by the account's id"), ACCOUNTABILITY),
+        Kept("accounts.PurgeObligation", _("each cause of a purge and its dates; ids alone"), ACCOUNTABILITY),
         Kept("accounts.Certificate", _("the proof of the erasing, by the account's id"), ACCOUNTABILITY),
         Kept(
             "accounts.Hold",

@@ -10,7 +10,8 @@ from accounts import history
 from accounts.desk import action, roles
 from accounts.desk.action import Act, Values
 from accounts.history import Actor
-from accounts.models import Account
+from accounts.models import Account, Purge
+from accounts.templatetags.formats import brief
 from marketplace import inbox, offboarding, steps
 from marketplace.delivery import Delivery
 from marketplace.offboarding import Step, StepKind
@@ -80,8 +81,14 @@ def _is_open(step: Step, at: datetime) -> bool:
 
 def reactivate(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     """Take a customer back within the window: nothing is erased, and the account works again, on Free."""
-    changed = offboarding.call_off(account, because="staff", at=at, by=by)
-    return gettext("The account is active again, with its data, on Free.") if changed else None
+    if not offboarding.call_off(account, because="staff", at=at, by=by):
+        return None
+    if stands := Purge.objects.of(account.pk).open().first():
+        return gettext("The account is active again. Its data is still erased from %(due)s on: %(cause)s.") % {
+            "due": brief(stands.due_at),
+            "cause": stands.get_cause_display(),
+        }
+    return gettext("The account is active again, with its data, on Free.")
 
 
 def retry_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:

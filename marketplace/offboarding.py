@@ -50,6 +50,14 @@ class OffboardingQuerySet(models.QuerySet["Offboarding"]):
     def of(self, account_id: uuid.UUID) -> Self:
         return self.filter(account_id=account_id)
 
+    def without_purge(self) -> Self:
+        """Those whose data nothing erases: neither an open purge that they oblige us to, nor one that is proven."""
+        purges = purge.Purge.objects.filter(account_id=models.OuterRef("account_id"))
+        obliged = purges.open().because_of(purge.Cause.MARKETPLACE_CANCELLATION)
+        replayed = purges.open().filter(erased_before_at__isnull=False)
+        proven = purges.filter(verified_at__gte=models.OuterRef("received_at"))
+        return self.exclude(models.Exists(obliged) | models.Exists(replayed) | models.Exists(proven))
+
 
 class Offboarding(models.Model):
     """A customer has left. The row outlives the account and holds no personal data."""

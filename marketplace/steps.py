@@ -71,6 +71,14 @@ def register() -> None:
             listed_by="finished_at__isempty=1&called_off_at__isempty=1",
         )
     )
+    invariants.register(
+        invariants.Invariant(
+            "offboarding-without-purge",
+            _("open offboardings that nothing will finish: no erasing is scheduled for them"),
+            lambda at: Offboarding.objects.open().without_purge(),
+            listed_by="finished_at__isempty=1&called_off_at__isempty=1",
+        )
+    )
 
 
 def preview(at: datetime) -> Iterator[str]:
@@ -287,9 +295,7 @@ def _needed_elsewhere(token: UserToken, account_id: uuid.UUID) -> bool:
 
 def _await_purge(step: Step, at: datetime) -> str:
     """The purge runs by itself (`accounts.purge`); this step ends with its proof."""
-    done = purge.Purge.objects.of(step.offboarding.account_id).filter(
-        received_at__lte=step.offboarding.received_at, verified_at__isnull=False
-    )
+    done = purge.Purge.objects.of(step.offboarding.account_id).filter(verified_at__gte=step.offboarding.received_at)
     if done.exists():
         return ""
     raise NotYet("the purge is not verified yet", until=at + timedelta(minutes=5))

@@ -15,7 +15,7 @@ from accounts.conversation import write_further
 from accounts.deletion import call_off, obstacle_to
 from accounts.forms import FurtherMessageForm, SupportForm
 from accounts.history import Actor
-from accounts.purge import TooLate
+from accounts.purge import Purge, TooLate
 from accounts.refusal import Refused
 from accounts.routes import route_of
 from accounts.support import OWNER_ONLY, RequestKind, SupportRequest, ask
@@ -130,7 +130,11 @@ def call_deletion_off(request: HttpRequest, membership: Membership) -> HttpRespo
     except TooLate:
         messages.error(request, _("It is too late: the deletion has begun."))
         return redirect("support")
-    if changed:
+    if changed and Purge.objects.of(membership.account_id).open().exists():
+        messages.warning(
+            request, _("The deletion that you asked for is called off. Another reason to erase the data stands.")
+        )
+    elif changed:
         messages.success(request, _("The deletion is called off. Everything stays as it is."))
     else:
         messages.info(request, _("There is no deletion to call off."))

@@ -157,7 +157,10 @@ def test_scheduling_again_brings_forward_and_never_puts_off(account: Account) ->
     assert sooner == first
     assert (sooner.due_at, sooner.deadline_at) == (NOW + 10 * DAY, NOW + 15 * DAY)
     # Coming back to the marketplace does not undo what the customer asked for.
+    assert call_off(account, at=NOW, by=Actor.system(), cause=Cause.MARKETPLACE_CANCELLATION)
     assert not call_off(account, at=NOW, by=Actor.system(), cause=Cause.MARKETPLACE_CANCELLATION)
+    sooner.refresh_from_db()
+    assert (sooner.cause, sooner.due_at, sooner.called_off_at) == ("customer_request", NOW + 10 * DAY, None)
     assert call_off(account, at=NOW, by=Actor.system())
 
 
