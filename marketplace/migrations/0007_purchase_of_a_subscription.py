@@ -20,7 +20,7 @@ UPDATE marketplace_customer AS customer
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0007_figures_and_bulk_runs"),
-        ("marketplace", "0005_agreement_leaving"),
+        ("marketplace", "0006_aws_origin"),
         ("subscriptions", "0006_retention"),
     ]
 

@@ -50,7 +50,7 @@ def write_down(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0008_purge_obligation"),
-        ("marketplace", "0006_purchase_of_a_subscription"),
+        ("marketplace", "0007_purchase_of_a_subscription"),
     ]
 
     operations = [migrations.RunPython(write_down, migrations.RunPython.noop)]
