@@ -1,12 +1,13 @@
-"""The web server under load: exactly the command of `make run`, with other settings or another database."""
+"""The web server and the workers under load: exactly the commands of `make run`, with other settings or databases."""
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from config import embedded, stack, supervision
 
 #: As many clients as the web server has threads keep it busy.
 THREADS = stack.WEB_PROCESSES * stack.WEB_THREADS
+#: The process of `make run` that asks for sweeps by the clock.
+BEAT = "beat"
 START_SECONDS = 30
 STOP_SECONDS = 5
 
@@ -46,34 +49,53 @@ def web_server(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
+    with _program(stage, supervision.WEB, database, port=port, settings=settings, redis=redis) as (process, log):
+        _wait_for(port, process, log)
+        yield WebServer(port=port, pid=process.pid)
+
+
+@contextmanager
+def workers(stage: Stage, database: str, *, redis: str) -> Iterator[None]:
+    """Whatever carries out sweeps in `make run`, with this database and this Redis; nothing asks by the clock."""
+    with ExitStack() as running:
+        for name in stack.programs(stage.folder, port=0):
+            if name not in (supervision.WEB, BEAT):
+                running.enter_context(_program(stage, name, database, redis=redis))
+        yield
+
+
+@contextmanager
+def _program(
+    stage: Stage, name: str, database: str, *, port: int = 0, settings: str = "config.settings", redis: str = ""
+) -> "Iterator[tuple[subprocess.Popen[bytes], Path]]":
+    """A process of `make run`, and its log; it ends with the block."""
     environment = {
         **os.environ,
         "DATABASE_URL": _url(stage, database),
         "DJANGO_SETTINGS_MODULE": settings,
         "REDIS_URL": redis or os.environ["REDIS_URL"],
     }
-    command = stack.programs(stage.folder, port=port)[supervision.WEB]
-    with (stage.folder / f"web-{port}.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603  # our own web server
-            command,
+    with (stage.folder / f"{name}-{database}-{port}.log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603  # our own program
+            stack.programs(stage.folder, port=port)[name],
             cwd=stack.PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is for us: we end the server.
+            # Ctrl-C is for us: we end the program.
             start_new_session=True,
-            preexec_fn=partial(embedded.end_with_parent, 15),
+            preexec_fn=partial(embedded.end_with_parent, signal.SIGTERM),
         )
     try:
-        _wait_for(port, process, Path(log.name))
-        yield WebServer(port=port, pid=process.pid)
+        yield process, Path(log.name)
     finally:
         process.terminate()
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            # With its children: a worker's go on with what they are at.
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
