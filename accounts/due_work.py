@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar, Literal, Self, TypeVar, cast
 
-from django.db import Error, InterfaceError, OperationalError, connection, models, transaction
+from django.db import Error, InterfaceError, OperationalError, models, transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -197,7 +197,7 @@ def claim(due: "Callable[[datetime], models.QuerySet[Row]]", at: datetime) -> Ro
     """Take the first row that is due at `at` for this worker, until its lease is over; None if there is none."""
     with transaction.atomic():
         rows = due(at)
-        row = rows.select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
+        row = _locked(rows).first()
         if row is None:
             return None
         row.leased_until = at + row.LEASE
@@ -210,23 +210,31 @@ def _held_one(
     due: "Callable[[datetime], models.QuerySet[Row]]", work: "Work[Row]", at: datetime, turn: datetime
 ) -> "bool | Literal[Turn.MORE] | None":
     """Lock the first due row and work on it under the lock. None if there was none."""
-    with transaction.atomic():
-        row = due(turn).select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
-        if row is None:
-            return None
-        try:
-            # A savepoint: a failure undoes what the work did, and is noted under the same lock.
-            with transaction.atomic():
-                answer = work(row, at)
-                # What the database would check only at commit must fail here, where it can be noted.
-                connection.check_constraints()
+    row = None
+    try:
+        with transaction.atomic():
+            row = _locked(due(turn)).first()
+            if row is None:
+                return None
+            answer = work(row, at)
             if answer is MORE:
                 _give_another_turn(row, turn)
-        except Exception as error:
-            # As above: noted, and never in the way of the others.
-            _note(row, error, at)
-            answer = False
+    except Exception as error:
+        # As above: noted, and never in the way of the others. The commit is among what may fail: there is no savepoint,
+        # which would cost every row that works; all of the transaction is undone, the lock too.
+        if row is None:
+            raise
+        with transaction.atomic():
+            # Under a lock again, unless another worker has taken the row up, or has done it, meanwhile.
+            if _locked(due(turn)).filter(pk=row.pk).exists():
+                _note(row, error, at)
+        return False
     return answer
+
+
+def _locked(rows: "models.QuerySet[Row]") -> "models.QuerySet[Row]":
+    """These rows, locked until the transaction ends; without those that another worker holds."""
+    return rows.select_for_update(skip_locked=True, no_key=True, of=("self",))
 
 
 def _give_another_turn(row: Retried, turn: datetime) -> None:

@@ -1,10 +1,16 @@
 """A delivery: one webhook message, stored as it came."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
-from django.db import models
+from django.db import DataError, models
 from django.utils.translation import gettext_lazy as _
+
+from accounts.due_work import DueWork, DueWorkQuerySet, describe, storable
+
+
+class Unprocessable(Exception):
+    """The delivery can't be processed as it is, however often it is tried: it is parked for staff."""
 
 
 class Source(models.TextChoices):
@@ -21,21 +27,24 @@ class Outcome(models.TextChoices):
     UNKNOWN = "unknown", _("of a kind that is not known here")
 
 
-class DeliveryQuerySet(models.QuerySet["Delivery"]):
+class DeliveryQuerySet(DueWorkQuerySet["Delivery"]):
     def unprocessed(self) -> Self:
         return self.filter(processed_at=None)
 
-    def due(self, at: datetime) -> Self:
-        """Not processed, and not waiting for another attempt: in the order in which they came."""
-        return self.unprocessed().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "id")
+    def pending(self) -> Self:
+        return self.unprocessed()
 
     def parked(self) -> Self:
         """Those that can't be processed as they are; staff look at them."""
         return self.unprocessed().filter(next_attempt_at=None)
 
 
-class Delivery(models.Model):
+class Delivery(DueWork):
     """The inbox's row. Kept raw, so that its signature can be checked again and it can be processed again."""
+
+    FIRST_WAIT = timedelta(seconds=30)
+    WAITING_SINCE = "received_at"
+    OVERDUE = timedelta(minutes=10)
 
     source = models.CharField(_("source"), max_length=12, choices=Source.choices)
     delivery_id = models.CharField(_("delivery id"), max_length=200)
@@ -54,10 +63,8 @@ class Delivery(models.Model):
     outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, blank=True)
     #: What staff should know though it was processed, such as a date that could not be read.
     alert = models.CharField(_("alert"), max_length=300, blank=True)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
     #: None while unprocessed: parked, until staff have it processed again.
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
-    last_error = models.TextField(_("last error"), blank=True)
 
     objects = DeliveryQuerySet.as_manager()
 
@@ -87,3 +94,20 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.delivery_id}"
+
+    def fail(self, error: Exception, at: datetime) -> None:
+        """Try again later; park what no later attempt can process: staff have it processed again, if anybody."""
+        # As far as it could be read: staff search by it, and a purge finds it by it.
+        read = {"action": storable(self.action), "marketplace_account": storable(self.marketplace_account)}
+        if isinstance(error, Unprocessable):
+            self._park(storable(str(error)), **read)
+        elif isinstance(error, DataError):
+            # A value that no column holds, and never will.
+            self._park(describe(error), **read)
+        else:
+            self.put_off(describe(error), at, **read)
+
+    def _park(self, why: str, **read: str) -> None:
+        Delivery.objects.unprocessed().filter(pk=self.pk).update(
+            attempts=self.attempts + 1, last_error=why, next_attempt_at=None, **read
+        )

@@ -13,22 +13,28 @@ from datetime import datetime, timedelta
 from typing import LiteralString
 
 from celery import current_app
-from django.db import connection, transaction
+from django.db import connection
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
-from accounts import clock, invariants, sweeps
-from marketplace.delivery import Delivery, Outcome, Source
+from accounts import invariants, sweeps
+from accounts.due_work import overdue, run_due
+from marketplace.delivery import Delivery, Outcome, Source, Unprocessable
+
+__all__ = [
+    "Unprocessable",
+    "accept",
+    "nudge",
+    "process_again",
+    "process_due",
+    "register",
+    "register_handler",
+]
 
 log = logging.getLogger(__name__)
 
-#: The first wait after a failure; it doubles with every further one.
-FIRST_WAIT = timedelta(seconds=30)
-LONGEST_WAIT = timedelta(hours=1)
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
-#: A delivery unprocessed for so long is shown to staff.
-OVERDUE = timedelta(minutes=10)
 #: A process nudges the worker at most once in so many seconds; the sweep comes every five anyway.
 NUDGE_EVERY = 1.0
 #: After a nudge that failed a process leaves the broker alone for so many seconds.
@@ -42,13 +48,12 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, '', '', '', '', 0, '')
 ON CONFLICT (source, delivery_id) DO NOTHING
 """
 
+#: What processing writes: never the body, which is most of the row.
+PROCESSED = ("action", "account_id", "marketplace_account", "processed_at", "outcome", "alert", "last_error")
+
 #: Processes a delivery inside the inbox's transaction, makes no calls to elsewhere, and says what came of it.
 Handler = Callable[[Delivery, datetime], Outcome]
 _handlers: dict[str, Handler] = {}
-
-
-class Unprocessable(Exception):
-    """The delivery can't be processed as it is, however often it is tried: it is parked for staff."""
 
 
 def register_handler(source: Source, handler: Handler) -> None:
@@ -60,10 +65,10 @@ def register() -> None:
     """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
     sweeps.register(sweeps.Sweep("deliveries", run=process_due, preview=preview, late_after=timedelta(minutes=5)))
     invariants.register(
-        invariants.Invariant(
+        overdue(
+            Delivery,
             "unprocessed-delivery",
             _("deliveries received more than 10 minutes ago and still not processed"),
-            lambda at: Delivery.objects.unprocessed().filter(received_at__lt=at - OVERDUE),
             listed_by="processed_at__isempty=1",
         )
     )
@@ -114,14 +119,7 @@ def preview(at: datetime) -> Iterator[str]:
 
 def process_due(at: datetime) -> int:
     """Process what is due at `at`. Returns how many deliveries were processed."""
-    processed = 0
-    stop = clock.now() + RUN
-    while clock.now() < stop:
-        found, done = _process_next(at)
-        if not found:
-            break
-        processed += done
-    return processed
+    return run_due(Delivery.objects.due, _process, at=at, run=RUN, held=True)
 
 
 def process_again(delivery: Delivery, *, at: datetime) -> bool:
@@ -129,36 +127,8 @@ def process_again(delivery: Delivery, *, at: datetime) -> bool:
     return bool(Delivery.objects.unprocessed().filter(pk=delivery.pk).update(next_attempt_at=at))
 
 
-def _process_next(at: datetime) -> tuple[bool, bool]:
-    """Process the first due delivery that nobody else holds. Returns whether there was one, and whether it worked."""
-    with transaction.atomic():
-        delivery = Delivery.objects.due(at).select_for_update(skip_locked=True, no_key=True).first()
-        if delivery is None:
-            return False, False
-        # A savepoint: a failure undoes what the handler did, and is noted under the same lock.
-        try:
-            with transaction.atomic():
-                delivery.outcome = _handlers[delivery.source](delivery, at)
-                delivery.processed_at, delivery.last_error = at, ""
-                delivery.save()
-        except Unprocessable as reason:
-            _note_failure(delivery, str(reason), next_attempt_at=None)
-            return True, False
-        except Exception as error:
-            # Whatever is wrong with one delivery is noted on it for staff, and never holds up the others.
-            log.exception("delivery %s failed", delivery.pk)
-            wait = min(FIRST_WAIT * 2 ** min(delivery.attempts, 20), LONGEST_WAIT)
-            _note_failure(delivery, f"{type(error).__name__}: {error}", next_attempt_at=at + wait)
-            return True, False
-    return True, True
-
-
-def _note_failure(delivery: Delivery, error: str, *, next_attempt_at: datetime | None) -> None:
-    Delivery.objects.unprocessed().filter(pk=delivery.pk).update(
-        attempts=delivery.attempts + 1,
-        last_error=error[:2000],
-        next_attempt_at=next_attempt_at,
-        # As far as it could be read: staff search by it, and a purge finds it by it.
-        action=delivery.action,
-        marketplace_account=delivery.marketplace_account,
-    )
+def _process(delivery: Delivery, at: datetime) -> bool:
+    delivery.outcome = _handlers[delivery.source](delivery, at)
+    delivery.processed_at, delivery.last_error = at, ""
+    delivery.save(update_fields=PROCESSED)
+    return True

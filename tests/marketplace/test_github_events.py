@@ -230,6 +230,23 @@ def test_a_message_without_its_ids_is_parked_with_the_reason_and_can_be_processe
     assert not Customer.objects.exists()
 
 
+def test_a_value_that_no_column_holds_is_parked_with_the_reason_and_the_others_go_on(world: World) -> None:
+    pro = world.github.listing_plan(name="Pro", monthly=900)
+    bought = world.github.buy(world.github.account(login="harbour"), pro)
+    purchase = bought.payload["marketplace_purchase"]
+    odd = {**purchase, "plan": {**purchase["plan"], "price_model": "x" * 41}}
+    other = world.github.buy(world.github.account(login="other"), pro)
+    world.hears(changed_body(bought, "odd", marketplace_purchase=odd), other)
+    parked = Delivery.objects.parked().get()
+    assert parked.last_error == "StringDataRightTruncation: value too long for type character varying(40)"
+    assert (parked.attempts, parked.action, parked.marketplace_account) == (
+        1,
+        "purchased",
+        str(bought.payload["marketplace_purchase"]["account"]["id"]),
+    )
+    assert Customer.objects.get().login == "other"
+
+
 def test_unknown_events_and_actions_are_stored_and_shown(world: World) -> None:
     pro = world.github.listing_plan(name="Pro", monthly=900)
     bought = world.github.buy(world.github.account(login="harbour"), pro)
