@@ -179,18 +179,24 @@ def _leased_one(
     row = claim(due, turn)
     if row is None:
         return None
+    answer = attempt(row, work, at)
+    if answer is MORE:
+        _give_another_turn(row, turn)
+    return answer
+
+
+def attempt(row: Row, work: "Work[Row]", at: datetime) -> "bool | Literal[Turn.MORE]":
+    """Work on this row now, outside of any transaction. Whatever is raised is noted on it; then it is not done."""
     began = time.monotonic()
     try:
-        answer = work(row, at)
-        if answer is MORE:
-            _give_another_turn(row, turn)
+        return work(row, at)
     except Exception as error:
         # Whatever is wrong with one row is noted on it, for staff, and never holds up the others.
         _note(row, error, at)
-        answer = False
-    if time.monotonic() - began > row.LEASE.total_seconds():
-        log.error("%s %s was worked on for longer than its lease", row._meta.label, row.pk)
-    return answer
+        return False
+    finally:
+        if time.monotonic() - began > row.LEASE.total_seconds():
+            log.error("%s %s was worked on for longer than its lease", row._meta.label, row.pk)
 
 
 def claim(due: "Callable[[datetime], models.QuerySet[Row]]", at: datetime) -> Row | None:

@@ -18,13 +18,12 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+from accounts.check_schedule import SETTLING_TIME, Checked, CheckedQuerySet
 from accounts.models import Account
 from accounts.writes import refused_while_erasing
 from marketplace.aws.dimension import DEFAULT, Dimension
 from subscriptions.models import Subscription
 
-#: A read just after an event may still show the old state: what contradicts it is asked again later.
-SETTLING_TIME = timedelta(minutes=10)
 #: How long final metering records are taken after a cancellation (reference, 2.4).
 FINAL_HOUR = timedelta(hours=1)
 #: AWS says once more that it is over before the final hour closes; its word alone closes it after so long.
@@ -42,13 +41,13 @@ class EndReason(models.TextChoices):
     ABSENT = "absent", _("AWS knows of no entitlement and no agreement any more")
 
 
-class AgreementQuerySet(models.QuerySet["Agreement"]):
+class AgreementQuerySet(CheckedQuerySet["Agreement"]):
     def locked(self) -> Self:
         return self.select_for_update(no_key=True, of=("self",))
 
-    def check_due(self, at: datetime) -> Self:
-        """Those that AWS should be asked about by now."""
-        return self.filter(check_at__lte=at).order_by("check_at", "pk")
+    def pending(self) -> Self:
+        """Those of an account here that AWS is to be asked about."""
+        return super().pending().registered()
 
     def registered(self) -> Self:
         """Those that have an account here."""
@@ -71,8 +70,11 @@ class AgreementQuerySet(models.QuerySet["Agreement"]):
         return self.final_hour_over(at).filter(models.Q(account=None) | (a_day & unheard))
 
 
-class Agreement(models.Model):
+class Agreement(Checked):
     """A purchase. Without an account until its buyer has registered; a message may come before, or for ever alone."""
+
+    #: Longer than a run of the sweep, and the few calls that end it.
+    LEASE = timedelta(minutes=5)
 
     #: `agmt-…`, and the `l-…` part of the licence's ARN: the ARN itself is spelt differently from place to place.
     agreement_id = models.CharField(
@@ -139,16 +141,6 @@ class Agreement(models.Model):
     deprovisioned_at = models.DateTimeField(_("licence gone, said on"), null=True, blank=True)
     ended_at = models.DateTimeField(_("over, said on"), null=True, blank=True)
     end_reason = models.CharField(_("ended because"), max_length=20, choices=EndReason.choices, blank=True)
-
-    # When the last message was processed, and when AWS is to be asked.
-    event_at = models.DateTimeField(_("last event"), null=True, blank=True)
-    check_at = models.DateTimeField(_("next check"), null=True, blank=True)
-    checks_left = models.PositiveSmallIntegerField(_("checks left"), default=0)
-    checked_at = models.DateTimeField(_("checked"), null=True, blank=True)
-    check_attempts = models.PositiveIntegerField(_("failed checks"), default=0)
-    check_error = models.TextField(_("last error"), blank=True)
-    #: AWS's first answer without this purchase while we hold it; a second one, later, ends it.
-    absent_since = models.DateTimeField(_("absent since"), null=True, blank=True)
 
     objects = AgreementQuerySet.as_manager()
 
@@ -225,11 +217,6 @@ class Agreement(models.Model):
         since = self.accepted_at or self.subscribed_at
         return since is not None and at < since + CHANGE_OF_MIND
 
-    def heard_of(self, at: datetime) -> None:
-        """Note an event, and have AWS asked now and again when a stale answer is no longer likely. Not saved yet."""
-        self.event_at = at
-        self.check_at, self.checks_left, self.check_attempts = at, 2, 0
-
     def ask_again(self, at: datetime) -> None:
         """Have AWS's next answer decide: nothing new was said. Not saved yet."""
-        self.check_at, self.checks_left, self.check_attempts = at, 2, 0
+        self.ask(at)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts import sweeps
+from accounts.check_schedule import ask_once
 from marketplace import breaker
 from marketplace.aws import api, holding, registration
 from marketplace.aws.agreement import Agreement
@@ -56,7 +57,7 @@ def reconcile(at: datetime) -> int:
         if rulings[row.pk] is Ruling.RUNS:
             _apply(row, whole, at)
     # Asked about one by one from now on: the lists alone end nothing.
-    Agreement.objects.filter(pk__in=[row.pk for row in gone], check_at=None).update(check_at=at, checks_left=1)
+    ask_once(Agreement.objects.filter(pk__in=[row.pk for row in gone]), at)
     return len(rows)
 
 

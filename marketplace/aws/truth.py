@@ -13,23 +13,19 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts import clock, invariants, sweeps
+from accounts import invariants, sweeps
+from accounts.check_schedule import SETTLING_TIME
+from accounts.due_work import NotYet, attempt, overdue, run_due
 from marketplace.aws import api, holding, matching
-from marketplace.aws.agreement import SETTLING_TIME, Agreement, EndReason
+from marketplace.aws.agreement import Agreement, EndReason
 from marketplace.aws.applying import begin_again, set_auto_renewal, stay
 from marketplace.aws.dimension import Dimension, learn
 from marketplace.aws.judging import Answer, Ruling, Verdict, judge
 from marketplace.aws.reading import Names
 from subscriptions.models import Price
 
-FIRST_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(hours=1)
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
-#: For so long a claimed check is left to the worker that claimed it: longer than its few calls may take.
-LEASE = timedelta(minutes=5)
-#: A check that is overdue for so long is shown to staff.
-OVERDUE = timedelta(hours=2)
 MOST_SEATS = 1_000_000
 
 
@@ -37,15 +33,7 @@ def register() -> None:
     """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
     sweeps.register(sweeps.Sweep("aws-check", run=check_due, preview=preview, late_after=timedelta(minutes=10)))
     invariants.register(
-        invariants.Invariant(
-            "aws-check",
-            _("AWS agreements whose state could not be confirmed for hours"),
-            lambda at: (
-                Agreement.objects.registered()
-                .filter(check_attempts__gt=0, check_at__lt=at + LONGEST_WAIT)
-                .exclude(checked_at__gt=at - OVERDUE)
-            ),
-        )
+        overdue(Agreement, "aws-check", _("AWS agreements whose state could not be confirmed for hours")),
     )
     invariants.register(
         invariants.Invariant(
@@ -67,7 +55,7 @@ def register() -> None:
 
 def preview(at: datetime) -> Iterator[str]:
     """Which agreements `check_due` would ask about at `at`, a line each."""
-    for row in Agreement.objects.registered().check_due(at).iterator():
+    for row in Agreement.objects.due(at).iterator():
         yield f"{row.account_id} {row}: ask AWS"
 
 
@@ -76,15 +64,7 @@ def check_due(at: datetime) -> int:
     close_final_hours(at)
     if not api.is_configured():
         return 0
-    answered = 0
-    stop = clock.now() + RUN
-    while clock.now() < stop and (row := _claim(at)):
-        try:
-            answered += check(row, at)
-        except api.Limited as limit:
-            Agreement.objects.filter(pk=row.pk).update(check_at=limit.until)
-            break
-    return answered
+    return run_due(Agreement.objects.due, check, at=at, run=RUN)
 
 
 def close_final_hours(at: datetime) -> int:
@@ -94,33 +74,33 @@ def close_final_hours(at: datetime) -> int:
     an answer for a day, the event stands: it was AWS's word.
     """
     over = Agreement.objects.unanswered if api.is_configured() else Agreement.objects.final_hour_over
-    closed = 0
-    for pk in over(at).values_list("pk", flat=True):
+
+    def close(row: Agreement, at: datetime) -> bool:
         with transaction.atomic():
             matching.lock()
             due = over(at).locked().select_related("account", "dimension")
-            if (row := due.filter(pk=pk).first()) is None:
-                continue
-            _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
-            row.save()
-            closed += holding.bring_in_line(row, at=at)
-    return closed
+            if (found := due.filter(pk=row.pk).first()) is None:
+                return False
+            _let_go(found, EndReason(found.end_reason), max(found.final_hour_until or at, found.subscribed_at or at))
+            found.save()
+            return holding.bring_in_line(found, at=at)
+
+    return sum(attempt(row, close, at) is True for row in list(over(at)))
 
 
 def check(row: Agreement, at: datetime) -> bool:
-    """Ask AWS about one purchase and apply the answer. Returns whether there was one. Raises `Limited`."""
+    """Ask AWS about one purchase and apply the answer. Raises `NotYet` if there is none now."""
     try:
         answer = ask(row, at)
+    except api.Limited as limit:
+        raise NotYet(str(limit), until=limit.until, counts=False) from limit
+    except api.ApiError as error:
+        raise NotYet(str(error)) from error
+    try:
         with transaction.atomic():
             apply_answer(row.pk, answer, at)
-    except api.Limited:
-        raise
-    except (api.ApiError, holding.Conflict) as error:
-        wait = min(FIRST_WAIT * 2 ** min(row.check_attempts, 20), LONGEST_WAIT)
-        Agreement.objects.filter(pk=row.pk).update(
-            check_at=at + wait, check_attempts=row.check_attempts + 1, check_error=str(error)[:2000]
-        )
-        return False
+    except holding.Conflict as conflict:
+        raise NotYet(str(conflict)) from conflict
     return True
 
 
@@ -155,8 +135,7 @@ def apply_answer(pk: int, answer: Answer, at: datetime) -> None:
     row = Agreement.objects.locked().select_related("account", "dimension").filter(pk=pk).first()
     if row is None:
         return
-    row.checked_at, row.check_attempts, row.check_error = at, 0, ""
-    _schedule_next(row, at)
+    _answered(row, at)
     verdict = judge(row, answer, at)
     if verdict.ruling is Ruling.RUNS:
         _runs(row, verdict, at)
@@ -313,20 +292,9 @@ def _let_go(row: Agreement, reason: EndReason, ended_at: datetime) -> None:
     row.ended_at, row.end_reason, row.absent_since = ended_at, reason, None
 
 
-def _schedule_next(row: Agreement, at: datetime) -> None:
-    row.checks_left = max(0, row.checks_left - 1)
-    row.check_at = at + SETTLING_TIME if row.checks_left else None
+def _answered(row: Agreement, at: datetime) -> None:
+    row.answered(at)
     if row.unsubscribe_pending_at and row.final_hour_until and not row.check_at:
         # Whether it has ended is known when the hour is over, whatever becomes of the message that says so.
         later = row.final_hour_until + SETTLING_TIME
         row.check_at = later if later > at else None
-
-
-def _claim(at: datetime) -> Agreement | None:
-    """The next purchase to ask about, left alone by other workers for as long as the calls may take."""
-    with transaction.atomic():
-        due = Agreement.objects.registered().check_due(at)
-        row = due.select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
-        if row:
-            Agreement.objects.filter(pk=row.pk).update(check_at=at + LEASE)
-    return row

@@ -6,30 +6,27 @@ from typing import Self
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.check_schedule import SETTLING_TIME, Checked, CheckedQuerySet
 from accounts.models import Account
 from accounts.writes import refused_while_erasing
 from marketplace.github.listing import ListingPlan
 from subscriptions.models import Subscription
 
-#: A read just after an event may still show the old state (reference, 2.4): what contradicts it is asked again later.
-SETTLING_TIME = timedelta(minutes=10)
 
-
-class CustomerQuerySet(models.QuerySet["Customer"]):
+class CustomerQuerySet(CheckedQuerySet["Customer"]):
     def locked(self) -> Self:
         return self.select_for_update(no_key=True, of=("self",))
-
-    def check_due(self, at: datetime) -> Self:
-        """Those whose state GitHub should be asked about by now."""
-        return self.filter(check_at__lte=at).order_by("check_at", "pk")
 
     def active(self) -> Self:
         """Those that hold a purchase, as far as we know."""
         return self.filter(cancelled_at=None)
 
 
-class Customer(models.Model):
+class Customer(Checked):
     """What we know of a marketplace account. Keyed by GitHub's numeric id; logins are refreshed and never trusted."""
+
+    #: Longer than a run of the sweep, and the call that ends it.
+    LEASE = timedelta(minutes=5)
 
     github_id = models.BigIntegerField(_("GitHub's id"), unique=True)
     login = models.CharField(_("login"), max_length=200)
@@ -64,16 +61,6 @@ class Customer(models.Model):
     pending_plan = models.ForeignKey(
         ListingPlan, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("pending plan")
     )
-    #: When the last webhook about this customer was processed: answers soon after it may be stale.
-    event_at = models.DateTimeField(_("last event"), null=True, blank=True)
-    #: When to ask GitHub next, and how often more after that.
-    check_at = models.DateTimeField(_("next check"), null=True, blank=True)
-    checks_left = models.PositiveSmallIntegerField(_("checks left"), default=0)
-    checked_at = models.DateTimeField(_("checked"), null=True, blank=True)
-    check_attempts = models.PositiveIntegerField(_("failed checks"), default=0)
-    check_error = models.TextField(_("last error"), blank=True)
-    #: GitHub's first "has not purchased" while we hold a purchase; a second one, later, ends it.
-    absent_since = models.DateTimeField(_("absent since"), null=True, blank=True)
     #: Set when the tokens are gone: the customer has to authorise us again.
     authorisation_needed_at = models.DateTimeField(_("authorisation needed"), null=True, blank=True)
 
@@ -93,15 +80,10 @@ class Customer(models.Model):
     def __str__(self) -> str:
         return self.login or str(self.github_id)
 
-    def heard_of(self, at: datetime) -> None:
-        """Note an event, and have GitHub asked now and again when a stale answer is no longer likely. Not saved yet."""
-        self.event_at = at
-        self.check_at, self.checks_left, self.check_attempts = at, 2, 0
-
     def ask_again(self, at: datetime) -> None:
         """Have GitHub's next answer decide, whatever was heard before: nothing new was said. Not saved yet."""
         self.event_at = None
-        self.check_at, self.checks_left, self.check_attempts = at, 2, 0
+        self.ask(at)
 
     def may_be_stale(self, at: datetime) -> bool:
         """Whether an answer at `at` that contradicts the last event is better asked again later."""

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 
 from accounts import sweeps
+from accounts.check_schedule import ask_once
 from marketplace import breaker
 from marketplace.github import api
 from marketplace.github.customer import Customer, CustomerQuerySet
@@ -48,7 +49,7 @@ def reconcile(at: datetime) -> int:
         with transaction.atomic():
             apply_answer(github_id, answer, at)
     # Asked about one by one from now on: the list alone ends nothing.
-    absent.filter(check_at=None).update(check_at=at, checks_left=1)
+    ask_once(absent, at)
     return len(answers)
 
 

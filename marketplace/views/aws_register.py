@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import clock
 from accounts.account import Account, Membership
+from accounts.due_work import attempt
 from accounts.middleware import SESSION_KEY
 from accounts.user import User
 from marketplace.aws import api, holding, registration, truth
@@ -182,10 +183,7 @@ def _finish(
 
 def _linked(request: HttpRequest, account: Account, row: Agreement) -> HttpResponse:
     """Done. AWS is asked here and now, outside of any transaction, because the buyer waits for its answer."""
-    try:
-        truth.check(row, clock.now())
-    except api.Limited as limit:
-        log.warning("a registration is checked later: %s", limit)
+    attempt(row, truth.check, clock.now())
     row.refresh_from_db()
     request.session[SESSION_KEY] = str(account.pk)
     messages.success(request, _("Your purchase is linked to %(account)s.") % {"account": account.name})

@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.test.utils import isolate_apps
 
 from accounts.due_work import MAX_ERROR, MORE, NotYet, claim, describe, run_due
 from accounts.models import Account, Notice, User
@@ -155,6 +157,7 @@ def test_an_error_of_the_database_is_told_without_the_values_of_rows(owner: User
     assert "owner@example.org" not in describe(caught.value)
 
 
+@isolate_apps("accounts")
 def test_a_row_whose_own_way_of_noting_is_broken_is_noted_all_the_same(notices: list[Notice]) -> None:
     class Broken(Notice):
         class Meta:
@@ -167,8 +170,10 @@ def test_a_row_whose_own_way_of_noting_is_broken_is_noted_all_the_same(notices: 
     def work(notice: Broken, at: datetime) -> bool:
         raise ZeroDivisionError("poison")
 
-    due = Broken.objects.filter(pk=notices[0].pk)
-    run_due(lambda at: due.filter(next_attempt_at__lte=at), work, at=NOW, run=RUN)
+    def due(at: datetime) -> QuerySet[Broken]:
+        return Broken._base_manager.filter(next_attempt_at__lte=at)
+
+    run_due(due, work, at=NOW, run=RUN)
     stored = Notice.objects.get(occasion="0")
     assert (stored.attempts, stored.last_error) == (1, "ZeroDivisionError: poison")
 

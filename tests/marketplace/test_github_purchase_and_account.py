@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from accounts.check_schedule import SETTLING_TIME
 from accounts.entitlements import entitlements_of
 from accounts.history import Actor
 from accounts.models import Account, Event, Notice, User
 from accounts.purge import Purge
-from marketplace.github.customer import SETTLING_TIME, Customer
+from marketplace.github.customer import Customer
 from marketplace.models import Offboarding
 from subscriptions import contracts
 from subscriptions.changing import end_now

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
+from accounts.check_schedule import SETTLING_TIME
 from accounts.entitlements import entitlements_of
 from marketplace.breaker import BreakerOpen
 from marketplace.github import api, reconciliation
-from marketplace.github.customer import SETTLING_TIME, Customer
+from marketplace.github.customer import Customer
 from marketplace.models import ListingPlan, Offboarding
 from tests.fakes.github import Account as Buyer
 from tests.fakes.github import Plan
