@@ -11,7 +11,7 @@ class MarketplaceConfig(AppConfig):
     def ready(self) -> None:
         from accounts.history import register_labels
         from accounts.routes import register_route
-        from marketplace import acts, export_parts, figures, hygiene, inbox, panels, refusal, steps
+        from marketplace import acts, export_parts, figures, hygiene, inbox, offboarding, panels, refusal, steps
         from marketplace.aws import applying as aws_applying
         from marketplace.aws import notes as aws_notes
         from marketplace.aws import origin as aws_origin
@@ -22,6 +22,7 @@ class MarketplaceConfig(AppConfig):
         from marketplace.github import applying, notes, reconciliation, truth
         from marketplace.inventory import register_inventory
         from subscriptions.notes import register_note
+        from subscriptions.returning import register_departure
         from subscriptions.subscription import Channel
 
         register_labels(
@@ -62,6 +63,7 @@ class MarketplaceConfig(AppConfig):
         acts.register()
         panels.register()
         figures.register()
+        register_departure(offboarding.come_back)
         register_note(Channel.GITHUB_MARKETPLACE, notes.note_for)
         register_note(Channel.AWS_MARKETPLACE, aws_notes.note_for)
         register_route(aws_notes.refund_route, aws_notes.REFUND)

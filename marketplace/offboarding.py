@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts import history, purge
+from accounts import history, notices, purge
 from accounts.history import Actor
 from accounts.models import Account
 
@@ -213,19 +213,38 @@ def begin(
     return offboarding, True
 
 
-def call_off(account: Account, *, because: str, at: datetime, by: Actor) -> bool:
-    """The customer is back: call off the purge, reactivate the account with its data. The caller's transaction.
+def come_back(account: Account, at: datetime, by: Actor) -> bool:
+    """A subscription of whatever channel begins: the customer is back (`subscriptions.returning`)."""
+    if not Offboarding.objects.open().of(account.pk).exists():
+        return False
+    return call_off(account, because="subscribed", at=at, by=by)
 
-    Returns whether there was anything to call off. Raises `purge.TooLate` once the purge has begun: under the
-    account's lock exactly one of the two wins.
+
+def call_off(account: Account, *, because: str, at: datetime, by: Actor) -> bool:
+    """The customer is back: call off the purge, reactivate the account with its data, and tell the owner so.
+
+    In the caller's transaction. If the customer's own request to delete everything stands, the mail says so. Returns
+    whether there was anything to call off. Raises `purge.TooLate` once the purge has begun: under the account's lock
+    exactly one of the two wins.
     """
     account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     offboarding = Offboarding.objects.open().of(account.pk).first()
     if offboarding is None:
         return False
+    was_deactivated = account.deactivated_at is not None
     purge.call_off(account, at=at, by=by, cause=purge.Cause.MARKETPLACE_CANCELLATION)
     offboarding.called_off_at, offboarding.called_off_because = at, because
     offboarding.save(update_fields=["called_off_at", "called_off_because"])
     Account.objects.filter(pk=account.pk).update(deactivated_at=None, returnable_until=None)
     history.record(account.pk, "offboarding.called_off", at=at, by=by, offboarding=offboarding.pk, because=because)
+    if was_deactivated:
+        stands = purge.Purge.objects.of(account.pk).open().first()
+        notices.queue(
+            "marketplace/account_back",
+            to=[account.owner()],
+            account=account,
+            occasion=f"offboarding.called_off:{offboarding.pk}",
+            at=at,
+            **({"due_at": stands.due_at} if stands else {}),
+        )
     return True

@@ -65,7 +65,7 @@ class BillingRecord(models.Model):
 
 
 def keep(account_id: uuid.UUID, at: datetime) -> int:
-    """Write down every subscription of the account; again changes nothing. Returns how many are kept."""
+    """Write down every subscription that ever began; again changes nothing. Returns how many are kept."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -78,7 +78,7 @@ def keep(account_id: uuid.UUID, at: datetime) -> int:
               FROM subscriptions_subscription AS sold
               LEFT JOIN subscriptions_refund AS refund
                      ON refund.subscription_id = sold.id AND refund.paid_at IS NOT NULL
-             WHERE sold.account_id = %s
+             WHERE sold.account_id = %s AND sold.ends_at IS DISTINCT FROM sold.started_at
             ON CONFLICT DO NOTHING
             """,
             [at + KEPT_FOR, account_id],

@@ -10,6 +10,7 @@ from django.db import transaction
 from accounts import history
 from accounts.history import Actor
 from accounts.models import Account
+from subscriptions import returning
 from subscriptions.plan import Interval, Plan, Price
 from subscriptions.reminders import next_reminder
 from subscriptions.subscription import Channel, Subscription
@@ -34,12 +35,14 @@ def start(
     """Start a subscription of `account` at `at`. `cents` is the price of one seat and cycle; by default the list price.
 
     What was bought ahead, or is written down late, begins at `starts_at` instead. `event` is its line of history.
-    Raises `IntegrityError` if one is live in the same period: the database allows one at a time.
+    Whoever was about to be left, because a marketplace said so, is back. Raises `IntegrityError` if one is live in the
+    same period: the database allows one at a time; and `purge.TooLate` once the account is being erased.
     """
     if cents is None:
         cents = Price.objects.get(plan=plan, interval=interval).cents
     began = starts_at or at
     with transaction.atomic():
+        returning.come_back(account, at=at, by=by)
         subscription = Subscription.objects.create(
             account=account,
             plan=plan,

@@ -10,11 +10,12 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts import history, notices
+from accounts import deletion, history, notices
 from accounts.history import Actor
 from accounts.models import Account
 from accounts.refusal import Refused
 from accounts.staff import staff_member
+from accounts.templatetags.formats import day
 from accounts.wording import wording
 from subscriptions.buying import start
 from subscriptions.locking import locked, locked_account
@@ -33,6 +34,15 @@ class Over(Refused):
 
 class WrongTerms(Refused):
     """A period, a price or a number of seats that can't be."""
+
+
+class ToBeErased(Refused):
+    """The customer has asked for deletion, and that stands: a contract would keep what they want gone."""
+
+    text = _(
+        "The owner has asked for this account to be deleted, and that is due on %(due)s. Call the deletion off first, "
+        "if they want the contract instead."
+    )
 
 
 class Overlapping(Refused):
@@ -58,8 +68,9 @@ def enter(
     """Write down a contract, from `starts_at` up to, not including, `ends_at`, and tell the owner.
 
     `cents` is the price of one seat and year; by default the list price. It may begin later, or have begun before it
-    was entered. Returns it, and whether it is new: the same order for the same time is the first one again. Raises
-    `Overlapping`, `WrongTerms`, `StaffOnly`, `NoText`, `TextTooLong`, `BeingErased`.
+    was entered. Returns it, and whether it is new: the same order for the same time is the first one again. A customer
+    whom a marketplace said to have left is back with it: nothing is erased (`subscriptions.returning`). Raises
+    `Overlapping`, `ToBeErased`, `WrongTerms`, `StaffOnly`, `NoText`, `TextTooLong`, `BeingErased`.
     """
     staff_member(by, account.pk)
     reference = wording(order_reference, limit=MAX_ORDER_REFERENCE)
@@ -71,6 +82,7 @@ def enter(
         entered = Subscription.objects.of(account).ordered_as(reference)
         if same := entered.filter(started_at=starts_at, ends_at=ends_at).first():
             return same, False
+        _refuse_if_to_be_erased(account)
         _refuse_overlap(account, starts_at, ends_at)
         contract = start(
             account,
@@ -93,7 +105,7 @@ def enter(
 def extend(contract: Subscription, *, ends_at: datetime, by: Actor, at: datetime) -> bool:
     """Let a contract end later, and tell the owner; reminders start anew. Returns whether anything changed.
 
-    Raises `WrongTerms` for an end that is not later, `Over`, `Overlapping`, `NotAContract`, `StaffOnly`.
+    Raises `WrongTerms` for an end that is not later, `Over`, `ToBeErased`, `Overlapping`, `NotAContract`, `StaffOnly`.
     """
     staff_member(by, contract.account_id)
     with transaction.atomic():
@@ -102,6 +114,7 @@ def extend(contract: Subscription, *, ends_at: datetime, by: Actor, at: datetime
             return False
         if ends_at < before:
             raise WrongTerms(_("The new end is not later than the present one. To end it sooner, end it now."))
+        _refuse_if_to_be_erased(contract.account)
         _refuse_overlap(contract.account, before, ends_at)
         set_end(contract, ends_at, at=at)
         history.record(
@@ -132,7 +145,7 @@ def renew(
 
     What is not said stays as it is, the price too. Returns the new one, and whether it is new: renewing again with the
     same order and end is the first time again. Nobody is reminded of the old one's end any more. Raises `Over`,
-    `WrongTerms`, `Overlapping`, `NotAContract`, `StaffOnly`, `NoText`, `TextTooLong`.
+    `ToBeErased`, `WrongTerms`, `Overlapping`, `NotAContract`, `StaffOnly`, `NoText`, `TextTooLong`.
     """
     staff_member(by, contract.account_id)
     reference = wording(order_reference, limit=MAX_ORDER_REFERENCE)
@@ -144,6 +157,7 @@ def renew(
             return following, False
         if ends_at <= starts_at:
             raise WrongTerms(_("The new contract has to end after the old one."))
+        _refuse_if_to_be_erased(contract.account)
         _refuse_overlap(contract.account, starts_at, ends_at)
         renewed = start(
             contract.account,
@@ -178,6 +192,11 @@ def _running(contract: Subscription, at: datetime) -> tuple[Subscription, dateti
 def _refuse_terms(seats: int | None, cents: int | None) -> None:
     if (seats is not None and seats < 1) or (cents is not None and cents < 0):
         raise WrongTerms(_("A contract has at least one seat, and a price that is not below zero."))
+
+
+def _refuse_if_to_be_erased(account: Account) -> None:
+    if purge := deletion.scheduled(account):
+        raise ToBeErased(due=day(purge.due_at))
 
 
 def _refuse_overlap(account: Account, starts_at: datetime, ends_at: datetime) -> None:

@@ -133,16 +133,20 @@ def register() -> None:
 
 def ending(begin: datetime, end: datetime) -> "QuerySet[Subscription]":
     """Subscriptions that end between two instants, and that no other follows."""
-    follows = Subscription.objects.filter(
-        account=OuterRef("account"),
-        started_at__gte=OuterRef("ends_at"),
-        started_at__lt=OuterRef("ends_at") + BACK_WITHIN,
-    ).filter(
-        # Follows from the above. Said aloud, it lets the database read the beginnings of this time alone.
-        started_at__gte=begin,
-        started_at__lt=end + BACK_WITHIN,
+    follows = (
+        Subscription.objects.real()
+        .filter(
+            account=OuterRef("account"),
+            started_at__gte=OuterRef("ends_at"),
+            started_at__lt=OuterRef("ends_at") + BACK_WITHIN,
+        )
+        .filter(
+            # Follows from the above. Said aloud, it lets the database read the beginnings of this time alone.
+            started_at__gte=begin,
+            started_at__lt=end + BACK_WITHIN,
+        )
     )
-    return Subscription.objects.filter(~Exists(follows), ends_at__gte=begin, ends_at__lt=end)
+    return Subscription.objects.real().filter(~Exists(follows), ends_at__gte=begin, ends_at__lt=end)
 
 
 def _ends_of(

@@ -53,11 +53,13 @@ def register() -> None:
 
 
 def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
-    """Nobody's data is erased while a subscription is live: the customer may have come back."""
-    live = Subscription.objects.filter(account_id=account_id).live(at).first()
-    if live is None:
+    """Nobody's data is erased while a subscription is live or about to begin: the customer may have come back."""
+    held = Subscription.objects.filter(account_id=account_id).holding(at).order_by("started_at").first()
+    if held is None:
         return None
-    return gettext("the end of a live subscription (%(plan)s)") % {"plan": live.plan_id}
+    if held.started_at > at:
+        return gettext("a subscription that is to begin (%(plan)s)") % {"plan": held.plan_id}
+    return gettext("the end of a live subscription (%(plan)s)") % {"plan": held.plan_id}
 
 
 def still_to_be_paid(account_id: uuid.UUID, at: datetime) -> str | None:

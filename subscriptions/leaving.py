@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.history import Actor
 from accounts.models import Account
-from subscriptions.changing import end_at_once
+from subscriptions.changing import call_off, end_at_once
 from subscriptions.subscription import Channel, Subscription
 
 CANCEL_THERE_FIRST: dict[str, Promise] = {
@@ -26,12 +26,13 @@ CANCEL_THERE_FIRST: dict[str, Promise] = {
 
 
 def billed_elsewhere(account: Account, at: datetime) -> Promise | None:
-    """What the owner must do first, if a marketplace bills the account."""
-    live = Subscription.objects.of(account).live(at).first()
-    return CANCEL_THERE_FIRST.get(live.channel) if live else None
+    """What the owner must do first, if a marketplace bills the account, or will: what begins later counts."""
+    channels = Subscription.objects.of(account).holding(at).order_by("started_at").values_list("channel", flat=True)
+    return next((CANCEL_THERE_FIRST[channel] for channel in channels if channel in CANCEL_THERE_FIRST), None)
 
 
 def end_before_deletion(account: Account, at: datetime, by: Actor) -> None:
-    """End what we bill ourselves, whatever is paid for still: nothing is charged for an account that goes."""
-    if live := Subscription.objects.of(account).live(at).first():
-        end_at_once(live, at=at, by=by)
+    """End what we bill ourselves, whatever is paid for still, and call off what is to begin."""
+    for held in Subscription.objects.of(account).holding(at).order_by("started_at"):
+        if not call_off(held, at=at, by=by):
+            end_at_once(held, at=at, by=by)

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts import invariants, sweeps
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import NEAR, Subscription
 
 #: Settled in one transaction. Larger batches hold their locks for longer and are slower (`make bench`).
 BATCH = 5000
@@ -24,8 +24,8 @@ OVERDUE = timedelta(minutes=15)
 #: `ids` are the rows that the caller has locked. They come as an array, and not as a join with the selection, because
 #: the planner knows how long an array is: with a join and no fresh statistics it chose nested loops, and a batch took
 #: seconds instead of milliseconds. For the same reason the successor is looked up row by row, by its index. The history
-#: says "over" as of the end, whenever the sweep comes: dates decide. Where another subscription begins at that very
-#: instant nothing is over: the history says "renewed", and nobody is told that the account is on Free.
+#: says "over" as of the end, whenever the sweep comes: dates decide. Where another subscription begins then, or
+#: within the second, nothing is over: the history says "renewed", and nobody is told that the account is on Free.
 SETTLE: LiteralString = """
 WITH settled AS (
     UPDATE subscriptions_subscription AS ended
@@ -33,8 +33,10 @@ WITH settled AS (
      WHERE id = ANY(%(ids)s)
     RETURNING id, account_id, plan_id, channel, ends_at, (
         SELECT next.id FROM subscriptions_subscription AS next
-         WHERE next.account_id = ended.account_id AND next.started_at = ended.ends_at
+         WHERE next.account_id = ended.account_id
+           AND next.started_at >= ended.ends_at AND next.started_at < ended.ends_at + %(near)s
            AND next.ends_at IS DISTINCT FROM next.started_at AND next.id <> ended.id
+         ORDER BY next.started_at LIMIT 1
     ) AS successor
 ), carried_out AS (
     UPDATE subscriptions_cancellation
@@ -102,5 +104,5 @@ def settle_some(at: datetime, *, batch: int) -> int:
         # Skipped if held by an owner who is keeping the subscription just now, or by another sweep.
         ids = list(due.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:batch])
         if ids:
-            cursor.execute(SETTLE, {"at": at, "ids": ids})
+            cursor.execute(SETTLE, {"at": at, "ids": ids, "near": NEAR})
     return len(ids)

@@ -60,7 +60,7 @@ def entitlements(account: Account, at: datetime) -> Entitlements:
 def _newest(account: Account, at: datetime) -> tuple[Subscription | None, Subscription | None, Subscription | None]:
     """The live subscription, the one that ended last, and the next one that was bought ahead."""
     live = last = upcoming = None
-    newest = Subscription.objects.of(account).select_related("plan").order_by("-started_at", "-pk")
+    newest = Subscription.objects.of(account).real().select_related("plan").order_by("-started_at", "-pk")
     # One live and perhaps one that begins later come first; a few rows always hold what is asked for.
     for subscription in newest[:10]:
         if subscription.is_live(at):

@@ -15,6 +15,8 @@ from accounts.writes import refused_while_erasing
 from subscriptions.cycles import Cycle, cycle_at, cycles_begun
 from subscriptions.plan import Interval, Plan
 
+#: What begins so soon after an end goes on with it: people enter whole seconds, and ends have microseconds.
+NEAR = timedelta(seconds=1)
 #: seeds/003: inside it an owner may ask support for a refund instead of cancelling.
 MONEY_BACK = timedelta(days=30)
 MAX_ORDER_REFERENCE = 100
@@ -45,11 +47,12 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=at), started_at__lte=at)
 
     def holding(self, at: datetime) -> Self:
-        """Live at `at`, or to begin later: what keeps an account from being left alone (design, idea 12).
+        """Live at `at`, or to begin later: asked before an account is left or erased (design, idea 12)."""
+        return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=at)).real()
 
-        Not what was called off before it began.
-        """
-        return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=at)).exclude(ends_at=models.F("started_at"))
+    def real(self) -> Self:
+        """Not what was called off before it began: that was never live, and counts nowhere."""
+        return self.exclude(ends_at=models.F("started_at"))
 
     def ended(self, at: datetime) -> Self:
         """Over at `at`, settled or not."""
@@ -65,9 +68,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
     def overlapping(self, starts_at: datetime, ends_at: datetime) -> Self:
         """Those live at any instant from `starts_at` up to, not including, `ends_at`."""
-        return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=starts_at), started_at__lt=ends_at).exclude(
-            ends_at=models.F("started_at")
-        )
+        return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=starts_at), started_at__lt=ends_at).real()
 
     def reminder_due(self, at: datetime) -> Self:
         """Whose owner should by now have been reminded of the end; not of one that has passed or is being erased."""
@@ -162,7 +163,7 @@ class Subscription(models.Model):
             # For who counts ends by week and channel, and reads nothing else.
             models.Index(
                 fields=["ends_at"],
-                include=["channel", "account"],
+                include=["channel", "account", "started_at"],
                 condition=models.Q(ends_at__isnull=False),
                 name="subscription_by_end",
             ),
@@ -218,11 +219,13 @@ class Subscription(models.Model):
 
     @property
     def successor(self) -> "Subscription | None":
-        """What the account goes on with at the very instant at which this one ends; None if there is a gap."""
+        """What the account goes on with when this one ends, or within the second; None if there is a gap."""
         if self.ends_at is None:
             return None
-        following = Subscription.objects.filter(account_id=self.account_id, started_at=self.ends_at)
-        return following.exclude(pk=self.pk).exclude(ends_at=models.F("started_at")).first()
+        following = Subscription.objects.filter(
+            account_id=self.account_id, started_at__gte=self.ends_at, started_at__lt=self.ends_at + NEAR
+        )
+        return following.exclude(pk=self.pk).real().order_by("started_at").first()
 
     @property
     def total_cents(self) -> int:

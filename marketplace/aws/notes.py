@@ -59,5 +59,5 @@ def refund_route(account: Account, kind: str, at: datetime) -> Route | None:
     """Refunds of what AWS bills, or has billed last, take AWS's way."""
     if kind != RequestKind.REFUND:
         return None
-    newest = Subscription.objects.of(account).filter(started_at__lte=at).order_by("-started_at", "-pk").first()
+    newest = Subscription.objects.of(account).real().filter(started_at__lte=at).order_by("-started_at", "-pk").first()
     return REFUND if newest and newest.channel == Channel.AWS_MARKETPLACE else None

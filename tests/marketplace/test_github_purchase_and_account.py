@@ -4,19 +4,24 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from accounts import deletion, purge
 from accounts.check_schedule import SETTLING_TIME
+from accounts.desk.action import act_named, rehearse
 from accounts.entitlements import entitlements_of
 from accounts.history import Actor
-from accounts.models import Account, Event, Notice, User
+from accounts.models import Account, Event, Membership, Notice, RequestKind, Role, User
 from accounts.purge import Purge
+from accounts.support import ask
 from marketplace.github.customer import Customer
 from marketplace.models import Offboarding
-from subscriptions import contracts
-from subscriptions.changing import end_now
+from subscriptions import billing_record, contracts, figures, leaving
+from subscriptions.changing import call_off, end_now
 from subscriptions.models import Channel, Plan, Subscription
-from tests.factories import NOW
+from subscriptions.standing import standing_of
+from tests.factories import NOW, subscribe
 from tests.fakes.github import Account as Buyer
 from tests.marketplace.conftest import World
+from tests.purging import oblige
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -142,3 +147,89 @@ def test_a_cancellation_of_what_a_lead_ended_offboards_the_account_if_nothing_el
     assert account.deactivated_at == world.now
     assert Offboarding.objects.get().deadline_at == world.now + 30 * DAY
     assert Notice.objects.filter(kind="marketplace/github_offboard").count() <= 1
+
+
+# Contracts ahead
+
+
+@pytest.mark.parametrize("ahead", [0 * DAY, 35 * DAY])
+def test_a_contract_for_an_account_about_to_be_erased_calls_that_off(
+    world: World, buyer: Buyer, lead: User, owner: User, ahead: timedelta
+) -> None:
+    """Beginning now, or after the day of the erasing: the account is active, and nothing is erased."""
+    account = world.account_of(buyer)
+    Membership.objects.create(account=account, user=owner, role=Role.OWNER)
+    world.hears(world.github.cancel(buyer))
+    world.passes(DAY / 2)
+    contract = enter_contract(account, lead, world.now, world.now + ahead)
+    account.refresh_from_db()
+    assert (account.deactivated_at, account.returnable_until) == (None, None)
+    assert not Purge.objects.open().exists()
+    assert Offboarding.objects.get().called_off_because == "subscribed"
+    assert Notice.objects.get(kind="marketplace/account_back").recipient == owner
+    world.passes(31 * DAY)
+    world.run("purge", "offboard", "github-reconcile", "github-check")
+    assert entitlements_of(account, contract.started_at).plan == "enterprise"
+
+
+def test_staff_see_before_they_enter_it_that_a_contract_calls_the_erasing_off(
+    world: World, buyer: Buyer, lead: User
+) -> None:
+    account = world.account_of(buyer)
+    world.hears(world.github.cancel(buyer))
+    values = {
+        "plan": Plan.objects.get(code="pro"),
+        "starts_at": world.now + 35 * DAY,
+        "ends_at": world.now + YEAR,
+        "seats": 1,
+        "order_reference": "SO-2",
+        "price": None,
+        "reason": "They signed",
+    }
+    shown = rehearse(act_named("enter_contract"), account, values, by=Actor.staff(lead), at=world.now)
+    assert "The customer is back: nothing is deleted" in shown.story
+    account.refresh_from_db()
+    assert account.deactivated_at is not None
+
+
+def test_a_contract_is_refused_while_the_owners_own_deletion_stands(
+    account: Account, owner: User, agent: User, lead: User
+) -> None:
+    request, _new = ask(account, kind=RequestKind.DELETION, message="", by=Actor.owner(owner), at=NOW)
+    deletion.propose(request, by=Actor.staff(agent), at=NOW)
+    deletion.approve(request, by=Actor.staff(lead), at=NOW)
+    with pytest.raises(contracts.ToBeErased, match="Call the deletion off first"):
+        enter_contract(account, lead, NOW, NOW + 35 * DAY)
+    assert not Subscription.objects.exists()
+
+
+@pytest.mark.parametrize("channel", [Channel.AWS_MARKETPLACE, Channel.GITHUB_MARKETPLACE])
+def test_what_a_marketplace_will_bill_is_an_obstacle_to_a_deletion(account: Account, channel: Channel) -> None:
+    subscribe(account, at=NOW, starts_at=NOW + 3 * DAY, channel=channel)
+    assert "Please cancel" in str(deletion.obstacle_to(account, NOW))
+
+
+def test_nothing_is_erased_before_a_subscription_that_is_to_begin(account: Account) -> None:
+    subscribe(account, at=NOW, starts_at=NOW + 3 * DAY)
+    row = oblige(account)
+    assert not purge.start(row, at=NOW)
+    assert Purge.objects.get().waiting_for == "a subscription that is to begin (pro)"
+
+
+def test_a_deletion_calls_off_what_is_to_begin(account: Account, owner: User, agent: User, lead: User) -> None:
+    ahead = subscribe(account, at=NOW, starts_at=NOW + 3 * DAY)
+    leaving.end_before_deletion(account, NOW, Actor.staff(lead))
+    ahead.refresh_from_db()
+    assert ahead.started_at == ahead.ends_at == ahead.settled_at == NOW
+
+
+def test_what_was_called_off_before_it_began_counts_nowhere(account: Account) -> None:
+    past = subscribe(account, at=NOW - 9 * DAY, ends_at=NOW - 8 * DAY)
+    ahead = subscribe(account, at=NOW - DAY, starts_at=NOW + DAY)
+    assert call_off(ahead, at=NOW, by=Actor.system())
+    later = NOW + DAY
+    found = standing_of(account, later)
+    assert (found.subscription, found.last, found.upcoming) == (None, past, None)
+    assert entitlements_of(account, later).since == past.ends_at
+    assert [row.pk for row in figures.ending(NOW - 30 * DAY, later)] == [past.pk]
+    assert billing_record.keep(account.pk, later) == 1
