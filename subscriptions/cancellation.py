@@ -18,6 +18,7 @@ from accounts.history import Actor
 from accounts.models import User
 from accounts.references import new_reference
 from accounts.refusal import Refused
+from accounts.templatetags.formats import day
 from subscriptions import losses, reminders
 from subscriptions.refund import Refunded
 from subscriptions.subscription import Channel, Subscription
@@ -48,6 +49,16 @@ class CannotCancelHere(Refused):
 
 class AlreadyEnded(Refused):
     text = _("The subscription is over: there is nothing left to cancel or to keep.")
+
+
+class AnotherFollows(Refused):
+    """It can't go on beyond its end: another subscription of the account begins then."""
+
+    text = _("Another subscription (%(plan)s) begins on %(start)s: this one ends before it and can't be kept.")
+
+    def __init__(self, following: Subscription) -> None:
+        super().__init__(plan=following.plan.name, start=day(following.started_at))
+        self.following = following
 
 
 class CancellationQuerySet(models.QuerySet["Cancellation"]):
@@ -165,7 +176,7 @@ def cancel(
 def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
     """Keep the subscription, until the very instant at which it ends. Returns whether anything changed.
 
-    Raises `AlreadyEnded` from that instant on, or when settling came first, and `Refunded`.
+    Raises `AlreadyEnded` from that instant on, or when settling came first, `Refunded`, and `AnotherFollows`.
     """
     with transaction.atomic():
         subscription = (
@@ -178,6 +189,9 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
             raise AlreadyEnded
         if subscription.refunds.approved().exists():
             raise Refunded
+        later = Subscription.objects.of(subscription.account).holding(at).exclude(pk=subscription.pk)
+        if following := later.select_related("plan").order_by("started_at").first():
+            raise AnotherFollows(following)
         cancellation.withdrawn_at, cancellation.withdrawn_by = at, by.user
         cancellation.save(update_fields=["withdrawn_at", "withdrawn_by"])
         reminders.set_end(subscription, None, at=at)

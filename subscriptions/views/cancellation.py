@@ -12,7 +12,7 @@ from accounts.account import Membership
 from accounts.history import Actor
 from accounts.user import User
 from subscriptions import losses
-from subscriptions.cancellation import AlreadyEnded, Cancellation, CannotCancelHere, cancel
+from subscriptions.cancellation import AlreadyEnded, AnotherFollows, Cancellation, CannotCancelHere, cancel
 from subscriptions.cancellation import withdraw as withdraw_cancellation
 from subscriptions.forms import CancellationForm
 from subscriptions.notes import notes_for
@@ -66,7 +66,7 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
                 "Your data is still there: subscribe again to go on."
             ),
         )
-    except Refunded as refused:
+    except (Refunded, AnotherFollows) as refused:
         return _refusal(request, standing_of(membership.account, at), str(refused))
     if changed:
         messages.success(request, _("You keep your subscription. It renews as before."))
