@@ -214,20 +214,18 @@ def schedule(
     purge follows the earliest.
     """
     with transaction.atomic():
-        Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         purge = Purge.objects.of(account.pk).open().locked().first()
+        dates = {"cause": cause, "received_at": received_at, "due_at": due_at, "deadline_at": deadline_at}
         if purge is None:
-            purge = Purge.objects.create(
-                account_id=account.pk,
-                cause=cause,
-                received_at=received_at,
-                due_at=due_at,
-                deadline_at=deadline_at,
-                next_attempt_at=due_at,
-            )
-        if not _oblige(purge, cause, received_at, due_at, deadline_at):
+            purge = Purge.objects.create(account_id=account.pk, next_attempt_at=due_at, **dates)
+            PurgeObligation.objects.create(purge=purge, **dates)
+            if account.deactivated_at and account.returnable_until != due_at:
+                _return_until(purge)
+        elif _oblige(purge, cause, received_at, due_at, deadline_at):
+            _follow(purge)
+        else:
             return purge
-        _follow(purge)
         history.record(
             account.pk,
             "purge.scheduled",
@@ -258,10 +256,7 @@ def _oblige(purge: Purge, cause: Cause, received_at: datetime, due_at: datetime,
 
 
 def _follow(purge: Purge) -> None:
-    """Give a purge the dates of its earliest open obligation. Once it has started, no more than the nearest deadline.
-
-    A deactivated account can come back until then, and not for longer.
-    """
+    """Give a purge the dates of its earliest open obligation; once it has started, no more than its deadline."""
     obligations = list(purge.obligations.open().soonest_first())
     first = obligations[0]
     if not purge.started_at:
@@ -270,6 +265,11 @@ def _follow(purge: Purge) -> None:
         purge.next_attempt_at = purge.due_at if postponed else min(purge.next_attempt_at, purge.due_at)
     purge.deadline_at = max(min(obligation.deadline_at for obligation in obligations), purge.due_at)
     purge.save(update_fields=["cause", "received_at", "due_at", "deadline_at", "next_attempt_at"])
+    _return_until(purge)
+
+
+def _return_until(purge: Purge) -> None:
+    """A deactivated account can come back until its purge is due, and not for longer."""
     leaving = Account.objects.filter(pk=purge.account_id, deactivated_at__isnull=False, purging_at=None)
     leaving.update(returnable_until=purge.due_at)
 

@@ -155,12 +155,12 @@ class Step(models.Model):
 def begin(
     account: Account, *, cause: Cause, received_at: datetime, at: datetime, by: Actor
 ) -> tuple[Offboarding, bool]:
-    """Begin to offboard a customer: deactivate the account at once, schedule the rest. The caller's transaction.
+    """Begin to offboard a customer: deactivate the account at once, schedule the rest.
 
+    In the caller's transaction, which has locked the account.
     Returns the offboarding, and whether it is new; a second cancellation while one is open is the first one again.
     With `GITHUB_CANCELLATION=downgrade` the account stays active, on Free.
     """
-    account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     if existing := Offboarding.objects.open().of(account.pk).first():
         return existing, False
     offboarding = Offboarding.objects.create(

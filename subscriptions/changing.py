@@ -3,6 +3,8 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Least
 
 from accounts import history, notices
 from accounts.history import Actor
@@ -49,23 +51,26 @@ def end_at_once(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
     Returns whether anything changed: what has ended already stays as it ended.
     """
     with transaction.atomic():
-        subscription = Subscription.objects.locked().get(pk=subscription.pk)
-        if subscription.settled_at or not subscription.is_live(at):
-            return False
-        subscription.ends_at = subscription.settled_at = at
-        subscription.next_reminder_at = None
-        subscription.save(update_fields=["ends_at", "settled_at", "next_reminder_at"])
-        subscription.cancellations.open().filter(effective_at__gt=at).update(effective_at=at)
-        subscription.cancellations.open().update(carried_out_at=at)
-        history.record(
-            subscription.account_id,
-            "subscription.ended",
-            at=at,
-            by=by,
-            subscription=subscription.pk,
-            plan=subscription.plan_id,
-            channel=subscription.channel,
-        )
+        return end_locked(Subscription.objects.locked().get(pk=subscription.pk), at=at, by=by)
+
+
+def end_locked(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
+    """As `end_at_once`, of a subscription that the caller has read under its lock, in the caller's transaction."""
+    if subscription.settled_at or not subscription.is_live(at):
+        return False
+    subscription.ends_at = subscription.settled_at = at
+    subscription.next_reminder_at = None
+    subscription.save(update_fields=["ends_at", "settled_at", "next_reminder_at"])
+    subscription.cancellations.open().update(effective_at=Least("effective_at", Value(at)), carried_out_at=at)
+    history.record(
+        subscription.account_id,
+        "subscription.ended",
+        at=at,
+        by=by,
+        subscription=subscription.pk,
+        plan=subscription.plan_id,
+        channel=subscription.channel,
+    )
     return True
 
 

@@ -27,8 +27,8 @@ from marketplace.github.reading import (
 )
 from marketplace.github.tokens import UserToken
 from subscriptions.buying import start
-from subscriptions.changing import change, end_at_once, end_now
-from subscriptions.models import Channel, Interval, Plan, Subscription
+from subscriptions.changing import change, end_locked, end_now
+from subscriptions.models import Channel, Interval, Subscription
 
 GITHUB = Actor(ActorKind.MARKETPLACE)
 #: GitHub's redelivery window is three days; a body that comes again within it is a copy (reference, 2.7).
@@ -57,8 +57,7 @@ def handle(delivery: Delivery, at: datetime) -> Outcome:
     delivery.marketplace_account = str(message.purchase.buyer.id)
     if message.unreadable:
         delivery.alert = f"Could not read: {', '.join(message.unreadable)}. Applied as of its receipt."
-    outcome = _apply(message, customer, delivery, at)
-    customer = Customer.objects.filter(github_id=message.purchase.buyer.id).first()
+    outcome, customer = _apply(message, customer, delivery, at)
     delivery.account_id = customer.account_id if customer else None
     return outcome
 
@@ -70,37 +69,42 @@ def lock_customer(github_id: int) -> Customer | None:
     return Customer.objects.locked().select_related("account", "listing_plan").filter(github_id=github_id).first()
 
 
-def _apply(message: Message, customer: Customer | None, delivery: Delivery, at: datetime) -> Outcome:
+def _apply(
+    message: Message, customer: Customer | None, delivery: Delivery, at: datetime
+) -> tuple[Outcome, Customer | None]:
+    """What comes of a message, and the customer as it is then."""
     if customer and _came_before(delivery):
         customer.ask_again(at)
         customer.save()
-        return Outcome.REPEATED
+        return Outcome.REPEATED, customer
     if message.action == "cancelled":
-        return _cancelled(message, customer, delivery, at)
+        return _cancelled(message, customer, delivery, at), customer
     if message.action == "purchased":
         if customer and _is_older(message.effective_at, customer.cancelled_at and customer.effective_at):
             customer.heard_of(at)
             customer.save()
-            return Outcome.STALE
-        hold(message.purchase, customer, effective_at=message.effective_at, heard=True, at=at)
-        return Outcome.APPLIED
+            return Outcome.STALE, customer
+        return Outcome.APPLIED, _held(message, customer, at)
     if customer is None:
         # A change of something whose beginning we missed: what it says now is held all the same.
-        hold(message.purchase, None, effective_at=message.effective_at, heard=True, at=at)
-        return Outcome.APPLIED
+        return Outcome.APPLIED, _held(message, None, at)
     customer.heard_of(at)
     if customer.cancelled_at or _is_older(message.effective_at, customer.effective_at):
         customer.save()
-        return Outcome.STALE
+        return Outcome.STALE, customer
     if message.action == "changed":
-        hold(message.purchase, customer, effective_at=message.effective_at, heard=True, at=at)
+        _held(message, customer, at)
     elif message.action == "pending_change":
         customer.pending_since, customer.pending_effective_at, customer.pending_plan = at, message.effective_at, None
         customer.save()
     else:
         customer.pending_since = customer.pending_effective_at = customer.pending_plan = None
         customer.save()
-    return Outcome.APPLIED
+    return Outcome.APPLIED, customer
+
+
+def _held(message: Message, customer: Customer | None, at: datetime) -> Customer:
+    return hold(message.purchase, customer, effective_at=message.effective_at, heard=True, at=at)
 
 
 def _came_before(delivery: Delivery) -> bool:
@@ -176,8 +180,8 @@ def hold(
         customer.pending_plan = learn(pending.plan) if pending.plan else None
     if heard:
         customer.heard_of(at)
-    customer.save()
     _subscribe(customer, listing_plan, at)
+    customer.save()
     return customer
 
 
@@ -214,7 +218,7 @@ def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> N
         )
     customer.subscription = start(
         customer.account,
-        plan=Plan.objects.get(pk=listing_plan.granted_plan_id),
+        plan=listing_plan.granted_plan,
         channel=Channel.GITHUB_MARKETPLACE,
         interval=interval,
         seats=customer.seats,
@@ -222,11 +226,12 @@ def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> N
         by=GITHUB,
         at=at,
     )
-    customer.save(update_fields=["subscription"])
 
 
 def _current(customer: Customer) -> Subscription | None:
     """The subscription that this purchase began, live or ended, locked."""
+    if customer.subscription_id is None:
+        return None
     return Subscription.objects.locked().filter(pk=customer.subscription_id).first()
 
 
@@ -249,7 +254,7 @@ def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetim
         history.record(account.pk, "github.left", at=at, by=GITHUB, cause=cause)
         return
     if current:
-        end_at_once(current, at=max(at, current.started_at), by=GITHUB)
+        end_locked(current, at=max(at, current.started_at), by=GITHUB)
     begun, _new = offboarding.begin(account, cause=cause, received_at=received_at, at=at, by=GITHUB)
     notices.queue(
         f"marketplace/github_{settings.GITHUB_CANCELLATION}",

@@ -52,9 +52,18 @@ class ListingPlan(models.Model):
         """The code of the plan that its customers are on; never nothing."""
         return self.plan_id or (PAID_DEFAULT if self.is_paid else FREE)
 
+    @property
+    def granted_plan(self) -> Plan:
+        """The plan that its customers are on."""
+        return self.plan or Plan.objects.get(pk=self.granted_plan_id)
+
 
 def learn(plan: ListedPlan) -> ListingPlan:
-    """The row of a plan that GitHub mentioned, made or brought up to date."""
+    """The row of a plan that GitHub mentioned, made or brought up to date.
+
+    Nearly every message says what is known: then nothing is written, so that messages about a plan don't wait for each
+    other.
+    """
     fields: dict[str, object] = {
         "name": plan.name,
         "monthly_cents": plan.monthly_cents,
@@ -66,5 +75,7 @@ def learn(plan: ListedPlan) -> ListingPlan:
         fields["number"] = plan.number
     if plan.state:
         fields["state"] = plan.state
-    row, _created = ListingPlan.objects.update_or_create(id=plan.id, defaults=fields)
+    row = ListingPlan.objects.select_related("plan").filter(id=plan.id).first()
+    if row is None or any(getattr(row, name) != value for name, value in fields.items()):
+        row, _created = ListingPlan.objects.update_or_create(id=plan.id, defaults=fields)
     return row
