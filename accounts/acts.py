@@ -12,7 +12,8 @@ from accounts import clock, holds, ownership
 from accounts.account import Account
 from accounts.desk import action, roles
 from accounts.desk.action import Act, ActForm, Values
-from accounts.desk.fields import IdentityField, InstantField
+from accounts.desk.fields import IdentityField
+from accounts.form_fields import AddressField, InstantField
 from accounts.history import Actor
 from accounts.holds import Hold
 from accounts.refusal import Refused
@@ -73,14 +74,14 @@ def _is_current(hold: Hold, at: datetime) -> bool:
 
 
 class HandOverForm(ActForm):
-    new_owner = forms.EmailField(
+    new_owner = AddressField(
         label=_("E-mail of the new owner"), help_text=_("Somebody who signs in with this address already.")
     )
     stays = forms.BooleanField(label=_("The old owner stays as an administrator"), required=False, initial=True)
     identity = IdentityField()
 
     def clean_new_owner(self) -> User:
-        user = User.objects.filter(email=self.cleaned_data["new_owner"].lower()).first()
+        user = User.objects.filter(email=self.cleaned_data["new_owner"]).first()
         if user is None:
             raise forms.ValidationError(_("Nobody signs in with this address. Ask the new owner to be invited first."))
         return user

@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import strict_json
 from accounts.components import validate_components
+from accounts.form_fields import LongTextField, NameField
 from accounts.support import MAX_MESSAGE, RequestKind
-from accounts.user import User
+from accounts.user import MAX_PERSON_NAME, User
 
 
 class ComponentsField(forms.CharField):
@@ -35,18 +36,13 @@ class ComponentsField(forms.CharField):
 
 
 class BlueprintForm(forms.Form):
-    name = forms.CharField(label=_("Name"), max_length=200)
+    name = NameField(label=_("Name"), limit=200)
     components = ComponentsField(label=_("Components (JSON)"), required=False)
 
 
 class SupportForm(forms.Form):
     kind = forms.ChoiceField(label=_("What is it about?"), choices=RequestKind.choices)
-    message = forms.CharField(
-        label=_("Your message"),
-        max_length=MAX_MESSAGE,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 6}),
-    )
+    message = LongTextField(label=_("Your message"), limit=MAX_MESSAGE, required=False)
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
@@ -58,9 +54,7 @@ class SupportForm(forms.Form):
 class FurtherMessageForm(forms.Form):
     """More about a request that is open. Several of them stand on one page, so each has ids of its own."""
 
-    text = forms.CharField(
-        label=_("Add to this request"), max_length=MAX_MESSAGE, widget=forms.Textarea(attrs={"rows": 3})
-    )
+    text = LongTextField(label=_("Add to this request"), limit=MAX_MESSAGE, rows=3)
 
     def __init__(self, reference: str, posted: Mapping[str, str] | None = None) -> None:
         super().__init__(posted, auto_id=f"{reference}-%s")
@@ -72,6 +66,7 @@ def _zones() -> list[tuple[str, str]]:
 
 
 class PreferencesForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    name = NameField(label=_("Name"), limit=MAX_PERSON_NAME, required=False)
     time_zone = forms.ChoiceField(label=_("Time zone"), choices=_zones)
 
     class Meta:

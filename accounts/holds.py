@@ -19,6 +19,7 @@ from accounts.account import Account
 from accounts.history import Actor
 from accounts.purge import Purge
 from accounts.staff import NeedsAnotherPerson, staff_member
+from accounts.templatetags.formats import local_time
 from accounts.user import User
 
 MAX_REASON = 2000
@@ -117,7 +118,7 @@ def reason_to_wait(account_id: uuid.UUID, at: datetime) -> str | None:
     if hold is None:
         return None
     with timezone.override("UTC"):
-        until = formats.date_format(timezone.localtime(hold.until), "DATETIME_FORMAT")
+        until = formats.date_format(local_time(hold.until), "DATETIME_FORMAT")
     return gettext("a hold until %(until)s UTC") % {"until": until}
 
 

@@ -1,6 +1,5 @@
 """What every page knows: the reader's language and zone, and the account in front of them."""
 
-import zoneinfo
 from collections.abc import Callable
 
 from django.conf import settings
@@ -8,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone, translation
 
+from accounts import foreign_input
 from accounts.access import AccountDeactivated
 from accounts.account import Membership
 from accounts.entitlements import NotEntitled
@@ -32,16 +32,8 @@ class PreferencesMiddleware:
         if user.language in dict(settings.LANGUAGES):
             translation.activate(user.language)
             request.LANGUAGE_CODE = translation.get_language()
-        with timezone.override(_zone(user.time_zone)):
+        with timezone.override(foreign_input.zone(user.time_zone)):
             return self.get_response(request)
-
-
-def _zone(name: str) -> zoneinfo.ZoneInfo:
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        # The zone was valid when chosen; zone databases drop names now and then.
-        return zoneinfo.ZoneInfo("UTC")
 
 
 class CurrentAccountMiddleware:

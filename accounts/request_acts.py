@@ -16,7 +16,8 @@ from accounts.acts import itself
 from accounts.deletion_proposal import MAX_OVERRIDE
 from accounts.desk import action, roles
 from accounts.desk.action import Act, ActForm, PlainForm, Values
-from accounts.desk.fields import IdentityField, InstantField, text_field
+from accounts.desk.fields import IdentityField
+from accounts.form_fields import InstantField, LongTextField, NameField
 from accounts.history import Actor
 from accounts.support import MAX_CASE_NUMBER, MAX_MESSAGE, Outcome, RequestKind, SupportRequest
 from accounts.templatetags.formats import brief
@@ -98,18 +99,20 @@ def _may_be_decided(request: SupportRequest, at: datetime) -> bool:
 
 class AskForm(ActForm):
     kind = forms.ChoiceField(label=_("What is it about?"), choices=RequestKind.choices)
-    message = text_field(_("What the customer says"), limit=MAX_MESSAGE, required=False)
+    message = LongTextField(label=_("What the customer says"), limit=MAX_MESSAGE, required=False)
     identity = IdentityField()
 
 
 class AnswerForm(PlainForm):
-    text = text_field(
-        _("Answer"), limit=MAX_MESSAGE, help_text=_("It is mailed to the customer, and shown on their Support page.")
+    text = LongTextField(
+        label=_("Answer"),
+        limit=MAX_MESSAGE,
+        help_text=_("It is mailed to the customer, and shown on their Support page."),
     )
 
 
 class NoteForm(PlainForm):
-    text = text_field(_("Note"), limit=MAX_MESSAGE, help_text=_("For colleagues. The customer never sees it."))
+    text = LongTextField(label=_("Note"), limit=MAX_MESSAGE, help_text=_("For colleagues. The customer never sees it."))
 
 
 class AssignForm(PlainForm):
@@ -122,21 +125,21 @@ class AssignForm(PlainForm):
 
 
 class CaseForm(PlainForm):
-    case_number = forms.CharField(label=_("Number of the case at the marketplace"), max_length=MAX_CASE_NUMBER)
+    case_number = NameField(label=_("Number of the case at the marketplace"), limit=MAX_CASE_NUMBER)
 
 
 class ExtendForm(PlainForm):
     until = InstantField(label=_("Until"))
-    text = text_field(
-        _("Why, for the customer"),
+    text = LongTextField(
+        label=_("Why, for the customer"),
         limit=MAX_MESSAGE,
         help_text=_("The law allows two months more, once, if the customer is told why within the first month."),
     )
 
 
 class OverrideForm(ActForm):
-    override = text_field(
-        _("Reason to go on in spite of an obstacle"),
+    override = LongTextField(
+        label=_("Reason to go on in spite of an obstacle"),
         limit=MAX_OVERRIDE,
         required=False,
         help_text=_("Leave it empty where nothing is in the way."),
@@ -152,8 +155,8 @@ class CloseForm(PlainForm):
         label=_("Outcome"),
         choices=[(one.value, one.label) for one in (Outcome.ANSWERED, Outcome.DECLINED, Outcome.REFUNDED)],
     )
-    text = text_field(
-        _("Last answer"), limit=MAX_MESSAGE, required=False, help_text=_("Whoever is turned down is told why.")
+    text = LongTextField(
+        label=_("Last answer"), limit=MAX_MESSAGE, required=False, help_text=_("Whoever is turned down is told why.")
     )
 
 

@@ -8,7 +8,6 @@ again under the same Message-ID.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -17,7 +16,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import invariants, sweeps
+from accounts import foreign_input, invariants, sweeps
 from accounts.due_work import overdue, run_due
 from accounts.notices import Notice
 
@@ -82,7 +81,7 @@ def write(notice: Notice) -> EmailMultiAlternatives:
     }
     context = {**facts, "account": notice.account, "reader": reader, "site_url": settings.SITE_URL}
     language = reader.language or reader.browser_language or settings.LANGUAGE_CODE
-    with translation.override(language), timezone.override(ZoneInfo(reader.time_zone)):
+    with translation.override(language), timezone.override(foreign_input.zone(reader.time_zone)):
         subject, text = render_to_string(f"{app}/mail/{name}.txt", context).split("\n", 1)
         html = render_to_string(f"{app}/mail/{name}.html", {**context, "subject": subject})
     message = EmailMultiAlternatives(subject.strip(), text.strip() + "\n", to=[reader.email])

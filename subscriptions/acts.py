@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.acts import itself
 from accounts.desk import action, roles
 from accounts.desk.action import Act, ActForm, Values
-from accounts.desk.fields import IdentityField, InstantField, MoneyField
+from accounts.desk.fields import IdentityField
+from accounts.form_fields import InstantField, MoneyField, NameField, SeatsField
 from accounts.history import Actor
 from accounts.models import Account
 from accounts.templatetags.formats import brief
@@ -112,8 +113,8 @@ class _TermsForm(ActForm):
     """What both a first contract and one that follows another say."""
 
     plan = forms.ModelChoiceField(label=_("Plan"), queryset=Plan.objects.exclude(code=FREE).order_by("code"))
-    seats = forms.IntegerField(label=_("Seats"), min_value=1)
-    order_reference = forms.CharField(label=_("Order reference"), max_length=MAX_ORDER_REFERENCE)
+    seats = SeatsField(label=_("Seats"))
+    order_reference = NameField(label=_("Order reference"), limit=MAX_ORDER_REFERENCE)
     price = MoneyField(label=_("Price of a seat and year"), required=False, help_text=_("Empty: the list price."))
 
 

@@ -6,14 +6,20 @@ Money is taken elsewhere (a payment system, a marketplace, a sales contract); th
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 
 from accounts import history
 from accounts.history import Actor
 from accounts.models import Account
+from accounts.refusal import Refused
 from subscriptions import returning
-from subscriptions.plan import Interval, Plan, Price
+from subscriptions.plan import CURRENCY, Interval, Plan, Price
 from subscriptions.reminders import next_reminder
 from subscriptions.subscription import Channel, Subscription
+
+
+class NoListPrice(Refused):
+    text = _("There is no list price of %(plan)s in %(currency)s. Say what a seat costs.")
 
 
 def start(
@@ -26,6 +32,7 @@ def start(
     at: datetime,
     seats: int = 1,
     cents: int | None = None,
+    currency: str = CURRENCY,
     trial_ends_at: datetime | None = None,
     ends_at: datetime | None = None,
     starts_at: datetime | None = None,
@@ -34,12 +41,17 @@ def start(
 ) -> Subscription:
     """Start a subscription of `account` at `at`. `cents` is the price of one seat and cycle; by default the list price.
 
+    Both are in `currency`: a price in another one is another price.
+
     What was bought ahead, or is written down late, begins at `starts_at` instead. `event` is its line of history.
-    Whoever was about to be left, because a marketplace said so, is back. Raises `IntegrityError` if one is live in the
-    same period: the database allows one at a time; and `purge.TooLate` once the account is being erased.
+    Whoever was about to be left, because a marketplace said so, is back. Raises `NoListPrice`; `IntegrityError` if one
+    is live in the same period: the database allows one at a time; and `purge.TooLate` once the account is being erased.
     """
     if cents is None:
-        cents = Price.objects.get(plan=plan, interval=interval).cents
+        listed = Price.objects.filter(plan=plan, interval=interval, currency=currency).first()
+        if listed is None:
+            raise NoListPrice(plan=plan.name, currency=currency)
+        cents = listed.cents
     began = starts_at or at
     with transaction.atomic():
         returning.come_back(account, at=at, by=by)
@@ -50,6 +62,7 @@ def start(
             interval=interval,
             seats=seats,
             cents=cents,
+            currency=currency,
             order_reference=order_reference,
             started_at=began,
             trial_ends_at=trial_ends_at,

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts import deletion, history, notices
+from accounts.foreign_input import MAX_CENTS, MAX_SEATS, is_within_years
 from accounts.history import Actor
 from accounts.models import Account
 from accounts.refusal import Refused
@@ -74,7 +75,7 @@ def enter(
     """
     staff_member(by, account.pk)
     reference = wording(order_reference, limit=MAX_ORDER_REFERENCE)
-    _refuse_terms(seats, cents)
+    _refuse_terms(seats, cents, ends_at)
     if ends_at <= max(starts_at, at):
         raise WrongTerms(_("A contract has to end after it begins, and later than now."))
     with transaction.atomic():
@@ -108,6 +109,7 @@ def extend(contract: Subscription, *, ends_at: datetime, by: Actor, at: datetime
     Raises `WrongTerms` for an end that is not later, `Over`, `ToBeErased`, `Overlapping`, `NotAContract`, `StaffOnly`.
     """
     staff_member(by, contract.account_id)
+    _refuse_terms(None, None, ends_at)
     with transaction.atomic():
         contract, before = _running(contract, at)
         if ends_at == before:
@@ -149,7 +151,7 @@ def renew(
     """
     staff_member(by, contract.account_id)
     reference = wording(order_reference, limit=MAX_ORDER_REFERENCE)
-    _refuse_terms(seats, cents)
+    _refuse_terms(seats, cents, ends_at)
     with transaction.atomic():
         contract, starts_at = _running(contract, at)
         following = contract.successor
@@ -189,9 +191,11 @@ def _running(contract: Subscription, at: datetime) -> tuple[Subscription, dateti
     return contract, contract.ends_at
 
 
-def _refuse_terms(seats: int | None, cents: int | None) -> None:
-    if (seats is not None and seats < 1) or (cents is not None and cents < 0):
+def _refuse_terms(seats: int | None, cents: int | None, ends_at: datetime) -> None:
+    if (seats is not None and not 1 <= seats <= MAX_SEATS) or (cents is not None and not 0 <= cents <= MAX_CENTS):
         raise WrongTerms(_("A contract has at least one seat, and a price that is not below zero."))
+    if not is_within_years(ends_at):
+        raise WrongTerms(_("A contract can't end in such a year. Renew it when its end has come near."))
 
 
 def _refuse_if_to_be_erased(account: Account) -> None:

@@ -3,6 +3,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from accounts.form_fields import LongTextField
 from subscriptions.cancellation import MAX_COMMENT, Reason
 
 
@@ -12,9 +13,4 @@ class CancellationForm(forms.Form):
     reason = forms.ChoiceField(
         label=_("Why are you leaving?"), required=False, choices=[("", _("I'd rather not say")), *Reason.choices]
     )
-    comment = forms.CharField(
-        label=_("What could we have done better?"),
-        required=False,
-        max_length=MAX_COMMENT,
-        widget=forms.Textarea(attrs={"rows": 4}),
-    )
+    comment = LongTextField(label=_("What could we have done better?"), limit=MAX_COMMENT, rows=4, required=False)

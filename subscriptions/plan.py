@@ -12,6 +12,10 @@ from accounts.entitlements import Feature
 FREE = "free"
 
 
+#: What is sold where nobody says otherwise.
+CURRENCY = "USD"
+
+
 class Interval(models.IntegerChoices):
     """How long a billing cycle is, in months."""
 
@@ -54,7 +58,7 @@ class Price(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="prices", verbose_name=_("plan"))
     interval = models.PositiveSmallIntegerField(_("billed"), choices=Interval.choices)
     cents = models.PositiveIntegerField(_("price in cents"))
-    currency = models.CharField(_("currency"), max_length=3, default="USD")
+    currency = models.CharField(_("currency"), max_length=3, default=CURRENCY)
 
     class Meta:
         verbose_name = _("price")

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.desk import action, roles
 from accounts.desk.action import Act, ActForm, Values
-from accounts.desk.fields import MoneyField
+from accounts.form_fields import MoneyField, NameField
 from accounts.history import Actor
 from accounts.models import RequestKind, SupportRequest
 from accounts.templatetags.formats import money
@@ -69,10 +69,10 @@ def _is_undecided(refund: Refund, at: datetime) -> bool:
 
 class ProposeForm(ActForm):
     amount = MoneyField(label=_("Amount"))
-    currency = forms.CharField(label=_("Currency"), min_length=3, max_length=3)
-    payment_reference = forms.CharField(
+    currency = NameField(label=_("Currency"), limit=3, min_length=3)
+    payment_reference = NameField(
         label=_("Number in the payment system"),
-        max_length=MAX_PAYMENT_REFERENCE,
+        limit=MAX_PAYMENT_REFERENCE,
         help_text=_("Of the payment that is paid back, or of the refund that you have made there."),
     )
     ends = forms.ChoiceField(label=_("The subscription ends"), choices=Ends.choices)

@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import history
 from accounts.desk.deed import MAX_REASON, Deed
+from accounts.form_fields import LongTextField
 from accounts.history import DESK, Actor, Event
 from accounts.notices import Notice
 from accounts.refusal import Refused
@@ -47,10 +48,10 @@ class PlainForm(forms.Form):
 class ActForm(PlainForm):
     """The form of an act that changes something for the customer: why, and whatever else the act needs."""
 
-    reason = forms.CharField(
+    reason = LongTextField(
         label=_("Reason"),
-        max_length=MAX_REASON,
-        widget=forms.Textarea(attrs={"rows": 3}),
+        limit=MAX_REASON,
+        rows=3,
         help_text=_("For colleagues and auditors: why, on whose word, in which case. The customer does not see it."),
     )
 

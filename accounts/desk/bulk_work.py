@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -19,7 +18,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts import invariants, sweeps
+from accounts import foreign_input, invariants, sweeps
 from accounts.desk.action import Act, rehearse
 from accounts.desk.bulk import FRESH, BulkItem, BulkRun, act_of, cancel
 from accounts.erasing import describe
@@ -140,7 +139,7 @@ def _on_behalf_of(run: BulkRun) -> Iterator[tuple[Act, Actor]]:
     if person is None or not (person.is_active and person.is_staff and person.has_perm(act.permission)):
         raise Refused(gettext("Who began this may no longer do it."))
     language = person.language or person.browser_language or settings.LANGUAGE_CODE
-    with translation.override(language), timezone.override(ZoneInfo(person.time_zone)):
+    with translation.override(language), timezone.override(foreign_input.zone(person.time_zone)):
         yield act, Actor.staff(person)
 
 

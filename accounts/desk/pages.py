@@ -15,11 +15,10 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import clock
+from accounts import clock, foreign_input
 from accounts.account import Account
 from accounts.deletion import obstacle_to
 from accounts.desk.action import Act, PlainForm, Row, act_named, rehearse
@@ -96,10 +95,9 @@ def request_page(request: HttpRequest, pk: str) -> HttpResponse:
 def _before(request: HttpRequest) -> datetime | None:
     """Where the page of the story begins, as the link to older lines says; None for the newest."""
     try:
-        instant = parse_datetime(request.GET.get("before", ""))
-    except ValueError:
+        return foreign_input.instant_in(request.GET.get("before", ""))
+    except ValidationError:
         return None
-    return instant if instant and instant.tzinfo else None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

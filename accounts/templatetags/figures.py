@@ -3,13 +3,12 @@
 from datetime import date, datetime, timedelta
 
 from django import template
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.desk.figures import Choice, Column, Figure, Link, Progress, Row, Value
-from accounts.templatetags.formats import calendar_day, duration, moment, number
+from accounts.templatetags.formats import calendar_day, duration, local_time, moment, number
 
 register = template.Library()
 
@@ -55,7 +54,7 @@ def cell(value: Value) -> SafeString | str:
 
 def _instant(value: datetime) -> SafeString:
     """Short, for a table: day and time; the whole of it is told to those who point at it."""
-    local = timezone.localtime(value)
+    local = local_time(value)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         value.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -26,10 +26,18 @@ def _locale() -> Locale:
         return Locale.parse(settings.LANGUAGE_CODE)
 
 
+def local_time(at: datetime) -> datetime:
+    """The instant in the reader's zone; in its own, where the calendar ends before it gets there."""
+    try:
+        return timezone.localtime(at)
+    except OverflowError:
+        return at
+
+
 @register.filter
 def moment(at: datetime) -> str:
     """Date, time and zone as text, for mails: “Tuesday, December 22, 2026, 10:00 AM (CET)”."""
-    local = timezone.localtime(at)
+    local = local_time(at)
     locale = _locale()
     clock = format_time(local.timetz().replace(tzinfo=None), "short", locale=locale)
     return f"{_date(local, 'full')}, {clock} ({local.tzname()})"
@@ -38,7 +46,7 @@ def moment(at: datetime) -> str:
 @register.filter
 def day(at: datetime) -> str:
     """The date as text: “December 22, 2026”."""
-    return _date(timezone.localtime(at), "long")
+    return _date(local_time(at), "long")
 
 
 def _date(local: datetime, length: Literal["full", "long"]) -> str:
@@ -64,7 +72,7 @@ def stamp(at: datetime) -> SafeString:
 
 def brief(at: datetime) -> str:
     """Date and time in short as text: “Dec 22, 2026, 10:00 AM”."""
-    local = timezone.localtime(at)
+    local = local_time(at)
     locale = _locale()
     clock = format_time(local.timetz().replace(tzinfo=None), "short", locale=locale)
     return f"{format_skeleton('yMMMd', local, locale=locale)}, {clock}"

@@ -22,6 +22,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
+from accounts import foreign_input
 from marketplace.aws.reading import Names, licence_in
 
 #: Seconds to reach AWS, and to wait for its answer.
@@ -204,7 +205,7 @@ def _entitled(item: Mapping[str, Any]) -> Entitled:
         aws_account_id=str(item.get("CustomerAWSAccountId") or ""),
         customer_identifier=str(item.get("CustomerIdentifier") or ""),
         licence_id=licence_in(str(item.get("LicenseArn") or "")),
-        quantity=quantity if isinstance(quantity, int) and not isinstance(quantity, bool) else None,
+        quantity=foreign_input.quantity(quantity, most=foreign_input.MAX_SEATS),
         expires_at=_instant(item.get("ExpirationDate")),
     )
 
@@ -233,7 +234,8 @@ def _held(item: Mapping[str, Any]) -> Held:
 
 
 def _instant(value: object) -> datetime | None:
-    return value.astimezone(UTC) if isinstance(value, datetime) else None
+    """In UTC. A year that can't be meant, such as the end of a contract without one, counts as not told."""
+    return value.astimezone(UTC) if isinstance(value, datetime) and foreign_input.is_within_years(value) else None
 
 
 def _pages(

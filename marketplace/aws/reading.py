@@ -9,11 +9,13 @@ booleans may be strings. What is there and can't be read is an error; what is ab
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
-from accounts import strict_json
+from django.core.exceptions import ValidationError
+
+from accounts import foreign_input, strict_json
 from marketplace.aws.agreement import EndReason
 
 #: Longer than any id of AWS's.
@@ -215,15 +217,6 @@ def licence_in(arn: str) -> str:
     return found[1] if found and len(found[1]) <= MAX_ID else ""
 
 
-def read_instant(text: str) -> datetime:
-    """An ISO 8601 instant in UTC; without an offset it counts as UTC. Raises `Unreadable`."""
-    try:
-        at = datetime.fromisoformat(text)
-        return (at.replace(tzinfo=UTC) if at.tzinfo is None else at).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Unreadable(f"“{text[:40]}” is not an instant.") from None
-
-
 def _end(status: str) -> tuple[Word, EndReason]:
     if status in CONTINUED:
         return Word.RENEWED, EndReason.UNSUBSCRIBED
@@ -312,9 +305,12 @@ def _instant(mapping: Mapping[str, Any], name: str) -> datetime | None:
     if not isinstance(value, str):
         raise Unreadable(f"`{name}` is not an instant.")
     try:
-        return read_instant(value.strip())
-    except Unreadable as error:
-        raise Unreadable(f"`{name}`: {error}") from None
+        return foreign_input.instant_in(value)
+    except ValidationError as error:
+        if error.code == "year":
+            # Such as the end of a contract that has none: as good as not told.
+            return None
+        raise Unreadable(f"`{name}`: “{value[:40]}” is not an instant.") from None
 
 
 def _boolean(mapping: Mapping[str, Any], name: str) -> bool | None:

@@ -23,6 +23,7 @@ from marketplace.aws.dimension import Dimension, learn
 from marketplace.aws.judging import Answer, Ruling, Verdict, judge
 from marketplace.aws.reading import Names
 from subscriptions.models import Price
+from subscriptions.plan import CURRENCY
 
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
@@ -230,11 +231,13 @@ def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
 
 def _granted(entitlements: "tuple[api.Entitled, ...]") -> tuple[Dimension, int]:
     """The dearest plan that any of the dimensions grants, and its seats: the sum of all that grant it."""
-    prices = dict(Price.objects.order_by("cents").values_list("plan_id", "cents"))
-    dimensions = {found: learn(found.product_code, found.dimension) for found in entitlements}
+    prices = dict(Price.objects.filter(currency=CURRENCY).order_by("cents").values_list("plan_id", "cents"))
+    # None of a dimension is none of it, if there is some of another.
+    some = [found for found in entitlements if found.quantity != 0] or entitlements
+    dimensions = {found: learn(found.product_code, found.dimension) for found in some}
     best = max(dimensions.values(), key=lambda dimension: prices.get(dimension.granted_plan_id, 0))
     counted = [
-        found.quantity or 1
+        1 if found.quantity is None else found.quantity
         for found, dimension in dimensions.items()
         if dimension.granted_plan_id == best.granted_plan_id
     ]

@@ -7,11 +7,13 @@ else is read if it makes sense, and left out if not.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-from accounts import strict_json
+from django.core.exceptions import ValidationError
+
+from accounts import foreign_input, strict_json
 
 ACTIONS = frozenset({"purchased", "changed", "pending_change", "pending_change_cancelled", "cancelled"})
 
@@ -143,13 +145,15 @@ def read_plan(plan: Mapping[str, Any], where: str = "plan") -> ListedPlan:
 
 
 def read_instant(value: object) -> datetime | None:
-    """An ISO 8601 instant with `Z`, an offset or fractions, in UTC; without an offset it counts as UTC. Else None."""
+    """An ISO 8601 instant with `Z`, an offset or fractions, in UTC; without an offset it counts as UTC. Else None.
+
+    One in a year that can't be meant is none either.
+    """
     if not isinstance(value, str):
         return None
     try:
-        at = datetime.fromisoformat(value.strip())
-        return (at.replace(tzinfo=UTC) if at.tzinfo is None else at).astimezone(UTC)
-    except (ValueError, OverflowError):
+        return foreign_input.instant_in(value)
+    except ValidationError:
         return None
 
 
@@ -164,7 +168,7 @@ def _purchase(buyer: Buyer, purchase: Mapping[str, Any], unreadable: list[str]) 
         plan=read_plan(_mapping(purchase, "plan"), "marketplace_purchase.plan"),
         yearly=purchase.get("billing_cycle") == "yearly",
         # 0 in every cancellation, null in old payloads, 1 for flat plans: a purchase is at least one seat.
-        seats=max(1, min(_number(purchase.get("unit_count")) or 1, 1_000_000)),
+        seats=max(1, min(_number(purchase.get("unit_count")) or 1, foreign_input.MAX_SEATS)),
         on_trial=purchase.get("on_free_trial") is True,
         trial_ends_at=instants["free_trial_ends_on"],
         next_billing_at=instants["next_billing_date"],
@@ -191,10 +195,8 @@ def _id(parent: Mapping[str, Any], where: str) -> int:
 
 
 def _number(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        return None
-    return value
+    return foreign_input.quantity(value, most=2**31 - 1)
 
 
 def _text(value: object) -> str:
-    return value[:200] if isinstance(value, str) else ""
+    return foreign_input.name_told(value, limit=200)

@@ -9,8 +9,9 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialApp
 from django.http import Http404, HttpRequest
 
-from accounts import clock
+from accounts import clock, foreign_input
 from accounts.models import User
+from accounts.user import MAX_PERSON_NAME
 from marketplace.github.tokens import keep
 
 
@@ -41,7 +42,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
 
     def populate_user(self, request: HttpRequest, sociallogin: Any, data: dict[str, Any]) -> User:
         user: User = super().populate_user(request, sociallogin, data)
-        user.name = str(data.get("name") or data.get("username") or "")[:150]
+        user.name = foreign_input.name_told(data.get("name") or data.get("username"), limit=MAX_PERSON_NAME)
         return user
 
 
@@ -52,7 +53,7 @@ def _keep(user: User, sociallogin: Any) -> None:
     keep(
         user,
         github_user_id=int(account.uid),
-        login=str(account.extra_data.get("login", ""))[:200],
+        login=foreign_input.name_told(account.extra_data.get("login"), limit=200),
         access=token.token,
         refresh=token.token_secret,
         scopes="",

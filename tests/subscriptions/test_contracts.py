@@ -264,9 +264,27 @@ def test_orders_are_found_by_their_index(contract: Subscription) -> None:
 def test_an_end_in_the_database_is_needed_for_a_renewal(account: Account, agent: Actor) -> None:
     endless = subscribe(account, channel=Channel.DATADOG_SALES)
     with pytest.raises(contracts.NotAContract):
-        contracts.renew(
-            endless, ends_at=datetime.max.replace(tzinfo=NOW.tzinfo), order_reference="SO", by=agent, at=NOW
-        )
+        contracts.renew(endless, ends_at=END, order_reference="SO", by=agent, at=NOW)
+
+
+@pytest.mark.parametrize("year", [1999, 2100, 9999])
+def test_no_contract_ends_in_a_year_that_nobody_means(
+    year: int, contract: Subscription, account: Account, agent: Actor
+) -> None:
+    ends_at = END.replace(year=year)
+    with pytest.raises(contracts.WrongTerms):
+        contracts.extend(contract, ends_at=ends_at, by=agent, at=NOW)
+    with pytest.raises(contracts.WrongTerms):
+        contracts.renew(contract, ends_at=ends_at, order_reference="SO-2", by=agent, at=NOW)
+    with pytest.raises(contracts.WrongTerms):
+        entered(account, agent, starts_at=END, ends_at=ends_at, order_reference="SO-3")
+    assert Subscription.objects.get().ends_at == END
+
+
+def test_the_database_takes_no_such_end_from_anybody(contract: Subscription) -> None:
+    """One such row would break every list that it is in: no calendar can tell it in every zone."""
+    with pytest.raises(IntegrityError, match="year_that_can_be_meant"), transaction.atomic():
+        Subscription.objects.update(ends_at=datetime(9999, 12, 31, 23, 59, 59, tzinfo=NOW.tzinfo))
 
 
 def test_the_mails_say_from_when_to_when_and_for_how_many(contract: Subscription, agent: Actor, settings: Any) -> None:

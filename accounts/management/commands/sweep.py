@@ -1,22 +1,22 @@
 """`manage.py sweep`: run the beat jobs now, or as of an instant."""
 
 from argparse import ArgumentParser
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import clock, sweeps
+from accounts import clock, foreign_input, sweeps
 
 
 def instant(text: str) -> datetime:
     """An ISO 8601 instant; without an offset it is UTC."""
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandError(f"“{text}” is not an ISO 8601 instant. Write one such as 2026-12-01T09:30:00Z.") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return foreign_input.instant_in(text)
+    except ValidationError as error:
+        raise CommandError(f"“{text}”: {' '.join(error.messages)}") from None
 
 
 class Command(BaseCommand):
