@@ -4,13 +4,12 @@ import uuid
 from datetime import datetime
 
 import pgtrigger
-from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts import clock
 from accounts.desk import roles
+from accounts.search_fields import SearchWords, no_controls
 from accounts.user import User
 from accounts.writes import people_who_go_stay_out, refused_while_erasing
 
@@ -31,6 +30,8 @@ class Account(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=200)
+    #: By which staff find it (`accounts.desk.finding`).
+    words = SearchWords(source="name")
     created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
     #: Set while the account is switched off, because a marketplace said that the customer has left.
     deactivated_at = models.DateTimeField(_("deactivated"), null=True, blank=True, editable=False)
@@ -48,9 +49,9 @@ class Account(models.Model):
         permissions = roles.PERMISSIONS
         indexes = [
             models.Index(fields=["name"], name="account_by_name"),
-            # Staff find an account by the beginnings of the words in its name (`accounts.desk.finding`).
-            GinIndex(SearchVector("name", config="simple"), name="account_by_words"),
+            SearchWords.index("words", name="account_by_words"),
         ]
+        constraints = [no_controls("name", name="account_name_is_one_line")]
 
     def __str__(self) -> str:
         return self.name

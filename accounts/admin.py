@@ -14,9 +14,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from accounts import clock
+from accounts import clock, references
 from accounts.certificates import Certificate
-from accounts.desk.finding import find
+from accounts.desk.finding import as_typed, find, of_account, person, same
 from accounts.desk.lists import ReadOnlyAdmin
 from accounts.desk.pages import account_page, account_url, request_page
 from accounts.export import Export
@@ -35,6 +35,8 @@ from accounts.models import (
 from accounts.purge import Purge
 from accounts.support import SupportRequestQuerySet
 
+OF_ACCOUNT = _("Whatever an account is found by: name, e-mail, login, id or reference")
+
 
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
@@ -42,22 +44,23 @@ class AccountAdmin(ReadOnlyAdmin):
 
     list_display = ["name", "id", "created_at", "deactivated_at", "purging_at"]
     ordering = ["name"]
-    # What is searched for is up to `accounts.desk.finding`; this makes the admin show its field.
-    search_fields = ["name"]
+    found_by = [of_account("pk")]
     search_help_text = _("Name, e-mail, login, id or reference")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Account]", search_term: str
     ) -> "tuple[QuerySet[Account], bool]":
-        if not search_term.strip():
-            return queryset, False
-        return queryset.filter(pk__in=find(search_term)), False
+        """What `changelist_view` has found."""
+        found = getattr(request, "found_accounts", None)
+        return (queryset if found is None else queryset.filter(pk__in=found)), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list; a search that means one account alone leads straight to it, erased or not."""
-        found = find(request.GET.get("q", "")) if request.method == "GET" else []
-        if len(found) == 1:
-            return redirect(account_url(found[0]))
+        if text := as_typed(request.GET.get("q", "")):
+            found = find(text)
+            if len(found) == 1 and request.method == "GET":
+                return redirect(account_url(found[0]))
+            request.found_accounts = found  # type: ignore[attr-defined]  # read by `get_search_results`
         return super().changelist_view(request, extra_context)
 
     def change_view(
@@ -74,7 +77,8 @@ class AccountAdmin(ReadOnlyAdmin):
 class UserAdmin(ReadOnlyAdmin):
     list_display = ["email", "name", "is_staff", "is_active", "last_login"]
     list_filter = ["is_staff", "is_active"]
-    search_fields = ["email", "name"]
+    found_by = [person]
+    search_help_text = _("Name or e-mail")
     exclude = ["password"]
 
 
@@ -88,7 +92,8 @@ class DeedAdmin(ReadOnlyAdmin):
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
     list_display = ["at", "kind", "account_id", "actor_kind", "actor_id"]
-    search_fields = ["=account__id"]
+    found_by = [of_account()]
+    search_help_text = OF_ACCOUNT
 
 
 @admin.register(Notice)
@@ -142,8 +147,8 @@ class SupportRequestAdmin(ReadOnlyAdmin):
     list_display = ["reference", "kind", "account", "made_at", "due_at", "state_now", "assigned_to"]
     list_filter = [Queue, "kind"]
     list_select_related = ["account", "assigned_to"]
-    search_fields = ["=reference"]
-    search_help_text = _("Reference")
+    found_by = [same("reference", references.canonical), of_account()]
+    search_help_text = _("Reference, or whatever an account is found by")
 
     def get_ordering(self, request: HttpRequest) -> "list[str | Combinable]":
         """What is due first comes first; of all there ever were, the newest."""
@@ -178,13 +183,15 @@ class PurgeAdmin(ReadOnlyAdmin):
         "last_error",
     ]
     list_filter = ["cause", ("verified_at", admin.EmptyFieldListFilter), ("called_off_at", admin.EmptyFieldListFilter)]
-    search_fields = ["=account_id"]
+    found_by = [of_account()]
+    search_help_text = OF_ACCOUNT
 
 
 @admin.register(Hold)
 class HoldAdmin(ReadOnlyAdmin):
     list_display = ["account_id", "set_by_id", "set_at", "until", "confirmed_by_id", "released_at"]
-    search_fields = ["=account_id"]
+    found_by = [of_account()]
+    search_help_text = OF_ACCOUNT
 
 
 @admin.register(Certificate)
@@ -192,7 +199,8 @@ class CertificateAdmin(ReadOnlyAdmin):
     """The proof that an account was erased: a page to print, and the same as JSON."""
 
     list_display = ["number", "account_id", "issued_at", "print_page", "json_file"]
-    search_fields = ["=account_id"]
+    found_by = [of_account()]
+    search_help_text = OF_ACCOUNT
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view

@@ -1,6 +1,5 @@
 """A person who can sign in."""
 
-import zoneinfo
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -10,12 +9,15 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from accounts import clock
+from accounts import clock, foreign_input
+from accounts.search_fields import SearchWords, no_controls
+
+MAX_PERSON_NAME = 150
 
 
 def validate_time_zone(value: str) -> None:
     """Raise `ValidationError` unless `value` names a zone of the IANA database."""
-    if value not in zoneinfo.available_timezones():
+    if not foreign_input.is_zone(value):
         raise ValidationError(_("“%(zone)s” is not a known time zone."), params={"zone": value}, code="invalid")
 
 
@@ -39,7 +41,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person. Belongs to any number of accounts; staff belong to none as a rule."""
 
     email = models.EmailField(_("e-mail"), unique=True)
-    name = models.CharField(_("name"), max_length=150, blank=True)
+    name = models.CharField(_("name"), max_length=MAX_PERSON_NAME, blank=True)
+    #: By which staff find a person (`accounts.desk.finding`).
+    words = SearchWords(source="name")
     language = models.CharField(
         _("language"), max_length=7, blank=True, choices=settings.LANGUAGES, help_text=_("Empty: as the browser asks.")
     )
@@ -61,7 +65,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         verbose_name_plural = _("people")
         constraints = [
             models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_is_lower_case"),
+            no_controls("name", name="user_name_is_one_line"),
         ]
+        indexes = [SearchWords.index("words", name="user_by_words")]
 
     def __str__(self) -> str:
         return self.name or self.email

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from accounts.desk import roles
+from accounts.desk.finding import of_account, same
 from accounts.desk.lists import ReadOnlyAdmin, ReadOnlyInline
 from marketplace.models import (
     Agreement,
@@ -24,6 +25,7 @@ from marketplace.models import (
     TopicSubscription,
     UserToken,
 )
+from marketplace.panels import aws_account, customer, delivery, purchase
 
 
 class Attention(admin.SimpleListFilter):
@@ -49,7 +51,8 @@ class Attention(admin.SimpleListFilter):
 class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ["received_at", "source", "event", "action", "outcome", "marketplace_account", "last_error", "alert"]
     list_filter = [Attention, "source"]
-    search_fields = ["=delivery_id", "=marketplace_account"]
+    found_by = [delivery, same("marketplace_account"), of_account()]
+    search_help_text = _("Delivery id, the marketplace’s number of a customer, or whatever an account is found by")
     exclude = ["body", "digest"]
     readonly_fields = ["text"]
     ordering = ["-id"]
@@ -81,7 +84,8 @@ class StepInline(ReadOnlyInline):
 class OffboardingAdmin(ReadOnlyAdmin):
     list_display = ["account_id", "cause", "received_at", "deadline_at", "called_off_at", "finished_at"]
     list_filter = ["cause", ("finished_at", admin.EmptyFieldListFilter), ("called_off_at", admin.EmptyFieldListFilter)]
-    search_fields = ["=account_id"]
+    found_by = [of_account()]
+    search_help_text = _("Whatever an account is found by: name, e-mail, login, id or reference")
     inlines = [StepInline]
 
 
@@ -98,7 +102,8 @@ class CustomerAdmin(ReadOnlyAdmin):
         "check_error",
     ]
     list_select_related = ["account", "listing_plan"]
-    search_fields = ["login", "=github_id"]
+    found_by = [customer, of_account()]
+    search_help_text = _("Login, GitHub’s number, or whatever an account is found by")
 
 
 @admin.register(RepositoryHook)
@@ -136,7 +141,8 @@ class AgreementAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["end_reason", "auto_renewal", ("account", admin.EmptyFieldListFilter)]
     list_select_related = ["account", "dimension"]
-    search_fields = ["=agreement_id", "=licence_id", "=aws_account_id", "=customer_identifier"]
+    found_by = [purchase, of_account()]
+    search_help_text = _("Agreement, licence, AWS account, customer identifier, or whatever an account is found by")
 
 
 @admin.register(Registration)
@@ -145,7 +151,8 @@ class RegistrationAdmin(ReadOnlyAdmin):
 
     list_display = ["resolved_at", "aws_account_id", "licence_id", "product_code", "opened_at", "used_at", "account"]
     list_select_related = ["account"]
-    search_fields = ["=aws_account_id", "=licence_id"]
+    found_by = [same("aws_account_id", aws_account)]
+    search_help_text = _("AWS account")
     exclude = ["key"]
 
 

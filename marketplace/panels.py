@@ -3,6 +3,7 @@
 And what it adds to the desk's other parts: deliveries in the story, and logins and delivery ids to find accounts by.
 """
 
+import re
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
@@ -25,6 +26,11 @@ from marketplace.offboarding import Offboarding
 
 #: Hooks on the page; the list in the admin has the rest.
 MOST = 20
+#: `login`, `@login`, `https://github.com/login`, `https://github.com/orgs/login/…`.
+_LOGIN = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:github\.com/(?:orgs/)?|@)?([A-Za-z0-9][A-Za-z0-9-]{0,99})(?:/.*)?", re.ASCII
+)
+_AWS_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 def register() -> None:
@@ -90,25 +96,49 @@ def deliveries(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line
 
 def by_github(text: str) -> Iterable[uuid.UUID]:
     """Customers by the beginning of their login, or by GitHub's number."""
-    found = list(
-        Customer.objects.filter(login__startswith=text)
-        .order_by("login")
-        .values_list("account_id", flat=True)[: finding.MOST]
-    )
-    if text.isdecimal() and int(text) < 2**63:
-        found += Customer.objects.filter(github_id=int(text)).values_list("account_id", flat=True)
-    return found
+    if way := customer(text):
+        yield from Customer.objects.filter(way).order_by("login").values_list("account_id", flat=True)[: finding.MOST]
 
 
 def by_aws(text: str) -> Iterable[uuid.UUID]:
     """By an agreement or a licence, present or former, an AWS account, or a customer identifier."""
-    word = text.rsplit(":", 1)[-1]
-    known = Q(agreement_id=word) | Q(licence_id=word) | Q(aws_account_id=word) | Q(customer_identifier=word)
-    found = Agreement.objects.registered().filter(known | Q(former_ids__contains=[word]))
+    found = Agreement.objects.registered().filter(purchase(text))
     return [account_id for account_id in found.values_list("account_id", flat=True)[: finding.MOST] if account_id]
 
 
+def customer(text: str) -> Q | None:
+    """GitHub customers by the beginning of their login (`@login`, or its address at GitHub) or by GitHub's number."""
+    login = _LOGIN.fullmatch(text)
+    if login is None:
+        return None
+    way = Q(login__lower__startswith=login[1].lower())
+    is_number = login[1].isdecimal() and int(login[1]) < 2**63
+    return way | Q(github_id=int(login[1])) if is_number else way
+
+
+def purchase(text: str) -> Q:
+    """Purchases at AWS by an agreement or a licence, present or former, an AWS account, or a customer identifier."""
+    word = text.rsplit(":", 1)[-1].strip()
+    return (
+        Q(agreement_id=word)
+        | Q(licence_id=word)
+        | Q(aws_account_id=aws_account(text) or word)
+        | Q(customer_identifier=word)
+        | Q(former_ids__contains=[word])
+    )
+
+
+def aws_account(text: str) -> str:
+    """The twelve digits of an AWS account, also as AWS's console shows them: 1234-5678-9012. Empty for what is none."""
+    digits = re.sub(r"[\s-]", "", text)
+    return digits if _AWS_ACCOUNT.fullmatch(digits) else ""
+
+
+def delivery(text: str) -> Q:
+    """A delivery by its id. The sources are named so that the search uses the index over source and id."""
+    return Q(source__in=Source.values, delivery_id=text)
+
+
 def by_delivery(text: str) -> Iterable[uuid.UUID]:
-    # The sources are named so that the search uses the index over source and id.
-    found = Delivery.objects.filter(source__in=Source.values, delivery_id=text, account_id__isnull=False)
+    found = Delivery.objects.filter(delivery(text), account_id__isnull=False)
     return [account_id for account_id in found.values_list("account_id", flat=True) if account_id]

@@ -7,6 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from accounts import foreign_input, references
+from accounts.desk.finding import of_account, same
 from accounts.desk.lists import ReadOnlyAdmin, ReadOnlyInline
 from subscriptions.models import Cancellation, Plan, Price, Refund, Subscription
 from subscriptions.refund import RefundQuerySet
@@ -21,7 +23,8 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     list_display = ["account", "plan", "channel", "started_at", "ends_at", "settled_at"]
     list_filter = ["channel", "plan"]
     list_select_related = ["account", "plan"]
-    search_fields = ["account__name"]
+    found_by = [same("order_key", foreign_input.key), of_account()]
+    search_help_text = _("Order reference, or whatever an account is found by")
     inlines = [CancellationInline]
 
 
@@ -61,14 +64,16 @@ class RefundAdmin(ReadOnlyAdmin):
     list_filter = [Undecided]
     list_select_related = ["subscription", "proposed_by"]
     ordering = ["-id"]
-    search_fields = ["=reference"]
+    found_by = [same("reference", references.canonical), of_account("subscription__account_id")]
+    search_help_text = _("Reference, or whatever an account is found by")
 
 
 @admin.register(Cancellation)
 class CancellationAdmin(ReadOnlyAdmin):
     list_display = ["reference", "subscription", "requested_at", "effective_at", "withdrawn_at", "carried_out_at"]
     list_select_related = ["subscription"]
-    search_fields = ["reference"]
+    found_by = [same("reference", references.canonical), of_account("subscription__account_id")]
+    search_help_text = _("Reference, or whatever an account is found by")
 
 
 class PriceInline(ReadOnlyInline):

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Prefetch
 from django.utils.translation import gettext_lazy as _
 
+from accounts import foreign_input, references
 from accounts.desk import finding, panels
 from accounts.desk.panels import Panel, Subject
 from subscriptions.billing_record import BillingRecord
@@ -72,6 +73,8 @@ def billing_records(subject: Subject, at: datetime) -> dict[str, Any] | None:
 
 def by_reference(text: str) -> Iterator[uuid.UUID]:
     """By the reference of a cancellation, a refund, or a sales team's order."""
-    yield from Cancellation.objects.filter(reference=text.upper()).values_list("subscription__account_id", flat=True)
-    yield from Refund.objects.filter(reference=text.upper()).values_list("subscription__account_id", flat=True)
-    yield from Subscription.objects.ordered_as(text).values_list("account_id", flat=True)[: finding.MOST]
+    if reference := references.canonical(text):
+        yield from Cancellation.objects.filter(reference=reference).values_list("subscription__account_id", flat=True)
+        yield from Refund.objects.filter(reference=reference).values_list("subscription__account_id", flat=True)
+    if order := foreign_input.key(text):
+        yield from Subscription.objects.filter(order_key=order).values_list("account_id", flat=True)[: finding.MOST]

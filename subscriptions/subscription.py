@@ -1,6 +1,6 @@
 """A subscription: an account's paid hold on a plan, bought through a channel."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import pgtrigger
@@ -10,10 +10,12 @@ from django.db import models
 from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
+from accounts.foreign_input import LAST_YEAR
 from accounts.models import Account
+from accounts.search_fields import SearchKey
 from accounts.writes import refused_while_erasing
 from subscriptions.cycles import Cycle, cycle_at, cycles_begun
-from subscriptions.plan import Interval, Plan
+from subscriptions.plan import CURRENCY, Interval, Plan
 
 #: What begins so soon after an end goes on with it: people enter whole seconds, and ends have microseconds.
 NEAR = timedelta(seconds=1)
@@ -98,9 +100,11 @@ class Subscription(models.Model):
     interval = models.PositiveSmallIntegerField(_("billed"), choices=Interval.choices)
     seats = models.PositiveIntegerField(_("seats"), default=1)
     cents = models.PositiveIntegerField(_("price in cents"), help_text=_("For one seat and one cycle."))
-    currency = models.CharField(_("currency"), max_length=3, default="USD")
+    currency = models.CharField(_("currency"), max_length=3, default=CURRENCY)
     #: What the order is called in our payment system, or by the sales team. Marketplaces have ids of their own.
     order_reference = models.CharField(_("order reference"), max_length=MAX_ORDER_REFERENCE, blank=True)
+    #: By which staff find it, however it was typed.
+    order_key = SearchKey(source="order_reference")
     started_at = models.DateTimeField(_("started"))
     trial_ends_at = models.DateTimeField(_("trial ends"), null=True, blank=True)
     #: Cycles are counted from here: the end of the trial, or the start. Never changes (a trigger sees to it).
@@ -125,6 +129,11 @@ class Subscription(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(channel__in=Channel.values), name="subscription_channel_is_known"
+            ),
+            # Beyond it no calendar can tell the end in every zone, and one such row would break whole lists.
+            models.CheckConstraint(
+                condition=models.Q(ends_at=None) | models.Q(ends_at__lt=datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)),
+                name="subscription_ends_in_a_year_that_can_be_meant",
             ),
             models.CheckConstraint(
                 condition=models.Q(interval__in=Interval.values), name="subscription_interval_is_known"
@@ -153,6 +162,7 @@ class Subscription(models.Model):
         ]
         indexes = [
             models.Index(fields=["account", "-started_at"], name="subscription_of_account"),
+            models.Index(fields=["order_key"], condition=~models.Q(order_key=""), name="subscription_by_order_key"),
             models.Index(
                 Upper("order_reference"), condition=~models.Q(order_reference=""), name="subscription_by_order"
             ),

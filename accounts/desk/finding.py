@@ -1,17 +1,19 @@
 """Finding an account by whatever a customer or a colleague quotes: a name, an e-mail, a login, a reference, an id.
 
-Each app registers how it finds accounts by what it knows. Every search is one statement over an index.
+Each app registers how it finds accounts by what it knows; the lists of the desk find their rows by the same, and by
+what a row is called itself (`Way`). What is searched for takes the same way through `accounts.foreign_input` as what
+is stored. Every search is one statement over an index.
 """
 
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 
-from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connection, transaction
+from django.db.models import Q
 
+from accounts import foreign_input, references
 from accounts.account import Account, Membership
 from accounts.certificates import Certificate
 from accounts.history import Event
@@ -20,8 +22,13 @@ from accounts.user import User
 
 #: More than a person looks through; a longer list says "be more precise".
 MOST = 50
+#: Longer than any name, address or link to an account's page.
+LONGEST = 300
+#: Fewer letters begin too many addresses to mean one.
+SHORTEST_ADDRESS = 3
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
-#: Given the trimmed text of a search: the ids of accounts, at most `MOST` of interest.
+#: Given the trimmed text of a search: the ids of accounts, not many more than `MOST`.
 Finder = Callable[[str], Iterable[uuid.UUID]]
 _finders: list[Finder] = []
 
@@ -33,61 +40,92 @@ def register_finder(*finders: Finder) -> None:
 
 def register() -> None:
     """Register this app's own. Called once, by `AccountsConfig.ready`."""
-    register_finder(_by_id, _by_reference, _by_mail, _by_certificate, _by_name)
+    register_finder(_by_id, _by_reference, _by_address, _by_certificate, _by_name, _by_person)
 
 
 def find(text: str) -> list[uuid.UUID]:
     """The accounts that `text` may mean, each once, the surest first; also such as have been erased, by their ids."""
-    text = text.replace("\0", "").strip()
+    text = as_typed(text)
     if not text:
         return []
     found: dict[uuid.UUID, None] = {}
     for finder in _finders:
-        found.update(dict.fromkeys(islice(finder(text), MOST)))
+        found.update(dict.fromkeys(finder(text)))
     return list(found)[:MOST]
 
 
+def as_typed(text: str) -> str:
+    """What somebody searches for, on one line and of a length that a name can have."""
+    return foreign_input.name_told(text, limit=LONGEST)
+
+
+#: Given the trimmed text of a search: which rows of a list it may mean. None where it can't mean any.
+Way = Callable[[str], Q | None]
+
+
+def same(field: str, canonical: Callable[[str], str] = str) -> Way:
+    """Rows whose field is just this text, in its canonical form; empty: it can't be."""
+    return lambda text: Q(**{field: form}) if (form := canonical(text)) else None
+
+
+def of_account(field: str = "account_id") -> Way:
+    """Rows of the accounts that the text may mean."""
+    return lambda text: Q(**{f"{field}__in": found}) if (found := find(text)) else None
+
+
+def person(text: str) -> Q:
+    """People by the beginning of their address, or by the words of their name."""
+    return Q(email__startswith=foreign_input.beginning_of_address(text)) | Q(words__begin=text)
+
+
 def _by_id(text: str) -> Iterable[uuid.UUID]:
-    """An account's own id, erased or not: its history outlives it."""
-    try:
-        account_id = uuid.UUID(text)
-    except ValueError:
-        return []
-    known = Account.objects.filter(pk=account_id).exists() or Event.objects.filter(account_id=account_id).exists()
-    return [account_id] if known else []
+    """An account's own id, erased or not: its history outlives it. Also within the address of its page."""
+    for found in _UUID.findall(text):
+        account_id = uuid.UUID(found)
+        if Account.objects.filter(pk=account_id).exists() or Event.objects.filter(account_id=account_id).exists():
+            yield account_id
 
 
 def _by_reference(text: str) -> Iterable[uuid.UUID]:
-    return SupportRequest.objects.filter(reference=text.upper()).values_list("account_id", flat=True)
+    reference = references.canonical(text)
+    return SupportRequest.objects.filter(reference=reference).values_list("account_id", flat=True) if reference else ()
 
 
-def _by_mail(text: str) -> Iterable[uuid.UUID]:
+def _by_address(text: str) -> Iterable[uuid.UUID]:
     """Members by the beginning of their address."""
-    if "@" not in text:
+    address = foreign_input.beginning_of_address(text)
+    if len(address) < SHORTEST_ADDRESS or " " in address or address.startswith("@"):
         return []
     # First the people, then their places: joined at once, half a million of them would be sorted for fifty.
-    address = text.lower()
     people = [*User.objects.filter(email=address), *User.objects.filter(email__startswith=address)[:MOST]]
-    places = Membership.objects.filter(user__in=people).order_by("user__email", "account_id")
-    return places.values_list("account_id", flat=True)
+    return _places(people)
 
 
 def _by_certificate(text: str) -> Iterable[uuid.UUID]:
-    if not text.isdecimal() or len(text) > 9:
+    number = text.lstrip("#")
+    if not (number.isascii() and number.isdecimal()) or len(number) > 9:
         return []
-    return Certificate.objects.filter(number=int(text)).values_list("account_id", flat=True)
+    return Certificate.objects.filter(number=int(number)).values_list("account_id", flat=True)
 
 
 def _by_name(text: str) -> Iterable[uuid.UUID]:
-    """Accounts in whose name every word of the text begins a word."""
-    words = re.findall(r"\w+", text)
-    if not words:
-        return []
-    query = SearchQuery(" & ".join(f"{word}:*" for word in words), search_type="raw", config="simple")
-    named = Account.objects.annotate(words=SearchVector("name", config="simple")).filter(words=query)
+    """Accounts of just this name, then those in whose name every word of the text begins a word."""
+    yield from Account.objects.filter(name=text).values_list("pk", flat=True)[:MOST]
     with _by_bitmap():
-        found = list(named.values_list("name", "pk")[:MOST])
-    return [pk for _name, pk in sorted(found)]
+        found = list(Account.objects.filter(words__begin=text).values_list("name", "pk")[:MOST])
+    yield from (pk for _name, pk in sorted(found))
+
+
+def _by_person(text: str) -> Iterable[uuid.UUID]:
+    """Where people are members in whose name every word of the text begins a word."""
+    with _by_bitmap():
+        people = list(User.objects.filter(words__begin=text)[:MOST])
+    return _places(people)
+
+
+def _places(people: Iterable[User]) -> Iterable[uuid.UUID]:
+    places = Membership.objects.filter(user__in=people).order_by("user__email", "account_id")
+    return places.values_list("account_id", flat=True)
 
 
 @contextmanager

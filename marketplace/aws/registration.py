@@ -80,7 +80,10 @@ class Registration(models.Model):
                 condition=models.Q(expires_at__gt=models.F("resolved_at")), name="registration_expires_later"
             ),
         ]
-        indexes = [models.Index(fields=["expires_at"], condition=models.Q(used_at=None), name="registration_unused")]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=models.Q(used_at=None), name="registration_unused"),
+            models.Index(fields=["aws_account_id"], name="registration_by_aws_account"),
+        ]
         triggers = [refused_while_erasing()]
 
     def __str__(self) -> str:

@@ -3,7 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Self
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from accounts.check_schedule import SETTLING_TIME, Checked, CheckedQuerySet
@@ -11,6 +13,8 @@ from accounts.models import Account
 from accounts.writes import refused_while_erasing
 from marketplace.github.listing import ListingPlan
 from subscriptions.models import Subscription
+
+models.CharField.register_lookup(Lower)
 
 
 class CustomerQuerySet(CheckedQuerySet["Customer"]):
@@ -73,7 +77,8 @@ class Customer(Checked):
             models.Index(
                 fields=["check_at", "id"], condition=models.Q(check_at__isnull=False), name="customer_check_due"
             ),
-            models.Index(fields=["login"], name="customer_by_login"),
+            # Logins are the same in capitals (`marketplace.panels.by_github`).
+            models.Index(OpClass(Lower("login"), name="text_pattern_ops"), name="customer_by_login"),
         ]
         triggers = [refused_while_erasing()]
 
