@@ -1,7 +1,7 @@
 """A delivery: one webhook message, stored as it came."""
 
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import DataError, models
 from django.utils.translation import gettext_lazy as _
@@ -98,7 +98,10 @@ class Delivery(DueWork):
     def fail(self, error: Exception, at: datetime) -> None:
         """Try again later; park what no later attempt can process: staff have it processed again, if anybody."""
         # As far as it could be read: staff search by it, and a purge finds it by it.
-        read = {"action": storable(self.action), "marketplace_account": storable(self.marketplace_account)}
+        read: dict[str, Any] = {
+            "action": storable(self.action),
+            "marketplace_account": storable(self.marketplace_account),
+        }
         if isinstance(error, Unprocessable):
             self._park(storable(str(error)), **read)
         elif isinstance(error, DataError):

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts import history, notices, purge
+from accounts.due_work import DueWork, DueWorkQuerySet, storable
 from accounts.history import Actor
 from accounts.models import Account
 
@@ -96,38 +97,37 @@ class Offboarding(models.Model):
         return f"{self.account_id}, {self.received_at:%Y-%m-%d}"
 
 
-class StepQuerySet(models.QuerySet["Step"]):
+class StepQuerySet(DueWorkQuerySet["Step"]):
     def undone(self) -> Self:
         return self.filter(done_at=None)
 
-    def due(self, at: datetime) -> Self:
-        """Steps to be tried at `at`: of open offboardings, not waiting, and with every earlier step done."""
+    def pending(self) -> Self:
+        """Steps whose turn it is: of open offboardings, and with every earlier step done."""
         earlier = Step.objects.undone().filter(
             offboarding=models.OuterRef("offboarding"), number__lt=models.OuterRef("number")
         )
-        return (
-            self.undone()
-            .filter(
-                ~models.Exists(earlier),
-                next_attempt_at__lte=at,
-                offboarding__called_off_at=None,
-                offboarding__finished_at=None,
-            )
-            .order_by("next_attempt_at", "id")
+        return self.undone().filter(
+            ~models.Exists(earlier), offboarding__called_off_at=None, offboarding__finished_at=None
         )
 
+    def overdue(self, at: datetime) -> Self:
+        """Steps still not done so long after the customer left. The erasing has a date and invariants of its own."""
+        return super().overdue(at).exclude(kind=StepKind.PURGE)
 
-class Step(models.Model):
+
+class Step(DueWork):
     """One step of an offboarding."""
+
+    FIRST_WAIT = timedelta(minutes=5)
+    LONGEST_WAIT = timedelta(hours=6)
+    WAITING_SINCE = "offboarding__received_at"
+    OVERDUE = timedelta(hours=24)
 
     offboarding = models.ForeignKey(Offboarding, on_delete=models.PROTECT, related_name="steps", db_index=False)
     number = models.PositiveSmallIntegerField(_("number"))
     kind = models.CharField(_("step"), max_length=20, choices=StepKind.choices)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    next_attempt_at = models.DateTimeField(_("next attempt"))
     #: After this the step gives up, says what is left, and lets the next one go on.
     limit_at = models.DateTimeField(_("limit"))
-    last_error = models.TextField(_("last error"), blank=True)
     done_at = models.DateTimeField(_("done"), null=True, blank=True)
     #: How it ended: empty for as it should, else why not, for staff.
     remark = models.TextField(_("remark"), blank=True)
@@ -150,6 +150,36 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return f"{self.offboarding_id} {self.kind}"
+
+    def put_off(
+        self, why: str, at: datetime, *, until: datetime | None = None, counts: bool = True, **changes: object
+    ) -> bool:
+        """As all due work; but past its limit a step gives up, whatever is in its way, and the next one goes on."""
+        if self.kind == StepKind.PURGE:
+            return super().put_off(why, at, until=until, counts=counts, **changes)
+        if at >= self.limit_at:
+            return self.finish(storable(f"given up: {why}"), at=at, by=Actor.system())
+        # The limit is looked at in time, however long the wait has grown.
+        latest = max(self.limit_at, at + self.FIRST_WAIT)
+        until = min(until or at + self.wait_after(self.attempts), latest)
+        return super().put_off(why, at, until=until, counts=counts, **changes)
+
+    def finish(self, remark: str, *, at: datetime, by: Actor) -> bool:
+        """The step is over: as it should, or for the reason that `remark` says. Returns whether anything changed."""
+        with transaction.atomic():
+            if not Step.objects.undone().filter(pk=self.pk).update(done_at=at, remark=remark, last_error=""):
+                return False
+            history.record(
+                self.offboarding.account_id,
+                f"offboarding.{self.kind}",
+                at=at,
+                by=by,
+                offboarding=self.offboarding_id,
+                as_it_should=not remark,
+            )
+            if self.kind == StepKind.PURGE:
+                Offboarding.objects.open().filter(pk=self.offboarding_id).update(finished_at=at)
+        return True
 
 
 def begin(

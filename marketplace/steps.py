@@ -1,21 +1,23 @@
 """Carrying out offboarding steps: the `offboard` sweep.
 
-A step is claimed by moving its next attempt ahead, carried out without a transaction around its calls, and noted. A
-step that is not done backs off and is tried again until its limit; then it gives up, says what is left for staff, and
-lets the next one go on. What a step does to the outside is noted thing by thing, so that a killed worker's successor
-goes on where it stopped.
+Steps are due work (`accounts.due_work`), carried out without a transaction around their calls. A step that can't be
+done, for whatever reason, backs off and is tried again until its limit; then it gives up, says what is left for staff,
+and lets the next one go on. What a step does to the outside is noted thing by thing, so that a killed worker's
+successor goes on where it stopped, and one thing that fails holds up no other.
 """
 
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Literal
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts import clock, history, invariants, purge, sweeps
+from accounts import invariants, purge, sweeps
+from accounts.due_work import MORE, NotYet, Turn, describe, overdue, run_due, storable
 from accounts.history import Actor
 from accounts.models import Account
 from accounts.refusal import Refused
@@ -25,25 +27,16 @@ from marketplace.github.hooks import RepositoryHook
 from marketplace.github.tokens import UnreadableToken, UserToken, decrypt
 from marketplace.offboarding import Offboarding, Step, StepKind
 
-#: For so long a claimed step is left to the worker that claimed it; a step looks at the clock before it is over.
-LEASE = timedelta(minutes=10)
-#: A step works for at most this long at a time, far below the lease.
-TURN = timedelta(minutes=4)
-RUN = timedelta(minutes=8)
-FIRST_WAIT = timedelta(minutes=5)
-LONGEST_WAIT = timedelta(hours=6)
+#: A run of the sweep ends after this long; the next one goes on.
+RUN = timedelta(minutes=1)
+#: A step works for at most this long at a time, and then for one call more: far below its lease.
+TURN = timedelta(minutes=1)
 #: So often a refused hook is tried, in case the refusal was a mistake; asking on for hours would be one of ours.
 PERMISSION_TRIES = 3
-#: A step that has failed for so long is shown to staff.
-OVERDUE = timedelta(hours=24)
 
 
-class NotYet(Exception):
-    """The step can't be done now. `until`: a date to wait for, else back-off decides."""
-
-    def __init__(self, why: str, until: datetime | None = None) -> None:
-        super().__init__(why)
-        self.until = until
+class OutOfTime(Exception):
+    """There is more to do than fits into a turn."""
 
 
 class NotToBeSkipped(Refused):
@@ -54,19 +47,10 @@ def register() -> None:
     """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
     sweeps.register(sweeps.Sweep("offboard", run=carry_out_due, preview=preview, late_after=timedelta(minutes=20)))
     invariants.register(
-        invariants.Invariant(
+        overdue(
+            Step,
             "offboarding-step",
-            _("offboarding steps that have failed for more than a day"),
-            lambda at: (
-                Step.objects.undone()
-                .filter(
-                    attempts__gt=0,
-                    offboarding__received_at__lt=at - OVERDUE,
-                    offboarding__called_off_at=None,
-                    next_attempt_at__lt=at + LONGEST_WAIT,
-                )
-                .exclude(kind=StepKind.PURGE)
-            ),
+            _("offboarding steps still not done a day after the customer left"),
             shown_as="offboarding",
             listed_by="finished_at__isempty=1&called_off_at__isempty=1",
         )
@@ -89,24 +73,20 @@ def preview(at: datetime) -> Iterator[str]:
 
 def carry_out_due(at: datetime) -> int:
     """Try every step that is due at `at`. Returns how many were done."""
-    done = 0
-    stop = clock.now() + RUN
-    while clock.now() < stop and (step := _claim(at)):
-        done += carry_out(step, at)
-    return done
+    return run_due(Step.objects.select_related("offboarding").due, carry_out, at=at, run=RUN)
 
 
-def carry_out(step: Step, at: datetime) -> bool:
-    """Try one claimed step, and note how it went. Returns whether it is done."""
+def carry_out(step: Step, at: datetime) -> bool | Literal[Turn.MORE]:
+    """Try one step. Returns whether it is done, or that it has more to do than fits into a turn. Raises `NotYet`."""
     try:
         remark = _WORK[StepKind(step.kind)](step, at)
-    except NotYet as reason:
-        return _later(step, str(reason), at, until=reason.until)
+    except OutOfTime:
+        return MORE
     except api.Limited as limit:
-        return _later(step, str(limit), at, until=limit.until, counts=False)
-    except (api.ApiError, UnreadableToken) as error:
-        return _later(step, str(error), at)
-    return _finish(step, remark, at)
+        raise NotYet(str(limit), until=limit.until, counts=False) from limit
+    except api.ApiError as error:
+        raise NotYet(str(error)) from error
+    return step.finish(remark, at=at, by=Actor.system())
 
 
 def retry(step: Step, *, at: datetime) -> bool:
@@ -121,52 +101,7 @@ def skip(step: Step, *, because: str, by: Actor, at: datetime) -> bool:
     """
     if step.kind == StepKind.PURGE:
         raise NotToBeSkipped
-    return _finish(step, f"skipped: {because}", at, by=by)
-
-
-def _later(step: Step, why: str, at: datetime, *, until: datetime | None = None, counts: bool = True) -> bool:
-    if at >= step.limit_at and step.kind != StepKind.PURGE:
-        return _finish(step, f"given up: {why}", at)
-    wait = min(FIRST_WAIT * 2 ** min(step.attempts, 20), LONGEST_WAIT)
-    step.attempts += int(counts)
-    step.last_error = why[:2000]
-    step.next_attempt_at = until or at + wait
-    if step.kind != StepKind.PURGE:
-        # The limit is looked at in time, however long the wait has grown.
-        step.next_attempt_at = min(step.next_attempt_at, max(step.limit_at, at + FIRST_WAIT))
-    step.save(update_fields=["attempts", "last_error", "next_attempt_at"])
-    return False
-
-
-def _finish(step: Step, remark: str, at: datetime, *, by: Actor | None = None) -> bool:
-    with transaction.atomic():
-        noted = Step.objects.undone().filter(pk=step.pk).update(done_at=at, remark=remark, last_error="")
-        if not noted:
-            return False
-        history.record(
-            step.offboarding.account_id,
-            f"offboarding.{step.kind}",
-            at=at,
-            by=by or Actor.system(),
-            offboarding=step.offboarding_id,
-            as_it_should=not remark,
-        )
-        if step.kind == StepKind.PURGE:
-            Offboarding.objects.open().filter(pk=step.offboarding_id).update(finished_at=at)
-    return True
-
-
-def _claim(at: datetime) -> Step | None:
-    with transaction.atomic():
-        step = (
-            Step.objects.due(at)
-            .select_related("offboarding")
-            .select_for_update(skip_locked=True, no_key=True, of=("self",))
-            .first()
-        )
-        if step:
-            Step.objects.filter(pk=step.pk).update(next_attempt_at=at + LEASE)
-    return step
+    return step.finish(f"skipped: {because}", at=at, by=by)
 
 
 def _confirm(step: Step, at: datetime) -> str:
@@ -188,12 +123,10 @@ def _delete_hooks(step: Step, at: datetime) -> str:
     """Delete the hooks that we made, one after the other, a second apart, with a token that may."""
     account_id = step.offboarding.account_id
     tokens = {token.github_user_id: token for token in _tokens_of(account_id)}
-    stop = clock.now() + TURN
+    in_time = _until_the_turn_is_over()
     worth_trying_again = False
     for hook in RepositoryHook.objects.remaining().filter(account_id=account_id).order_by("pk"):
-        if clock.now() > stop:
-            raise NotYet("more hooks are left than one turn deletes", until=at)
-        worth_trying_again |= _delete_hook(hook, [*_own_first(hook, tokens)], at)
+        worth_trying_again |= _delete_hook(hook, [*_own_first(hook, tokens)], at, in_time)
     resisting = RepositoryHook.objects.remaining().filter(account_id=account_id)
     if not (count := resisting.count()):
         return ""
@@ -218,7 +151,7 @@ def _own_first(hook: RepositoryHook, tokens: dict[int, UserToken]) -> Iterator[U
     yield from (token for user_id, token in tokens.items() if user_id != hook.github_user_id)
 
 
-def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime) -> bool:
+def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime, in_time: Callable[[], None]) -> bool:
     """Try the tokens in turn, and note on the hook how it went. Returns whether it is worth trying again.
 
     204 deletes. 404 means "gone" only to a token that sees the repository's hooks: GitHub says 404, too, to one that
@@ -227,6 +160,7 @@ def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime) ->
     errors = [] if tokens else ["no token of this account is left"]
     may_pass = False
     for token in tokens:
+        in_time()
         try:
             text = _text(token, at)
             status = api.delete_hook(hook.repository, hook.hook_id, text, at=at).status
@@ -234,8 +168,11 @@ def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime) ->
                 status = 204 if api.sees_hooks(hook.repository, text, at=at) else 404
         except api.Denied as denied:
             status = denied.status
-        except api.Unavailable as error:
-            errors.append(str(error))
+        except api.Limited:
+            raise
+        except Exception as error:
+            # Whatever is wrong with one hook or token is noted on the hook, and never holds up the others.
+            errors.append(f"{token.login}: {_in_words(error)}")
             may_pass = True
             continue
         finally:
@@ -245,23 +182,53 @@ def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime) ->
             hook.save(update_fields=["deleted_at", "last_error"])
             return False
         errors.append(f"{token.login}: {status}")
-    hook.last_error = "; ".join(errors)[:300]
+    hook.last_error = storable("; ".join(errors))[:300]
     hook.save(update_fields=["last_error"])
     return may_pass
 
 
 def _revoke_tokens(step: Step, at: datetime) -> str:
-    """Revoke the tokens of the account's people, but for those that another account of theirs still needs."""
+    """Revoke the tokens of the account's people, but for those that another account of theirs still needs.
+
+    Each by itself: one that can't be revoked now keeps no other one alive.
+    """
+    in_time = _until_the_turn_is_over()
     kept = 0
+    left = []
     for token in _tokens_of(step.offboarding.account_id):
         if _needed_elsewhere(token, step.offboarding.account_id):
             kept += 1
             continue
-        if not _revoke(token, at):
-            raise NotYet(f"GitHub refuses to revoke the token of {token.github_user_id}, and still knows it")
-        token.forget(at)
+        in_time()
+        try:
+            if _revoke(token, at):
+                token.forget(at)
+            else:
+                left.append(f"GitHub refuses to revoke the token of {token.github_user_id}, and still knows it")
+        except api.Limited:
+            raise
+        except Exception as error:
+            # As above: whatever is wrong with one token keeps no other one alive.
+            left.append(f"the token of {token.github_user_id}: {_in_words(error)}")
         time.sleep(settings.GITHUB_MUTATION_PAUSE)
+    if left:
+        raise NotYet("; ".join(left))
     return f"{kept} kept for another account of the same person" if kept else ""
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, api.ApiError | UnreadableToken) else describe(error)
+
+
+def _until_the_turn_is_over() -> Callable[[], None]:
+    """What a step calls before each thing that it does outside; raises `OutOfTime`."""
+    stop = time.monotonic() + TURN.total_seconds()
+
+    def in_time() -> None:
+        if time.monotonic() >= stop:
+            raise OutOfTime
+
+    return in_time
 
 
 def _revoke(token: UserToken, at: datetime) -> bool:

@@ -6,10 +6,9 @@ from datetime import timedelta
 import pytest
 
 from accounts.models import Membership, Role
-from marketplace import steps
 from marketplace.github import tokens
 from marketplace.github.hooks import register_hook
-from marketplace.models import Offboarding, RepositoryHook, UserToken
+from marketplace.models import Offboarding, RepositoryHook, Step, UserToken
 from tests.factories import NOW, UserFactory
 from tests.fakes.github import FakeGitHub
 from tests.faults.processes import sweep
@@ -78,7 +77,7 @@ def test_a_worker_killed_in_a_step_is_succeeded_by_one_that_goes_on(
     killed.wait()
     github.heal()
 
-    later = NOW + steps.LEASE + timedelta(seconds=1)
+    later = NOW + Step.LEASE + timedelta(seconds=1)
     github.now = later
     assert sweep("offboard", at=later, **environment).wait() == 0
 

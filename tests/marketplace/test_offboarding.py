@@ -6,7 +6,8 @@ import pytest
 from pytest_django import Settings
 
 from accounts import purge
-from accounts.invariants import warnings
+from accounts.due_work import claim
+from accounts.invariants import violations, warnings
 from accounts.models import Account, Blueprint, Membership, Notice, Role, User
 from marketplace import steps
 from marketplace.github import tokens
@@ -449,5 +450,58 @@ def test_downgrading_keeps_the_account_on_free_until_the_customer_chooses(world:
 
 def test_a_step_is_tried_by_one_worker_at_a_time(customer: Customers, world: World) -> None:
     customer.leaves()
-    found = [steps._claim(at) for at in (world.now, world.now, world.now + steps.LEASE)]
+    found = [claim(Step.objects.due, at) for at in (world.now, world.now, world.now + Step.LEASE)]
     assert [step is not None for step in found] == [True, False, True]
+
+
+def test_a_step_that_meets_something_unforeseen_backs_off_is_shown_and_gives_up_at_its_limit(
+    customer: Customers, world: World
+) -> None:
+    garbage = {"id": customer.buyer.id, "login": "harbour", "type": "User", "marketplace_purchase": {"plan": "Pro"}}
+    world.github.fail("GET /marketplace_listing/accounts/*", status=200, body=garbage, times=None)
+    customer.leaves()
+    world.run("offboard")
+    step = Step.objects.get(kind="confirm")
+    assert (step.attempts, step.next_attempt_at) == (1, world.now + 5 * MINUTE)
+    assert step.last_error.startswith("Unreadable: ")
+    world.passes(DAY)
+    assert "offboarding-step" not in [found.name for found in violations(world.now)]
+    world.passes(MINUTE)
+    assert "offboarding-step" in [found.name for found in violations(world.now)]
+    for _day in range(6):
+        world.run("offboard")
+        assert len(world.github.hooks) == 2
+        world.passes(DAY)
+    world.run("offboard")
+    assert customer.steps()["confirm"].startswith("given up: Unreadable: ")
+    assert (customer.steps()["hooks"], customer.steps()["tokens"]) == ("done", "done")
+    assert (world.github.hooks, world.github.tokens) == ([], [])
+
+
+def test_a_token_that_no_key_decrypts_keeps_no_other_one_alive(customer: Customers, world: World) -> None:
+    colleague = UserFactory(email="colleague@example.org")
+    Membership.objects.create(account=customer.account, user=colleague, role=Role.USER)
+    # The first to be revoked.
+    UserToken.objects.create(pk=0, user=colleague, github_user_id=7, login="lost", access=b"?", obtained_at=world.now)
+    customer.leaves()
+    world.run("offboard")
+    assert (world.github.hooks, world.github.tokens) == ([], [])
+    assert UserToken.objects.alive().get().login == "lost"
+    assert customer.steps()["tokens"] == "the token of 7: no key of FIELD_ENCRYPTION_KEYS decrypts this token"
+
+
+def test_what_does_not_fit_into_a_turn_gets_another_one_and_no_failure_is_counted(
+    customer: Customers, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer.leaves()
+    monkeypatch.setattr(steps, "TURN", timedelta(0))
+    monkeypatch.setattr(steps, "RUN", timedelta(seconds=0.5))
+    world.run("offboard")
+    assert len(world.github.hooks) == 2
+    step = Step.objects.get(kind="hooks")
+    assert (step.attempts, step.last_error) == (0, "")
+    assert world.now < step.next_attempt_at < world.now + timedelta(seconds=1)
+    monkeypatch.undo()
+    world.passes(MINUTE)
+    world.run("offboard")
+    assert (world.github.hooks, world.github.tokens) == ([], [])
