@@ -13,12 +13,20 @@ from accounts.account import Account
 from accounts.drawing import draw
 from accounts.entitlements import Feature
 from accounts.history import Actor
+from accounts.promises import OutOfDate
 from accounts.writes import refuse_if_purging, refused_while_erasing
 
 
 class Grid(models.TextChoices):
     STANDARD = "standard", _("Standard grid")
     INFINITE = "infinite", _("Infinite grid")
+
+
+class ChangedMeanwhile(OutOfDate):
+    text = _(
+        "Nothing was saved: somebody has changed this blueprint since you opened it. What you typed is still in the "
+        "form; saving it now replaces their changes."
+    )
 
 
 class BlueprintQuerySet(models.QuerySet["Blueprint"]):
@@ -76,11 +84,16 @@ class Blueprint(models.Model):
             entitlements.require(Feature.INFINITE_GRID, self.account, at)
 
     def edit(self, *, name: str, components: list[dict[str, Any]], at: datetime) -> None:
-        """Replace name and components. Raises `NotEntitled` if read-only, `BeingErased`; then nothing has changed."""
+        """Replace name and components. Raises `NotEntitled` if read-only, `BeingErased`; then nothing has changed.
+
+        Raises `ChangedMeanwhile` if somebody has changed it since it was read: nobody's work is overwritten unseen.
+        """
         self.require_editable(at)
         with transaction.atomic():
             # Holds up a purge that starts just now: no picture is stored that nobody would delete.
             refuse_if_purging(self.account_id)
+            if not Blueprint.objects.select_for_update(no_key=True).filter(pk=self.pk, changed_at=self.changed_at):
+                raise ChangedMeanwhile
             self.name, self.components, self.changed_at = name, components, at
             self.save(update_fields=["name", "components", "changed_at"])
             self.redraw_thumbnail()
@@ -91,7 +104,8 @@ class Blueprint(models.Model):
             changed = Blueprint.objects.infinite().filter(pk=self.pk).update(grid=Grid.STANDARD, changed_at=at)
             if changed:
                 history.record(self.account_id, "blueprint.converted", at=at, by=by, blueprint=str(self.pk))
-        self.grid = Grid.STANDARD
+        if changed:
+            self.grid, self.changed_at = Grid.STANDARD, at
         return bool(changed)
 
     def redraw_thumbnail(self) -> None:

@@ -2,7 +2,36 @@
 
 from datetime import UTC, datetime
 
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.dateparse import parse_datetime
+
 
 def now() -> datetime:
     """The present instant, in UTC."""
     return datetime.now(UTC)
+
+
+def of(request: HttpRequest) -> datetime:
+    """The instant of this request, in UTC. Read once: what a page says, does and says that it did is of one instant.
+
+    Where time travel is allowed (`ALLOW_TIME_TRAVEL`) a page that is only read, and an answer of the API, can be asked
+    for as of another instant, such as that of a `sweep --at`: by `?at=` and an ISO 8601 instant. Nothing is ever done
+    as of it.
+    """
+    at: datetime | None = getattr(request, "_instant", None)
+    if at is None:
+        at = _asked_for(request) or now()
+        request._instant = at  # type: ignore[attr-defined]  # of this module alone
+    return at
+
+
+def _asked_for(request: HttpRequest) -> datetime | None:
+    if not settings.ALLOW_TIME_TRAVEL or request.method not in ("GET", "HEAD"):
+        return None
+    try:
+        # A plus in an address is a space.
+        at = parse_datetime(request.GET.get("at", "").replace(" ", "+"))
+    except ValueError:
+        return None
+    return at.astimezone(UTC) if at and at.tzinfo else None

@@ -8,15 +8,13 @@ from django.shortcuts import render
 from django.utils import timezone, translation
 
 from accounts import foreign_input
-from accounts.access import AccountDeactivated
+from accounts.access import SESSION_KEY, AccountDeactivated, current_membership
 from accounts.account import Membership
 from accounts.entitlements import NotEntitled
+from accounts.promises import OutOfDate, page_again
 from accounts.user import User
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-
-#: Where the session remembers the account that was last chosen.
-SESSION_KEY = "account"
 
 
 class PreferencesMiddleware:
@@ -60,7 +58,8 @@ class CurrentAccountMiddleware:
 
 
 class RefusalMiddleware:
-    """Turns two refusals into pages (403): a feature that the plan does not include, and a deactivated account."""
+    """Turns refusals into pages: a feature that the plan does not include, and a deactivated account (403); a form
+    that says what is not so any more (409: its page again, as it is now)."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -71,17 +70,22 @@ class RefusalMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, AccountDeactivated):
             membership, account = exception.membership, exception.account
-            # The export's page is about the account in front of the reader.
-            here = membership == request.membership  # type: ignore[attr-defined]  # set by the middleware
-            offers_export = here and membership.is_owner and not account.purging_at
+            offers_export = membership.is_owner and not account.purging_at
             context = {"account": account, "offers_export": offers_export}
             return render(request, "accounts/deactivated.html", context, status=403)
         if isinstance(exception, NotEntitled):
-            match = request.resolver_match
+            match, membership = request.resolver_match, current_membership(request)
             context = {
+                "account": membership.account if membership else None,
                 "feature": exception.feature,
                 "entitlements": exception.entitlements,
                 "blueprint_id": match.kwargs.get("blueprint_id") if match else None,
             }
             return render(request, "accounts/not_entitled.html", context, status=403)
+        if isinstance(exception, OutOfDate):
+            membership = current_membership(request)
+            try:
+                return page_again(request, exception, membership.account_id if membership else None)
+            except (AccountDeactivated, NotEntitled) as refusal:
+                return self.process_exception(request, refusal)
         return None

@@ -80,6 +80,7 @@ def write(notice: Notice) -> EmailMultiAlternatives:
         for key, value in notice.facts.items()
     }
     context = {**facts, "account": notice.account, "reader": reader, "site_url": settings.SITE_URL}
+    context["support_email"] = settings.SUPPORT_EMAIL
     language = reader.language or reader.browser_language or settings.LANGUAGE_CODE
     with translation.override(language), timezone.override(foreign_input.zone(reader.time_zone)):
         subject, text = render_to_string(f"{app}/mail/{name}.txt", context).split("\n", 1)

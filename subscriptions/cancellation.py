@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import history, notices
 from accounts.history import Actor
 from accounts.models import User
+from accounts.promises import OutOfDate
 from accounts.references import new_reference
 from accounts.refusal import Refused
 from accounts.templatetags.formats import day
@@ -143,12 +144,14 @@ def cancel(
     reason: str = "",
     comment: str = "",
     identity: Sequence[str] = (),
+    promised_end: datetime | None = None,
 ) -> tuple[Cancellation, bool]:
     """Let a direct subscription end with its current cycle, or with its trial. Source: seeds/003.
 
     Returns the cancellation, and whether it is new: asking again while one is open changes nothing. History and the
     confirmation mail commit with it. `identity`: which facts staff compared who cancel for an owner that can't sign in
-    (`accounts.identity.proven`), for the history. Raises `CannotCancelHere` and `AlreadyEnded`.
+    (`accounts.identity.proven`), for the history. `promised_end`: the end that whoever asks was told; with another one
+    nothing is done. Raises `CannotCancelHere`, `AlreadyEnded`, and `OutOfDate`.
     """
     with transaction.atomic():
         subscription = Subscription.objects.locked().select_related("account", "plan").get(pk=subscription.pk)
@@ -159,6 +162,8 @@ def cancel(
         if existing := subscription.cancellations.open().first():
             return existing, False
         effective_at = subscription.paid_through(at)
+        if promised_end not in (None, effective_at):
+            raise OutOfDate
         cancellation = Cancellation.objects.create(
             subscription=subscription,
             requested_at=at,

@@ -15,7 +15,7 @@ def ending_banner(request: HttpRequest) -> dict[str, object]:
     membership: Membership | None = getattr(request, "membership", None)
     if membership is None:
         return {}
-    return {"ending": SimpleLazyObject(lambda: _ending(membership, clock.now()))}
+    return {"ending": SimpleLazyObject(lambda: _ending(membership, clock.of(request)))}
 
 
 def _ending(membership: Membership, at: datetime) -> Subscription | None:

@@ -12,6 +12,7 @@ from accounts.export import Export, ask, link_token
 from accounts.exporting import export_due
 from accounts.history import Actor
 from accounts.models import Account, Event, Grid, User
+from accounts.promises import promise
 from accounts.support import RequestKind
 from accounts.support import ask as ask_support
 from subscriptions.models import Cancellation, Subscription
@@ -38,7 +39,8 @@ def all_alike(status: int) -> tuple[int, int, int, int, int, int]:
     return (status,) * 6
 
 
-#: `staff` belongs to no account. `stranger` owns another account: pages show that one, objects are not found.
+#: `staff` belongs to no account. `stranger` owns another account: pages show that one, objects are not found, and
+#: a form that names somebody else's account does nothing (409).
 EXPECTED: dict[str, tuple[Door, ...]] = {
     "home": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
     "blueprint": (Door("GET", (200, 200, 200, 404, 404, 302)), Door("POST", (302, 302, 302, 404, 404, 302))),
@@ -50,30 +52,30 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "connection": (Door("GET", (200, 200, 200, 404, 404, 302)),),
     "preferences": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (302, 302, 302, 302, 302, 302))),
     "switch_account": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 302, 404, 404, 302))),
-    "export": (Door("GET", (200, 403, 403, 200, 403, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    "export": (Door("GET", (200, 403, 403, 200, 403, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),
     # A link that was made for the owner.
     "export_file": (Door("GET", (200, 404, 404, 404, 404, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
-    "support": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    "support": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),
     "support_message": (
         Door("GET", (405, 405, 405, 405, 405, 302)),
-        Door("POST", (302, 404, 404, 404, 403, 302)),
+        Door("POST", (302, 404, 404, 409, 403, 302)),
     ),
     "deletion_call_off": (
         Door("GET", (405, 405, 405, 405, 405, 302)),
-        Door("POST", (302, 403, 403, 302, 403, 302)),
+        Door("POST", (302, 403, 403, 409, 403, 302)),
     ),
     "subscription": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
     # The stranger's own account has no subscription: 409 says so.
     "cancellation": (Door("GET", (200, 403, 403, 409, 403, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),
     "cancellation_withdraw": (
         Door("GET", (405, 405, 405, 405, 405, 302)),
-        Door("POST", (302, 403, 403, 302, 403, 302)),
+        Door("POST", (302, 403, 403, 409, 403, 302)),
     ),
     "api_entitlements": (Door("GET", all_alike(401)),),
     "api_resources": (Door("PUT", all_alike(401)),),
     "github_webhook": (Door("GET", all_alike(405)), Door("POST", all_alike(401))),
     "github_setup": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (200, 200, 200, 200, 200, 302))),
-    "github_stay": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 403, 403, 302, 403, 302))),
+    "github_stay": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),
     # Nobody here comes from AWS: the page says how to.
     # No topic of ours is in the settings of the tests.
     "aws_sns": (Door("GET", all_alike(405)), Door("POST", all_alike(503))),
@@ -86,9 +88,10 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "healthz": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "readyz": (Door("GET", all_alike(503)),),
 }
-#: What a POST sends; anything else is sent empty.
+#: What a POST sends beside the account; anything else is sent empty.
 POSTED = {
-    "blueprint": {"name": "New", "components": "[]"},
+    "blueprint": {"name": "New", "components": "[]", "shown": "{blueprint}"},
+    "cancellation": {"shown": "{cancellation}"},
     "preferences": {"name": "", "language": "", "time_zone": "UTC"},
     "support": {"kind": "deletion", "message": ""},
     "support_message": {"text": "And another thing."},
@@ -120,7 +123,7 @@ def world(account: Account, owner: User) -> dict[str, str]:
     """What the placeholders of the URLs stand for: things of the owner's account, which is on Pro."""
     from accounts import clock
 
-    subscribe(account, at=clock.now())
+    subscription = subscribe(account, at=clock.now())
     blueprint = BlueprintFactory(account=account, grid=Grid.INFINITE)
     blueprint.redraw_thumbnail()
     export, _new = ask(account, by=Actor.owner(owner), at=clock.now())
@@ -131,6 +134,8 @@ def world(account: Account, owner: User) -> dict[str, str]:
     return {
         "account_id": str(account.pk),
         "blueprint_id": str(blueprint.pk),
+        "blueprint": promise(blueprint.changed_at),
+        "cancellation": promise(subscription.pk, subscription.paid_through(clock.now())),
         "connection_id": str(ConnectionFactory(account=account).pk),
         "reference": made.reference,
         "key": "not-a-key",
@@ -157,7 +162,7 @@ def test_who_may_knock_at_which_door(
 ) -> None:
     client = sign_in(None if role == "nobody" else request.getfixturevalue(role))
     for door in EXPECTED[name]:
-        posted = {"account": world["account_id"]} if name == "switch_account" else POSTED.get(name, {})
+        posted = {"account": world["account_id"], **{k: v.format(**world) for k, v in POSTED.get(name, {}).items()}}
         if door.method == "POST":
             response = client.post(filled(path, world), posted)
         else:
@@ -173,8 +178,9 @@ def test_who_is_not_the_owner_changes_nothing(
 ) -> None:
     client = sign_in(None if role == "nobody" else request.getfixturevalue(role))
     before = Event.objects.count()
-    client.post("/user/subscription/cancellation/", {"reason": "unused"})
-    client.post("/user/subscription/cancellation/withdraw/")
+    about = {"account": world["account_id"], "shown": world["cancellation"]}
+    client.post("/user/subscription/cancellation/", {"reason": "unused", **about})
+    client.post("/user/subscription/cancellation/withdraw/", about)
     assert not Cancellation.objects.exists()
     assert Subscription.objects.get().ends_at is None
     assert Event.objects.count() == before
@@ -182,7 +188,7 @@ def test_who_is_not_the_owner_changes_nothing(
 
 def test_others_are_told_who_the_owner_is(account: Account, admin: User, sign_in: SignIn) -> None:
     assert "Olga Owner" in sign_in(admin).get("/user/subscription/").content.decode()
-    refusal = sign_in(admin).post("/user/subscription/cancellation/").content.decode()
+    refusal = sign_in(admin).post("/user/subscription/cancellation/", {"account": account.pk}).content.decode()
     assert "Only the owner of this account, Olga Owner, can do this." in refusal
     assert "Nothing was changed." in refusal
 

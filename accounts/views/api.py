@@ -23,7 +23,7 @@ def entitlements(request: HttpRequest, account_id: uuid.UUID) -> HttpResponse:
     account = Account.objects.filter(pk=account_id).first()
     if account is None:
         raise ApiError(404, "unknown_account", "There is no account with this id.")
-    response = JsonResponse({"account": str(account.pk), **_as_json(entitlements_of(account, clock.now()))})
+    response = JsonResponse({"account": str(account.pk), **_as_json(entitlements_of(account, clock.of(request)))})
     response["ETag"] = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
     # To be asked again each time: dates decide, and the next second may be another answer.
     response["Cache-Control"] = "private, no-cache"
@@ -68,7 +68,7 @@ def resources(request: HttpRequest, account_id: uuid.UUID, connection_id: uuid.U
         raise ApiError(400, "bad_json", str(error)) from error
     except ValidationError as error:
         raise ApiError(422, "bad_inventory", " ".join(error.messages)) from error
-    at = clock.now()
+    at = clock.of(request)
     try:
         connection.update_resources(inventory, at=at)
     except NotEntitled as error:

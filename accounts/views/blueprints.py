@@ -1,6 +1,7 @@
 """Blueprints: reading one is always possible; everything else asks the account's entitlements."""
 
 import uuid
+from http import HTTPStatus
 from urllib.parse import quote
 
 from django.contrib import messages
@@ -13,11 +14,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import clock, entitlements
 from accounts.access import for_members, membership_in
 from accounts.account import Membership
+from accounts.blueprint import ChangedMeanwhile
 from accounts.drawing import draw
 from accounts.entitlements import Feature, entitlements_of
 from accounts.forms import BlueprintForm
 from accounts.history import Actor
 from accounts.models import Blueprint
+from accounts.promises import require, stands_on, typed
 from accounts.user import User
 
 #: As many cards as a page can show without becoming slow to read; more are paged.
@@ -40,7 +43,7 @@ def home(request: HttpRequest, membership: Membership) -> HttpResponse:
             "blueprints": blueprints[:PAGE],
             "next_page": page + 1 if len(blueprints) > PAGE else None,
             "previous_page": page - 1 if page > 1 else None,
-            "entitlements": entitlements_of(account, clock.now()),
+            "entitlements": entitlements_of(account, clock.of(request)),
         },
     )
 
@@ -52,19 +55,29 @@ def _page_number(request: HttpRequest) -> int:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def blueprint(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
-    """GET: one blueprint, its drawing, and a form if it can be edited. POST (`name`, `components`): edit it."""
+    """GET: one blueprint, its drawing, and a form if it can be edited. POST (`name`, `components`): edit it.
+
+    Refused (409) if somebody has changed it since the form was made; what was typed stays in the form.
+    """
     found = _find(request, blueprint_id)
-    at = clock.now()
-    if request.method == "POST":
-        found.require_editable(at)
-        form = BlueprintForm(request.POST)
-        if form.is_valid():
-            found.edit(name=form.cleaned_data["name"], components=form.cleaned_data["components"], at=at)
-            messages.success(request, _("Saved."))
-            return redirect("blueprint", found.pk)
-    else:
-        form = BlueprintForm(initial={"name": found.name, "components": found.components})
-    entitled = entitlements_of(found.account, at)
+    at = clock.of(request)
+    if request.method != "POST":
+        form = BlueprintForm(initial={"name": found.name, "components": found.components} | typed(request))
+        return _page(request, found, form)
+    found.require_editable(at)
+    form = BlueprintForm(request.POST)
+    if not form.is_valid():
+        return _page(request, found, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    require(request, found.changed_at, otherwise=ChangedMeanwhile)
+    found.edit(name=form.cleaned_data["name"], components=form.cleaned_data["components"], at=at)
+    messages.success(request, _("Saved."))
+    return redirect("blueprint", found.pk)
+
+
+def _page(
+    request: HttpRequest, found: Blueprint, form: BlueprintForm, *, status: HTTPStatus = HTTPStatus.OK
+) -> HttpResponse:
+    entitled = entitlements_of(found.account, clock.of(request))
     return render(
         request,
         "accounts/blueprint.html",
@@ -75,15 +88,16 @@ def blueprint(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
             "drawing": mark_safe(draw(found.components)),  # noqa: S308  # every text in it is escaped by `draw`
             "form": form,
         },
-        status=422 if form.errors else 200,
+        status=status,
     )
 
 
 @require_POST
+@stands_on("blueprint", "blueprint_id")
 def convert(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
     """POST: put a blueprint on the standard grid, the way out of read-only."""
     found = _find(request, blueprint_id)
-    if found.convert_to_standard_grid(by=Actor.member(User.signed_in(request.user)), at=clock.now()):
+    if found.convert_to_standard_grid(by=Actor.member(User.signed_in(request.user)), at=clock.of(request)):
         messages.success(request, _("The blueprint is on the standard grid now and can be edited on every plan."))
     return redirect("blueprint", found.pk)
 
@@ -92,7 +106,7 @@ def convert(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
 def live(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
     """GET: the Live view, where cloud resources are drawn as they are now."""
     found = _find(request, blueprint_id)
-    entitlements.require(Feature.LIVE, found.account, clock.now())
+    entitlements.require(Feature.LIVE, found.account, clock.of(request))
     return render(request, "accounts/live.html", {"blueprint": found, "connections": found.account.connections.all()})
 
 
@@ -103,7 +117,7 @@ def bits(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
     An id is what a cloud calls its thing, such as an ARN, and may hold whatever a path can't: it stands in the query.
     """
     found = _find(request, blueprint_id)
-    entitlements.require(Feature.BITS_MENU, found.account, clock.now())
+    entitlements.require(Feature.BITS_MENU, found.account, clock.of(request))
     component_id = request.GET.get("component")
     component = next((item for item in found.components if item["id"] == component_id), None)
     if component is None:

@@ -20,7 +20,7 @@ SHOWN = 200
 @for_members
 def connections(request: HttpRequest, membership: Membership) -> HttpResponse:
     """GET /connections/: the account's cloud connections, and since when they are paused, if they are."""
-    entitled = entitlements_of(membership.account, clock.now())
+    entitled = entitlements_of(membership.account, clock.of(request))
     return render(
         request,
         "accounts/connections.html",
@@ -37,7 +37,7 @@ def connection(request: HttpRequest, connection_id: uuid.UUID) -> HttpResponse:
     """GET /connections/<uuid>/: one connection's newest inventory; shown also while updates are paused."""
     found = get_object_or_404(CloudConnection.objects.select_related("account"), pk=connection_id)
     membership_in(request, found.account_id)
-    entitled = entitlements_of(found.account, clock.now())
+    entitled = entitlements_of(found.account, clock.of(request))
     return render(
         request,
         "accounts/connection.html",

@@ -17,6 +17,7 @@ from accounts.access import AccountDeactivated, for_leaving_owner, membership_in
 from accounts.account import Membership
 from accounts.export import Export, LinkExpired, ask, export_of_link, link_token, note_fetched
 from accounts.history import Actor
+from accounts.promises import page_of
 from accounts.user import User
 from accounts.writes import BeingErased
 
@@ -25,7 +26,7 @@ from accounts.writes import BeingErased
 @for_leaving_owner
 def export(request: HttpRequest, membership: Membership) -> HttpResponse:
     """GET: what an export is, how far it is, and a fresh link to a finished one. POST: have one made."""
-    at = clock.now()
+    at = clock.of(request)
     user = User.signed_in(request.user)
     if request.method == "POST":
         try:
@@ -34,7 +35,7 @@ def export(request: HttpRequest, membership: Membership) -> HttpResponse:
             raise AccountDeactivated(membership) from error
         if not new:
             messages.info(request, _("Your export is already being prepared."))
-        return redirect("export")
+        return redirect(page_of(membership.account, "export"))
     exports = Export.objects.filter(account=membership.account_id)
     building = exports.unfinished().first()
     ready = exports.fetchable(at).order_by("-finished_at").first()
@@ -56,7 +57,7 @@ def export(request: HttpRequest, membership: Membership) -> HttpResponse:
 @require_safe
 def export_file(request: HttpRequest, token: str) -> HttpResponseBase:
     """The archive, to the owner whom the link was made for (others: 404). 410 when link or archive has expired."""
-    at = clock.now()
+    at = clock.of(request)
     user = User.signed_in(request.user)
     try:
         export = export_of_link(token, user)

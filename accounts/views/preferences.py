@@ -1,7 +1,5 @@
 """A person's own settings, and the account in front of them."""
 
-import uuid
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -9,9 +7,9 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import membership_in
+from accounts.access import membership_in, put_in_front
 from accounts.forms import PreferencesForm
-from accounts.middleware import SESSION_KEY
+from accounts.promises import account_named
 from accounts.user import User
 
 
@@ -35,11 +33,9 @@ def preferences(request: HttpRequest) -> HttpResponse:
 @require_POST
 def switch_account(request: HttpRequest) -> HttpResponse:
     """POST (`account`): put another of the person's accounts in front. A stranger's account is 404."""
-    try:
-        account_id = uuid.UUID(request.POST.get("account", ""))
-    except ValueError:
+    account_id = account_named(request.POST)
+    if account_id is None:
         return redirect("home")
     # A deactivated account is put in front of its owner, too: to export its data.
-    membership = membership_in(request, account_id, leaving_owner=True)
-    request.session[SESSION_KEY] = str(membership.account_id)
+    put_in_front(request, membership_in(request, account_id, leaving_owner=True))
     return redirect("home")

@@ -15,6 +15,7 @@ from accounts.conversation import write_further
 from accounts.deletion import call_off, obstacle_to
 from accounts.forms import FurtherMessageForm, SupportForm
 from accounts.history import Actor
+from accounts.promises import page_of, require, stands_on, typed
 from accounts.purge import Purge, TooLate
 from accounts.refusal import Refused
 from accounts.routes import route_of
@@ -34,11 +35,12 @@ def support(request: HttpRequest, membership: Membership) -> HttpResponse:
         if form.is_valid():
             return _ask(request, membership, RequestKind(form.cleaned_data["kind"]), form.cleaned_data["message"])
     else:
-        form = SupportForm(initial={"kind": request.GET.get("kind", "")})
+        form = SupportForm(initial={"kind": request.GET.get("kind", "")} | typed(request))
     return _page(request, membership, form=form)
 
 
 @require_POST
+@stands_on("support")
 @for_members
 def further_message(request: HttpRequest, membership: Membership, reference: str) -> HttpResponse:
     """POST (`text`): add to an open request, of one's own or as the owner. Anybody else's is not found (404)."""
@@ -48,12 +50,12 @@ def further_message(request: HttpRequest, membership: Membership, reference: str
         return _page(request, membership, further=form, about=found)
     by = _actor(request, membership)
     try:
-        write_further(found, text=form.cleaned_data["text"], by=by, at=clock.now())
+        write_further(found, text=form.cleaned_data["text"], by=by, at=clock.of(request))
     except Refused as refused:
         messages.error(request, str(refused))
     else:
         messages.success(request, _("Your message was added to %(reference)s.") % {"reference": reference})
-    return redirect("support")
+    return _back(membership)
 
 
 def _page(
@@ -65,7 +67,7 @@ def _page(
     about: SupportRequest | None = None,
 ) -> HttpResponse:
     """The form and the requests; `further` is the form for more `about` one of them, sent with a mistake in it."""
-    account = membership.account
+    account, at = membership.account, clock.of(request)
     readable = set(_readable(membership).values_list("pk", flat=True))
     requests = list(account.requests.order_by("-made_at").prefetch_related("messages__written_by")[:SHOWN])
     wrong = bool((form and form.errors) or (further and further.errors))
@@ -83,9 +85,9 @@ def _page(
                 }
                 for row in requests
             ],
-            "obstacle": obstacle_to(account, clock.now()) if membership.is_owner else None,
-            "deletion_asked": account.requests.open().filter(kind=RequestKind.DELETION).first(),
-            "refund_route": route_of(account, RequestKind.REFUND, clock.now()),
+            "obstacle": obstacle_to(account, at) if membership.is_owner else None,
+            "deletion_asked": _deletion_asked(membership),
+            "refund_route": route_of(account, RequestKind.REFUND, at),
         },
         status=422 if wrong else 200,
     )
@@ -107,29 +109,32 @@ def _ask(request: HttpRequest, membership: Membership, kind: RequestKind, messag
         raise PermissionDenied(
             _("Only the owner of this account, %(owner)s, can ask for this.") % {"owner": membership.account.owner()}
         )
-    by = _actor(request, membership)
-    made, new = ask(membership.account, kind=kind, message=message, by=by, at=clock.now())
+    by, at = _actor(request, membership), clock.of(request)
+    made, new = ask(membership.account, kind=kind, message=message, by=by, at=at)
     if new:
         messages.success(
             request, _("We have your request %(reference)s and will answer by mail.") % {"reference": made.reference}
         )
     else:
         messages.info(request, _("Your request %(reference)s is already with us.") % {"reference": made.reference})
-    if kind == RequestKind.DELETION and (obstacle := obstacle_to(membership.account, clock.now())):
+    if kind == RequestKind.DELETION and (obstacle := obstacle_to(membership.account, at)):
         messages.warning(request, str(obstacle))
-    return redirect("support")
+    return _back(membership)
 
 
 @require_POST
+@stands_on("support")
 @for_owner
 def call_deletion_off(request: HttpRequest, membership: Membership) -> HttpResponse:
-    """POST: nothing is to be deleted after all; until the erasing begins."""
+    """POST: nothing is to be deleted after all; until the erasing begins. Of the request that the page showed."""
+    if asked := _deletion_asked(membership):
+        require(request, asked.reference)
     by = Actor.owner(User.signed_in(request.user))
     try:
-        changed = call_off(membership.account, by=by, at=clock.now())
+        changed = call_off(membership.account, by=by, at=clock.of(request))
     except TooLate:
         messages.error(request, _("It is too late: the deletion has begun."))
-        return redirect("support")
+        return _back(membership)
     if changed and Purge.objects.of(membership.account_id).open().exists():
         messages.warning(
             request, _("The deletion that you asked for is called off. Another reason to erase the data stands.")
@@ -138,4 +143,12 @@ def call_deletion_off(request: HttpRequest, membership: Membership) -> HttpRespo
         messages.success(request, _("The deletion is called off. Everything stays as it is."))
     else:
         messages.info(request, _("There is no deletion to call off."))
-    return redirect("support")
+    return _back(membership)
+
+
+def _deletion_asked(membership: Membership) -> SupportRequest | None:
+    return membership.account.requests.open().filter(kind=RequestKind.DELETION).first()
+
+
+def _back(membership: Membership) -> HttpResponse:
+    return redirect(page_of(membership.account, "support"))

@@ -21,9 +21,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import clock
+from accounts.access import SESSION_KEY
 from accounts.account import Account, Membership
 from accounts.due_work import attempt
-from accounts.middleware import SESSION_KEY
+from accounts.promises import OutOfDate, page_of, require, stands_on, typed
 from accounts.user import User
 from marketplace.aws import api, holding, registration, truth
 from marketplace.aws.agreement import Agreement
@@ -64,7 +65,7 @@ def register(request: HttpRequest) -> HttpResponse:
 @require_safe
 def open_registration(request: HttpRequest, key: str) -> HttpResponse:
     """GET: take the registration over into this session. The key works once."""
-    if opened := registration.open_by_key(key, at=clock.now()):
+    if opened := registration.open_by_key(key, at=clock.of(request)):
         request.session[REGISTRATION] = opened.pk
     elif (already := _in_session(request)) is None or already.key != key:
         return _problem(
@@ -77,20 +78,30 @@ def open_registration(request: HttpRequest, key: str) -> HttpResponse:
 
 
 @require_POST
+@stands_on("aws_register")
 def link(request: HttpRequest) -> HttpResponse:
-    """POST (`account`, or `name` for a new one): link the purchase to an account of the signed-in person."""
+    """POST (`account`, or `name` for a new one): link the purchase to an account of the signed-in person.
+
+    The form says which registration it is about: another tab may have brought another purchase into this session.
+    """
     found = _in_session(request)
     if found is None:
         return redirect("aws_register")
+    require(request, found.pk)
     form = LinkForm(request.POST)
     if not form.is_valid():
         return _page(request, found, status=422)
     user = User.signed_in(request.user)
-    return _finish(request, found, user, form.cleaned_data["account"], form.cleaned_data["name"])
+    account_id, name = form.cleaned_data["account"], form.cleaned_data["name"]
+    if (linked := registration.account_of(found)) and account_id != linked.pk and (account_id or name != linked.name):
+        # Linked to another account meanwhile. Sent twice, the same form is no other.
+        raise OutOfDate
+    return _finish(request, found, user, account_id, name)
 
 
 @login_not_required
 @require_POST
+@stands_on("aws_register")
 def join(request: HttpRequest) -> HttpResponse:
     """POST (`name`, `account_name`, `email`, `password`): a new person, with a new account for the purchase."""
     found = _in_session(request)
@@ -98,6 +109,7 @@ def join(request: HttpRequest) -> HttpResponse:
         return redirect("aws_register")
     if found is None:
         return _expired(request)
+    require(request, found.pk)
     form = JoinForm(request.POST)
     if not form.is_valid():
         return _page(request, found, form=form, status=422)
@@ -105,7 +117,7 @@ def join(request: HttpRequest) -> HttpResponse:
     try:
         with transaction.atomic():
             user = User.objects.create_user(told["email"], told["password"], name=told["name"])
-            account, row = registration.finish(found, by=user, name=told["account_name"], at=clock.now())
+            account, row = registration.finish(found, by=user, name=told["account_name"], at=clock.of(request))
     except IntegrityError:
         # Somebody was quicker with the same address: the form says so now.
         return _page(request, found, form=JoinForm(request.POST), status=422)
@@ -121,7 +133,7 @@ def _arrive(request: HttpRequest) -> HttpResponse:
         return _invalid(request)
     on_trial = request.POST.get("x-amzn-marketplace-offer-type", "").strip() == registration.FREE_TRIAL
     try:
-        found = registration.resolve(token, on_trial=on_trial, at=clock.now())
+        found = registration.resolve(token, on_trial=on_trial, at=clock.of(request))
     except api.InvalidToken:
         return _invalid(request)
     except api.ExpiredToken:
@@ -150,7 +162,7 @@ def _page(
     request: HttpRequest, found: Registration, *, form: JoinForm | None = None, status: int = 200
 ) -> HttpResponse:
     """What this reader can do about the purchase."""
-    at = clock.now()
+    at = clock.of(request)
     user = request.user if isinstance(request.user, User) else None
     if found.used_at and (user is None or found.used_by_id != user.pk):
         return _taken(request)
@@ -163,7 +175,7 @@ def _page(
         "registration": found,
         "linked_to": linked_to if user else None,
         "is_linked": linked_to is not None,
-        "form": form or JoinForm(),
+        "form": form or JoinForm(initial=_typed(request)),
         "accounts": registration.accounts_to_choose(user, at) if user else [],
         "new_name": registration.new_name(user) if user else "",
         "support_email": settings.SUPPORT_EMAIL,
@@ -171,11 +183,16 @@ def _page(
     return render(request, "marketplace/aws_register.html", context, status=status)
 
 
+def _typed(request: HttpRequest) -> dict[str, str]:
+    """What a newcomer typed into a form that comes again; never a password."""
+    return {name: value for name, value in typed(request).items() if name != "password"}
+
+
 def _finish(
     request: HttpRequest, found: Registration, user: User, account_id: uuid.UUID | None, name: str
 ) -> HttpResponse:
     try:
-        account, row = registration.finish(found, by=user, account_id=account_id, name=name, at=clock.now())
+        account, row = registration.finish(found, by=user, account_id=account_id, name=name, at=clock.of(request))
     except _REFUSALS as refusal:
         return _refused(request, refusal)
     return _linked(request, account, row)
@@ -183,13 +200,13 @@ def _finish(
 
 def _linked(request: HttpRequest, account: Account, row: Agreement) -> HttpResponse:
     """Done. AWS is asked here and now, outside of any transaction, because the buyer waits for its answer."""
-    attempt(row, truth.check, clock.now())
+    attempt(row, truth.check, clock.of(request))
     row.refresh_from_db()
     request.session[SESSION_KEY] = str(account.pk)
     messages.success(request, _("Your purchase is linked to %(account)s.") % {"account": account.name})
     if not row.runs:
         messages.info(request, _("AWS has not confirmed it yet. As soon as it has, everything you bought is there."))
-    return redirect("subscription")
+    return redirect(page_of(account, "subscription"))
 
 
 #: Why a registration can't be finished: told to the buyer.

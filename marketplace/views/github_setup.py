@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import clock, purge
-from accounts.access import for_owner
+from accounts.access import SESSION_KEY, for_owner
 from accounts.account import Membership
 from accounts.history import Actor
-from accounts.middleware import SESSION_KEY
+from accounts.promises import page_of, require, stands_on
 from accounts.user import User
 from marketplace import offboarding
 from marketplace.github.api import ApiError
@@ -36,8 +36,10 @@ def setup(request: HttpRequest) -> HttpResponse:
     if request.method != "POST" or token is None:
         context = {"token": token, "can_sign_in": bool(settings.GITHUB_CLIENT_ID)}
         return render(request, "marketplace/github_setup.html", context)
+    # Whose purchases: the form has no account yet, it says as whom the person is authorised.
+    require(request, token.login)
     try:
-        accounts = link_purchases(token, at=clock.now())
+        accounts = link_purchases(token, at=clock.of(request))
     except (ApiError, Unreadable, UnreadableToken) as error:
         log.warning("purchases of token %s: %s", token.pk, type(error).__name__)
         messages.error(request, _("GitHub did not answer. Please try again in a minute, or authorise us again."))
@@ -53,19 +55,23 @@ def setup(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@stands_on("subscription")
 @for_owner
 def stay(request: HttpRequest, membership: Membership) -> HttpResponse:
     """POST: the customer chooses to stay on Free after a downgrade; the deletion of the data is called off."""
+    back = page_of(membership.account, "subscription")
     if settings.GITHUB_CANCELLATION != "downgrade":
         messages.info(request, _("There is nothing to keep: this account is not about to be deleted."))
-        return redirect("subscription")
+        return redirect(back)
+    if leaving := offboarding.Offboarding.objects.open().of(membership.account_id).first():
+        require(request, leaving.pk)
     by = Actor.owner(User.signed_in(request.user))
     try:
         with transaction.atomic():
-            stays = offboarding.call_off(membership.account, because="chose_free", at=clock.now(), by=by)
+            stays = offboarding.call_off(membership.account, because="chose_free", at=clock.of(request), by=by)
     except purge.TooLate:
         messages.error(request, _("It is too late: the deletion has begun."))
-        return redirect("subscription")
+        return redirect(back)
     if stays:
         messages.success(request, _("You stay on Free. Nothing is deleted."))
-    return redirect("subscription")
+    return redirect(back)

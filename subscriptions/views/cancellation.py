@@ -10,51 +10,67 @@ from accounts import clock
 from accounts.access import for_owner
 from accounts.account import Membership
 from accounts.history import Actor
+from accounts.promises import page_of, require, stands_on, typed
 from accounts.user import User
 from subscriptions import losses
-from subscriptions.cancellation import AlreadyEnded, AnotherFollows, Cancellation, CannotCancelHere, cancel
+from subscriptions.cancellation import AlreadyEnded, AnotherFollows, Cancellation, cancel
 from subscriptions.cancellation import withdraw as withdraw_cancellation
 from subscriptions.forms import CancellationForm
 from subscriptions.notes import notes_for
 from subscriptions.refund import Refunded
 from subscriptions.standing import Standing, standing_of
+from subscriptions.subscription import Channel
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_owner
 def cancellation(request: HttpRequest, membership: Membership) -> HttpResponse:
-    """GET: what changes, when, and what stays; or the receipt if it is done. POST (`reason`, `comment`): cancel."""
-    at = clock.now()
+    """GET: what changes, when, and what stays; or the receipt if it is done. POST (`reason`, `comment`): cancel.
+
+    The form says which subscription it is about, and until when it promised that everything works. Where that is not
+    so any more, because a new cycle has begun meanwhile, nothing is done, and the page says the new date.
+    """
+    at = clock.of(request)
     standing = standing_of(membership.account, at)
     if request.method != "POST":
         if standing.cancellation:
             return _receipt(request, membership, standing.cancellation)
-        return _confirmation(request, membership, standing, CancellationForm())
-    if standing.subscription is None:
+        return _confirmation(request, membership, standing, CancellationForm(initial=typed(request)))
+    subscription = standing.subscription
+    if subscription is None:
         return _refusal(request, standing, _("This account has no subscription that could be cancelled."))
+    if subscription.channel != Channel.DIRECT:
+        return _refusal(request, standing, "")
+    ends_at = subscription.paid_through(at)
+    require(request, subscription.pk, ends_at)
     form = CancellationForm(request.POST)
     if not form.is_valid():
         return _confirmation(request, membership, standing, form)
+    by = Actor.owner(User.signed_in(request.user))
     try:
-        cancel(standing.subscription, by=Actor.owner(User.signed_in(request.user)), at=at, **form.cleaned_data)
-    except CannotCancelHere:
-        return _refusal(request, standing, "")
+        cancel(subscription, by=by, at=at, promised_end=ends_at, **form.cleaned_data)
     except AlreadyEnded:
         return _refusal(request, standing, _("The subscription has ended already. There is nothing left to cancel."))
-    return redirect("cancellation")
+    return redirect(page_of(membership.account, "cancellation"))
 
 
 @require_POST
+@stands_on("subscription")
 @for_owner
 def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
-    """POST: keep the subscription. Refused (409) from the instant at which it has ended, from a stale page too."""
-    at = clock.now()
+    """POST: keep the subscription. Refused (409) from the instant at which it has ended, from a stale page too.
+
+    The form says which cancellation is to be taken back: after another one that is not what anybody saw.
+    """
+    at = clock.of(request)
+    back = page_of(membership.account, "subscription")
     newest = (
         Cancellation.objects.filter(subscription__account=membership.account).order_by("-requested_at", "-pk").first()
     )
     if newest is None:
         messages.info(request, _("There is no cancellation to take back."))
-        return redirect("subscription")
+        return redirect(back)
+    require(request, newest.reference)
     try:
         changed = withdraw_cancellation(newest, by=Actor.owner(User.signed_in(request.user)), at=at)
     except AlreadyEnded:
@@ -72,7 +88,7 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
         messages.success(request, _("You keep your subscription. It renews as before."))
     else:
         messages.info(request, _("Your subscription was kept already. It renews as before."))
-    return redirect("subscription")
+    return redirect(back)
 
 
 def _confirmation(
@@ -80,7 +96,7 @@ def _confirmation(
 ) -> HttpResponse:
     if not standing.can_be_cancelled:
         return _refusal(request, standing, "")
-    at = clock.now()
+    at = clock.of(request)
     subscription = standing.subscription
     assert subscription is not None
     return render(
@@ -115,7 +131,7 @@ def _receipt(request: HttpRequest, membership: Membership, cancellation: Cancell
 def _refusal(request: HttpRequest, standing: Standing, message: str) -> HttpResponse:
     """409: the state does not allow it. Says why, and where and how it can be done if not here."""
     live = standing.subscription
-    notes = notes_for(live.account, live.channel, clock.now()) if live else []
+    notes = notes_for(live.account, live.channel, clock.of(request)) if live else []
     return render(
         request,
         "subscriptions/refusal.html",

@@ -20,7 +20,7 @@ HISTORY = 20
 @for_members
 def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
     """GET /user/subscription/, for every member; what can be done is shown to the owner alone."""
-    at = clock.now()
+    at = clock.of(request)
     account = membership.account
     standing = standing_of(account, at)
     live = standing.subscription

@@ -13,6 +13,7 @@ from accounts import clock
 from accounts.entitlements import NotEntitled
 from accounts.history import Actor
 from accounts.models import Account, Blueprint, Event, Grid, User
+from accounts.promises import promise
 from tests.factories import NOW, BlueprintFactory, subscribe
 
 pytestmark = pytest.mark.django_db
@@ -20,8 +21,14 @@ SignIn = Callable[[User | None], Client]
 ONE = [{"id": "a", "type": "ec2", "label": "web", "x": 0, "y": 0, "links": []}]
 
 
-def posted(components: object = ONE, name: str = "New name") -> dict[str, str]:
-    return {"name": name, "components": components if isinstance(components, str) else json.dumps(components)}
+def posted(blueprint: Blueprint, components: object = ONE, name: str = "New name") -> dict[str, str]:
+    """What the form on the blueprint's page sends."""
+    return {
+        "account": str(blueprint.account_id),
+        "shown": promise(blueprint.changed_at),
+        "name": name,
+        "components": components if isinstance(components, str) else json.dumps(components),
+    }
 
 
 def test_an_infinite_grid_is_read_only_on_free(account: Account) -> None:
@@ -46,11 +53,11 @@ def test_every_door_refuses_what_the_plan_does_not_include(account: Account, mem
     blueprint = BlueprintFactory(account=account, grid=Grid.INFINITE, name="Old name")
     client, page = sign_in(member), f"/blueprints/{blueprint.pk}/"
     assert client.get(page).status_code == 200
-    assert client.post(page, posted()).status_code == 403
+    assert client.post(page, posted(blueprint)).status_code == 403
     assert client.get(f"{page}live/").status_code == 403
     assert client.get(f"{page}bits/?component=web").status_code == 403
     assert Blueprint.objects.get().name == "Old name"
-    refusal = client.post(page, posted()).content.decode()
+    refusal = client.post(page, posted(blueprint)).content.decode()
     assert "The Free plan" in refusal
     assert "Convert to the standard grid" in refusal
 
@@ -59,7 +66,7 @@ def test_every_door_opens_with_a_plan_that_includes_it(account: Account, member:
     subscribe(account, at=clock.now() - timedelta(days=1))
     blueprint = BlueprintFactory(account=account, grid=Grid.INFINITE)
     client, page = sign_in(member), f"/blueprints/{blueprint.pk}/"
-    assert client.post(page, posted()).status_code == 302
+    assert client.post(page, posted(blueprint)).status_code == 302
     assert client.get(f"{page}live/").status_code == 200
     bits = client.get(f"{page}bits/?component=a")
     assert "https://app.datadoghq.com/logs?query=host%3Aweb" in bits.content.decode()
@@ -116,7 +123,7 @@ def test_components_that_make_no_sense_are_refused_with_the_reason(
     account: Account, member: User, sign_in: SignIn, components: object, message: str
 ) -> None:
     blueprint = BlueprintFactory(account=account, name="Old name")
-    response = sign_in(member).post(f"/blueprints/{blueprint.pk}/", posted(components))
+    response = sign_in(member).post(f"/blueprints/{blueprint.pk}/", posted(blueprint, components))
     assert response.status_code == 422
     assert message in response.content.decode()
     assert Blueprint.objects.get().name == "Old name"
@@ -126,7 +133,7 @@ def test_markup_in_names_and_labels_is_shown_as_typed(account: Account, member: 
     blueprint = BlueprintFactory(account=account)
     nasty = "<script>alert(1)</script>"
     client = sign_in(member)
-    client.post(f"/blueprints/{blueprint.pk}/", posted([{**ONE[0], "label": nasty}], name=nasty))
+    client.post(f"/blueprints/{blueprint.pk}/", posted(blueprint, [{**ONE[0], "label": nasty}], name=nasty))
     page = client.get(f"/blueprints/{blueprint.pk}/").content.decode()
     assert nasty not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -138,7 +145,7 @@ def test_editing_draws_a_new_thumbnail_for_members_only(
     blueprint = BlueprintFactory(account=account)
     path = f"/blueprints/{blueprint.pk}/thumbnail/"
     assert sign_in(member).get(path).status_code == 404
-    sign_in(member).post(f"/blueprints/{blueprint.pk}/", posted())
+    sign_in(member).post(f"/blueprints/{blueprint.pk}/", posted(blueprint))
     response = sign_in(member).get(path)
     assert response["Content-Type"] == "image/svg+xml"
     assert b"<title>web</title>" in b"".join(response)

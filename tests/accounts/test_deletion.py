@@ -17,6 +17,7 @@ from accounts.staff import NeedsAnotherPerson, OwnAccount, StaffOnly
 from accounts.support import RequestKind, ask
 from subscriptions.models import Channel, Subscription
 from tests.factories import NOW, UserFactory, subscribe
+from tests.pages import press
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -250,21 +251,21 @@ def test_the_owner_sees_a_banner_everywhere_and_calls_it_off_with_one_click(
     account: Account, owner: User, member: User, staff: User, agent: Actor, sign_in: SignIn
 ) -> None:
     client = sign_in(owner)
-    client.post("/user/support/", {"kind": "deletion"})
+    press(client, "/user/support/", kind="deletion")
     deletion.propose(SupportRequest.objects.get(), by=agent, at=clock.now())
     deletion.approve(SupportRequest.objects.get(), by=Actor.staff(staff), at=clock.now())
     for page in ("/", "/user/subscription/", "/connections/", "/user/preferences/"):
         assert "Harbour and all its data will be deleted from" in client.get(page).content.decode()
     assert "Call the deletion off" in client.get("/user/support/").content.decode()
     assert "Call the deletion off" not in sign_in(member).get("/user/support/").content.decode()
-    answer = client.post("/user/support/deletion/call-off/", follow=True).content.decode()
+    answer = press(client, "/user/support/", "/user/support/deletion/call-off/", follow=True).content.decode()
     assert "The deletion is called off." in answer
     assert "will be deleted from" not in answer
 
 
 def test_who_is_billed_by_a_marketplace_is_told_at_once(account: Account, owner: User, sign_in: SignIn) -> None:
     subscribe(account, at=clock.now() - DAY, channel=Channel.AWS_MARKETPLACE)
-    answer = sign_in(owner).post("/user/support/", {"kind": "deletion"}, follow=True).content.decode()
+    answer = press(sign_in(owner), "/user/support/", kind="deletion", follow=True).content.decode()
     assert "Please cancel the subscription in your AWS account first" in answer
 
 

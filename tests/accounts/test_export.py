@@ -32,6 +32,7 @@ from accounts.support import ask as ask_support
 from accounts.writes import BeingErased
 from subscriptions.cancellation import cancel
 from tests.factories import NOW, AccountFactory, BlueprintFactory, ConnectionFactory, owner_of, subscribe
+from tests.pages import form_on, press
 from tests.purging import erase_all, erased_events, files, oblige
 
 pytestmark = pytest.mark.django_db
@@ -298,8 +299,9 @@ def test_one_that_fails_does_not_hold_up_the_others(account: Account, stranger: 
 
 def test_asking_twice_is_one_export(account: Account, owner: User, sign_in: SignIn) -> None:
     client = sign_in(owner)
-    assert client.post("/user/export/")["Location"] == "/user/export/"
-    page = client.post("/user/export/", follow=True).content.decode()
+    sent = form_on(client, "/user/export/").sent()
+    assert client.post("/user/export/", sent)["Location"] == f"/user/export/?account={account.pk}"
+    page = client.post("/user/export/", sent, follow=True).content.decode()
     assert "Your export is already being prepared." in page
     export = Export.objects.get()
     assert (export.account, export.asked_for_by) == (account, owner)
@@ -471,10 +473,10 @@ def test_the_owner_of_a_deactivated_account_asks_for_and_fetches_it(
     client = sign_in(owner)
     refused = client.get("/")
     assert refused.status_code == 403
-    assert 'href="/user/export/"' in refused.content.decode()
+    assert f'href="/user/export/?account={account.pk}"' in refused.content.decode()
 
     assert client.get("/user/export/").status_code == 200
-    assert client.post("/user/export/")["Location"] == "/user/export/"
+    assert press(client, "/user/export/").status_code == 302
     assert exporting.export_due(datetime.now(UTC)) == 1
     page = client.get("/user/export/").content.decode()
     assert f'datetime="{until:%Y-%m-%dT%H:%M:%SZ}"' in page
@@ -499,9 +501,9 @@ def test_of_a_deactivated_account_nobody_but_the_owner_exports_anything(
     for person in (admin, member):
         client = sign_in(person)
         page = client.get("/user/export/")
-        assert page.status_code == client.post("/user/export/").status_code == 403
+        assert page.status_code == client.post("/user/export/", {"account": account.pk}).status_code == 403
         assert "Harbour is deactivated" in page.content.decode()
-        assert 'href="/user/export/"' not in page.content.decode()
+        assert 'href="/user/export/' not in page.content.decode()
     for person in (admin, member, stranger, staff):
         assert sign_in(person).get(f"/user/export/{link_token(export, owner)}/").status_code == 404
     assert sign_in(None).get("/user/export/")["Location"].startswith("/auth/login/")
@@ -518,9 +520,9 @@ def test_the_door_closes_when_the_erasing_begins(account: Account, owner: User, 
     assert client.get(f"/user/export/{token}/").status_code == 200
     assert purge.start_due(until) == 1
     assert client.get(f"/user/export/{token}/").status_code == 403
-    answer = client.post("/user/export/")
+    answer = client.post("/user/export/", {"account": account.pk})
     assert answer.status_code == 403
-    assert 'href="/user/export/"' not in answer.content.decode()
+    assert 'href="/user/export/' not in answer.content.decode()
     assert Export.objects.count() == 1
     assert erased_events(account.pk) == 0
     # The other account's page is open as ever.

@@ -9,6 +9,7 @@ from django.test import Client, RequestFactory
 from accounts.models import Account, Event, Membership, Notice, Role, SupportRequest, User
 from accounts.views.errors import server_error
 from tests.factories import AccountFactory, BlueprintFactory, ConnectionFactory
+from tests.pages import press
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -18,7 +19,7 @@ def test_the_reader_chooses_the_language_else_the_browser_does(owner: User, acco
     client = sign_in(owner)
     french = {"Accept-Language": "fr-CA,fr;q=0.9,en;q=0.5"}
     assert "Paramètres de l" in client.get("/user/subscription/", headers=french).content.decode()
-    client.post("/user/preferences/", {"name": "Olga", "language": "en", "time_zone": "Europe/Paris"})
+    press(client, "/user/preferences/", name="Olga", language="en", time_zone="Europe/Paris")
     assert "Subscription Settings" in client.get("/user/subscription/", headers=french).content.decode()
 
 
@@ -51,7 +52,7 @@ def test_a_person_in_several_accounts_switches_between_them(owner: User, account
     client.post("/user/account/", {"account": str(other.pk)})
     assert "Zebra is on the Free plan" in client.get("/").content.decode()
     # In the other account this person is no owner.
-    assert client.post("/user/subscription/cancellation/").status_code == 403
+    assert client.post("/user/subscription/cancellation/", {"account": other.pk}).status_code == 403
 
 
 @pytest.mark.parametrize("chosen", ["", "nonsense", "11111111-2222-4333-8444-555555555555"])
@@ -63,7 +64,7 @@ def test_switching_to_nothing_changes_nothing(owner: User, account: Account, sig
 
 def test_a_request_gets_a_reference_and_an_acknowledgement(owner: User, account: Account, sign_in: SignIn) -> None:
     client = sign_in(owner)
-    client.post("/user/support/", {"kind": "refund", "message": "Too <i>soon</i>"})
+    press(client, "/user/support/", kind="refund", message="Too <i>soon</i>")
     request = SupportRequest.objects.get()
     page = client.get("/user/support/").content.decode()
     assert request.reference in page
@@ -72,7 +73,7 @@ def test_a_request_gets_a_reference_and_an_acknowledgement(owner: User, account:
 
 
 def test_a_deletion_is_to_be_answered_within_one_month(owner: User, account: Account, sign_in: SignIn) -> None:
-    sign_in(owner).post("/user/support/", {"kind": "deletion"})
+    press(sign_in(owner), "/user/support/", kind="deletion")
     request = SupportRequest.objects.get()
     assert request.due_at is not None
     assert 28 <= (request.due_at - request.made_at).days <= 31
@@ -81,7 +82,7 @@ def test_a_deletion_is_to_be_answered_within_one_month(owner: User, account: Acc
 def test_asking_twice_for_the_same_is_one_request(owner: User, account: Account, sign_in: SignIn) -> None:
     client = sign_in(owner)
     for _time in range(2):
-        client.post("/user/support/", {"kind": "refund"})
+        press(client, "/user/support/", kind="refund")
     assert SupportRequest.objects.count() == 1
     assert Notice.objects.count() == 1
 
@@ -92,15 +93,15 @@ def test_asking_twice_for_the_same_is_one_request(owner: User, account: Account,
 def test_a_request_that_says_nothing_is_refused(
     owner: User, account: Account, sign_in: SignIn, posted: dict[str, str]
 ) -> None:
-    assert sign_in(owner).post("/user/support/", posted).status_code == 422
+    assert press(sign_in(owner), "/user/support/", **posted).status_code == 422
     assert not SupportRequest.objects.exists()
 
 
 def test_members_may_ask_but_not_for_what_the_owner_decides(member: User, account: Account, sign_in: SignIn) -> None:
     client = sign_in(member)
-    assert client.post("/user/support/", {"kind": "deletion"}).status_code == 403
-    assert client.post("/user/support/", {"kind": "refund"}).status_code == 403
-    assert client.post("/user/support/", {"kind": "other", "message": "Hello"}).status_code == 302
+    assert press(client, "/user/support/", kind="deletion").status_code == 403
+    assert press(client, "/user/support/", kind="refund").status_code == 403
+    assert press(client, "/user/support/", kind="other", message="Hello").status_code == 302
     assert SupportRequest.objects.get().kind == "other"
 
 

@@ -23,6 +23,7 @@ from accounts.support import RequestClosed, RequestKind, State, ask
 from accounts.wording import NoText, TextTooLong
 from accounts.writes import BeingErased
 from tests.factories import NOW, UserFactory
+from tests.pages import form_on, press
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -368,10 +369,10 @@ def test_texts_are_for_the_owner_and_for_who_wrote_them(
 ) -> None:
     request = asked(account, Actor.owner(owner), message="My card was stolen")
     path = f"/user/support/{request.reference}/"
-    for person, status in ((owner, 302), (admin, 404), (stranger, 404)):
+    for person, status in ((owner, 302), (admin, 404), (stranger, 409)):
         client = sign_in(person)
         assert ("card was stolen" in client.get("/user/support/").content.decode()) is (person == owner)
-        assert client.post(path, {"text": "More"}).status_code == status
+        assert client.post(path, {"account": account.pk, "text": "More"}).status_code == status
     assert [message.text for message in request.messages.all()] == ["More"]
 
 
@@ -379,7 +380,7 @@ def test_texts_are_for_the_owner_and_for_who_wrote_them(
 def test_a_further_message_that_says_nothing_is_refused_on_the_page(
     question: SupportRequest, owner: User, sign_in: SignIn, posted: dict[str, str]
 ) -> None:
-    response = sign_in(owner).post(f"/user/support/{question.reference}/", posted)
+    response = press(sign_in(owner), "/user/support/", f"/user/support/{question.reference}/", **posted)
     assert response.status_code == 422
     assert f'id="{question.reference}-text_error"' in response.content.decode()
     assert not Message.objects.exists()
@@ -388,9 +389,10 @@ def test_a_further_message_that_says_nothing_is_refused_on_the_page(
 def test_a_stale_page_is_told_that_the_request_is_closed(
     question: SupportRequest, owner: User, agent: Actor, sign_in: SignIn
 ) -> None:
+    client, path = sign_in(owner), f"/user/support/{question.reference}/"
+    sent = form_on(client, "/user/support/", path).sent(text="Wait")
     answering.close(question, outcome=Outcome.ANSWERED, by=agent, at=NOW)
-    client = sign_in(owner)
-    answer = client.post(f"/user/support/{question.reference}/", {"text": "Wait"}, follow=True).content.decode()
+    answer = client.post(path, sent, follow=True).content.decode()
     assert "This request is closed." in answer
     assert not Message.objects.exists()
 

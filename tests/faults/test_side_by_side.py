@@ -25,6 +25,7 @@ from subscriptions.models import Cancellation, Subscription
 from subscriptions.reminders import remind_due
 from subscriptions.settling import settle_due
 from tests.factories import NOW, owner_of, subscribe
+from tests.pages import form_on
 
 pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True), pytest.mark.concurrency]
 DAY = timedelta(days=1)
@@ -77,11 +78,12 @@ def test_fifty_posts_of_one_cancellation_make_one_row_one_event_one_mail(
     subscribe(account, at=clock.now())
     client = sign_in(owner)
     cookies = client.cookies
+    sent = form_on(client, "/user/subscription/cancellation/").sent(reason="unused")
 
     def post() -> int:
         tab = Client()
         tab.cookies = cookies
-        return tab.post("/user/subscription/cancellation/", {"reason": "unused"}).status_code
+        return tab.post("/user/subscription/cancellation/", sent).status_code
 
     # The pool has twelve connections; fifty requests queue for them as they would in production.
     assert together(*[post] * 50) == [302] * 50

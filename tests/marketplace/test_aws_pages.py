@@ -16,6 +16,7 @@ from marketplace.models import Registration
 from subscriptions.models import Cancellation, Channel
 from tests.factories import subscribe
 from tests.marketplace.aws_world import DAY, HOUR, MINUTE, AwsWorld
+from tests.pages import press
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -164,7 +165,10 @@ def test_a_post_to_the_cancellation_is_refused_with_the_way_at_aws(
     _bought, account = cloud.customer(owner, **(usage(cloud, settings) if by_use else {}))
     client = sign_in(owner)
     before = cloud.kinds(account)
-    for answer in (client.post(CANCELLATION, {"reason": "unused"}), client.get(CANCELLATION)):
+    for answer in (
+        client.post(CANCELLATION, {"reason": "unused", "account": str(account.pk)}),
+        client.get(CANCELLATION),
+    ):
         assert answer.status_code == 409
         text = answer.content.decode()
         assert "It is changed and cancelled in your AWS account." in text
@@ -196,7 +200,7 @@ def test_a_refund_takes_the_way_of_aws(cloud: AwsWorld, owner: User, sign_in: Si
     _bought, account = cloud.customer(owner)
     client = sign_in(owner)
     assert "so a refund is paid by AWS" in page(client, f"{SUPPORT}?kind=refund")
-    client.post(SUPPORT, {"kind": "refund", "message": "It was a mistake."})
+    press(client, SUPPORT, kind="refund", message="It was a mistake.")
     made = SupportRequest.objects.get()
     assert made.kind == "refund"
     mail = write(Notice.objects.get(account=account, kind="accounts/request_received"))
@@ -208,13 +212,13 @@ def test_the_refund_of_others_takes_ours(account: Account, owner: User, sign_in:
     subscribe(account, at=clock.now() - DAY)
     client = sign_in(owner)
     assert "paid by AWS" not in page(client, SUPPORT)
-    client.post(SUPPORT, {"kind": "refund", "message": ""})
+    press(client, SUPPORT, kind="refund")
     assert "AWS" not in str(write(Notice.objects.get()).body)
 
 
 def test_deletion_waits_until_it_is_cancelled_at_aws(cloud: AwsWorld, owner: User, sign_in: SignIn) -> None:
     cloud.customer(owner)
-    answer = sign_in(owner).post(SUPPORT, {"kind": "deletion", "message": ""}, follow=True)
+    answer = press(sign_in(owner), SUPPORT, kind="deletion", follow=True)
     assert "Please cancel the subscription in your AWS account first" in answer.content.decode()
 
 

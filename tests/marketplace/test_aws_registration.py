@@ -51,6 +51,11 @@ def arrive(client: Client, form: dict[str, str]) -> str:
     return text
 
 
+def send(client: Client, door: str, choice: dict[str, str], **options: Any) -> Any:
+    """Send a form of the registration that this browser has taken over."""
+    return client.post(door, {"shown": str(client.session.get("aws_registration", "")), **choice}, **options)
+
+
 def told(answer: Any) -> str:
     text: str = answer.content.decode()
     return text
@@ -61,7 +66,7 @@ def test_a_newcomer_gets_a_person_an_account_and_what_was_bought(cloud: AwsWorld
     page = arrive(client, cloud.aws.registration_form(bought))
     assert f"AWS confirms a purchase by the AWS account {bought.buyer.account_id}" in page
     assert "support@blueprints.example" in page
-    answer = client.post(JOIN, NEWCOMER, follow=True)
+    answer = send(client, JOIN, NEWCOMER, follow=True)
     assert "Your purchase is linked to New Harbour." in told(answer)
     user = User.objects.get(email="nora@new.example")
     assert user.check_password(NEWCOMER["password"])
@@ -81,7 +86,7 @@ def test_somebody_known_signs_in_and_chooses_the_account(
     page = told(client.get(REGISTER))
     assert "Link this purchase to Harbour" in page
     assert "Linked" not in page
-    client.post(LINK, {"account": str(account.pk)})
+    send(client, LINK, {"account": str(account.pk)})
     assert cloud.row(bought).account == account
     cloud.passes(MINUTE)
     assert cloud.plan(account) == "pro"
@@ -102,8 +107,8 @@ def test_a_purchase_gets_a_new_account_where_the_old_one_is_paid_for(
     page = arrive(client, cloud.aws.registration_form(bought))
     assert "Link this purchase to Harbour" not in page
     assert 'value="Harbour (2)"' in page
-    assert client.post(LINK, {"account": str(account.pk)}).status_code == 409
-    client.post(LINK, {"name": "Harbour (2)"})
+    assert send(client, LINK, {"account": str(account.pk)}).status_code == 409
+    send(client, LINK, {"name": "Harbour (2)"})
     linked = cloud.row(bought).account
     assert linked is not None
     assert (linked.name, linked.owner(), linked == account) == ("Harbour (2)", owner, False)
@@ -117,7 +122,7 @@ def test_a_free_trial_is_said_to_be_one(cloud: AwsWorld, owner: User, account: A
     form = cloud.aws.registration_form(trial)
     assert form["x-amzn-marketplace-offer-type"] == "free-trial"
     assert "AWS confirms a free trial" in arrive(client, form)
-    client.post(LINK, {"account": str(account.pk)})
+    send(client, LINK, {"account": str(account.pk)})
     row = cloud.row(trial)
     assert (row.on_trial, row.trial_ends_at) == (True, trial_ends_at)
     assert "Free trial" in told(client.get("/user/subscription/"))
@@ -133,7 +138,7 @@ def test_nothing_is_granted_before_aws_says_that_it_runs(
     form = cloud.aws.registration_form(happened.agreement)
     arrive(client, form)
     cloud.aws.fail("marketplace-entitlement.*", "InternalServiceErrorException", times=None)
-    page = told(client.post(LINK, {"account": str(account.pk)}, follow=True))
+    page = told(send(client, LINK, {"account": str(account.pk)}, follow=True))
     assert "AWS has not confirmed it yet" in page
     assert "AWS has not confirmed your purchase yet" in page
     assert cloud.plan(account) == "free"
@@ -147,7 +152,7 @@ def test_registering_before_any_message_is_confirmed_by_asking(
     happened = cloud.aws.buy(cloud.buyer())
     client = sign_in(owner)
     arrive(client, cloud.aws.registration_form(happened.agreement))
-    client.post(LINK, {"account": str(account.pk)})
+    send(client, LINK, {"account": str(account.pk)})
     cloud.passes(MINUTE)
     assert cloud.plan(account) == "pro"
     cloud.hears(happened)
@@ -161,15 +166,15 @@ def test_a_replay_by_another_person_is_refused(
     form = cloud.aws.registration_form(bought)
     client, other = sign_in(owner), sign_in(stranger)
     arrive(client, form)
-    client.post(LINK, {"account": str(account.pk)})
+    send(client, LINK, {"account": str(account.pk)})
     before = (Account.objects.count(), Row.objects.count(), Registration.objects.exclude(used_at=None).count())
     # The same token, posted by somebody else: AWS answers it all the same.
     answer = other.get(lands(form)["Location"], follow=True)
     assert answer.status_code == 409
     assert "This purchase is already linked" in told(answer)
     assert "Harbour" not in told(answer).replace("Blueprints", "")
-    assert other.post(LINK, {"name": "Mine now"}).status_code == 409
-    assert other.post(LINK, {"account": str(account.pk)}).status_code == 409
+    assert send(other, LINK, {"name": "Mine now"}).status_code == 409
+    assert send(other, LINK, {"account": str(account.pk)}).status_code == 409
     assert before == (Account.objects.count(), Row.objects.count(), Registration.objects.exclude(used_at=None).count())
     assert cloud.row(bought).account == account
 
@@ -182,7 +187,7 @@ def test_a_replay_by_the_same_person_is_harmless(
     for _time in range(2):
         arrive(client, form)
         for _press in range(2):
-            assert client.post(LINK, {"account": str(account.pk)}).status_code == 302
+            assert send(client, LINK, {"account": str(account.pk)}).status_code == 302
     assert "Linked to Harbour" in told(client.get(REGISTER))
     assert Subscription.objects.count() == 1
     assert account.events.filter(kind="aws.registered").count() == 1
@@ -196,7 +201,7 @@ def test_an_anonymous_replay_is_asked_to_sign_in_and_shown_nothing(
     page = arrive(client, cloud.aws.registration_form(bought))
     assert "linked to an account already" in page
     assert "Harbour" not in page
-    assert client.post(JOIN, NEWCOMER).status_code == 409
+    assert send(client, JOIN, NEWCOMER).status_code == 409
     assert not User.objects.filter(email="nora@new.example").exists()
 
 
@@ -207,7 +212,7 @@ def test_the_key_works_once_and_belongs_to_the_first_browser(cloud: AwsWorld, bo
     assert first.get(address).status_code == 302
     assert second.get(address).status_code == 410
     assert "come here from your AWS account" in told(second.get(REGISTER))
-    assert second.post(JOIN, NEWCOMER).status_code == 410
+    assert send(second, JOIN, NEWCOMER).status_code == 410
     assert not User.objects.filter(email="nora@new.example").exists()
 
 
@@ -217,14 +222,14 @@ def test_the_aws_account_is_never_taken_from_the_browser(
     client = sign_in(owner)
     lie = {"CustomerAWSAccountId": "999999999999", "aws_account_id": "999999999999", "product_code": "other"}
     arrive(client, {**cloud.aws.registration_form(bought), **lie})
-    client.post(LINK, {"account": str(account.pk), **lie})
+    send(client, LINK, {"account": str(account.pk), **lie})
     assert cloud.row(bought).aws_account_id == bought.buyer.account_id
 
 
 def test_an_address_that_is_taken_must_sign_in(cloud: AwsWorld, bought: Agreement, owner: User) -> None:
     client = Client()
     arrive(client, cloud.aws.registration_form(bought))
-    answer = client.post(JOIN, {**NEWCOMER, "email": "OWNER@example.org"})
+    answer = send(client, JOIN, {**NEWCOMER, "email": "OWNER@example.org"})
     assert answer.status_code == 422
     assert "please sign in instead" in told(answer)
     assert not Row.objects.registered().exists()
@@ -239,7 +244,7 @@ def test_a_form_that_is_not_filled_in_creates_nothing(
 ) -> None:
     client = Client()
     arrive(client, cloud.aws.registration_form(bought))
-    assert client.post(JOIN, {**NEWCOMER, **change}).status_code == 422
+    assert send(client, JOIN, {**NEWCOMER, **change}).status_code == 422
     assert not User.objects.exists()
     assert not Account.objects.exists()
 
@@ -248,8 +253,8 @@ def test_linking_needs_a_form_of_ours(cloud: AwsWorld, bought: Agreement, accoun
     client = Client(enforce_csrf_checks=True)
     client.force_login(owner, backend="allauth.account.auth_backends.AuthenticationBackend")
     arrive(client, cloud.aws.registration_form(bought))
-    assert client.post(LINK, {"account": str(account.pk)}).status_code == 403
-    assert client.post(JOIN, NEWCOMER).status_code == 403
+    assert send(client, LINK, {"account": str(account.pk)}).status_code == 403
+    assert send(client, JOIN, NEWCOMER).status_code == 403
     assert not Row.objects.registered().exists()
 
 
@@ -284,7 +289,7 @@ def test_a_registration_that_is_finished_too_late_is_refused(
     arrive(client, cloud.aws.registration_form(bought))
     Registration.objects.update(resolved_at=clock.now() - 5 * HOUR, expires_at=clock.now() - HOUR)
     assert client.get(REGISTER).status_code == 410
-    assert client.post(LINK, {"account": str(account.pk)}).status_code == 410
+    assert send(client, LINK, {"account": str(account.pk)}).status_code == 410
     assert not Row.objects.registered().exists()
 
 

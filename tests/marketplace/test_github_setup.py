@@ -23,6 +23,7 @@ from marketplace.models import Offboarding, RepositoryHook
 from tests.factories import NOW, AccountFactory
 from tests.fakes.github import FakeGitHub
 from tests.marketplace.conftest import World
+from tests.pages import press
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -70,7 +71,7 @@ def test_a_buyer_signs_in_with_github_and_becomes_the_owner_of_what_was_bought(
     with caplog.at_level(logging.DEBUG):
         through_github(client, "/auth/github/login/?next=" + SETUP)
         page = client.get(SETUP + "?marketplace_listing_plan_id=999&installation_id=42").content.decode()
-        answer = client.post(SETUP, follow=True)
+        answer = press(client, SETUP, follow=True)
     assert "authorised at GitHub as harbour" in page
     account = world.account_of(buyer)
     assert f"Linked: {account.name}." in answer.content.decode()
@@ -105,7 +106,7 @@ def test_one_person_links_a_personal_account_and_an_organisation(sign_in_with_gi
     github.signing_in = person
     client = Client()
     through_github(client, "/auth/github/login/")
-    client.post(SETUP)
+    press(client, SETUP)
     user = User.objects.get(email="olga@example.org")
     assert {place.account.name: place.role for place in user.memberships.all()} == {"olga": "owner", "crew": "owner"}
 
@@ -121,7 +122,7 @@ def test_the_second_person_of_an_organisation_becomes_an_administrator(
         github.signing_in = person
         client = Client()
         through_github(client, "/auth/github/login/")
-        client.post(SETUP)
+        press(client, SETUP)
     assert list(world.account_of(crew).memberships.order_by("id").values_list("role", flat=True)) == ["owner", "admin"]
 
 
@@ -131,7 +132,7 @@ def test_when_github_does_not_answer_nothing_is_linked_and_the_buyer_is_told(
     token = world.github.authorize(world.github.account(login="olga"))
     keep_token(owner, token.value)
     world.github.fail("GET /user/marketplace_purchases", status=502)
-    assert "GitHub did not answer" in sign_in(owner).post(SETUP, follow=True).content.decode()
+    assert "GitHub did not answer" in press(sign_in(owner), SETUP, follow=True).content.decode()
     assert not Customer.objects.exists()
 
 
@@ -191,7 +192,10 @@ def test_after_a_downgrade_the_owner_can_choose_to_stay(world: World, sign_in: S
     client = sign_in(member)
     page = client.get("/user/subscription/").content.decode()
     assert "Stay on Free, keep my data" in page
-    assert "You stay on Free" in client.post("/marketplace/github/stay/", follow=True).content.decode()
+    assert (
+        "You stay on Free"
+        in press(client, "/user/subscription/", "/marketplace/github/stay/", follow=True).content.decode()
+    )
     assert Offboarding.objects.get().called_off_because == "chose_free"
 
 

@@ -251,7 +251,7 @@ def test_the_page_says_that_it_expires_by_itself_or_goes_on(
     page = client.get("/user/subscription/").content.decode()
     assert "It is renewed: on" in page
     assert "expires on" not in page
-    assert client.post("/user/subscription/cancellation/").status_code == 409
+    assert client.post("/user/subscription/cancellation/", {"account": account.pk}).status_code == 409
 
 
 def test_orders_are_found_by_their_index(contract: Subscription) -> None:

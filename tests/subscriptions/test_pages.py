@@ -15,6 +15,7 @@ from accounts.models import Account, Event, Notice, User
 from subscriptions.cancellation import cancel, withdraw
 from subscriptions.models import Cancellation, Channel, Subscription
 from tests.factories import NOW, BlueprintFactory, ConnectionFactory, owner_of, subscribe
+from tests.pages import form_on, press
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -63,7 +64,7 @@ def test_inside_thirty_days_a_refund_is_offered_instead_and_cancelling_still_wor
     with time_machine.travel(NOW + 30 * DAY - SECOND, tick=False):
         client = sign_in(owner)
         page = client.get(CANCEL).content.decode()
-        assert client.post(CANCEL).status_code == 302
+        assert press(client, CANCEL).status_code == 302
     assert "You would rather have your money back?" in page
     assert 'href="/user/support/?kind=refund"' in page
     assert Cancellation.objects.count() == 1
@@ -74,8 +75,8 @@ def test_cancelling_ends_at_a_page_with_reference_date_and_the_way_back(
 ) -> None:
     subscribe(account, at=clock.now() - 2 * DAY)
     client = sign_in(owner)
-    response = client.post(CANCEL, {"reason": "unused", "comment": "We draw <b>seldom</b> & slowly"})
-    assert (response.status_code, response["Location"]) == (302, CANCEL)
+    response = press(client, CANCEL, reason="unused", comment="We draw <b>seldom</b> & slowly")
+    assert (response.status_code, response["Location"]) == (302, f"{CANCEL}?account={account.pk}")
     cancellation = Cancellation.objects.get()
     page = client.get(CANCEL).content.decode()
     assert cancellation.reference in page
@@ -97,7 +98,7 @@ def test_an_answer_that_makes_no_sense_is_refused_and_nothing_changes(
     account: Account, owner: User, sign_in: SignIn, posted: dict[str, str]
 ) -> None:
     subscribe(account, at=clock.now())
-    response = sign_in(owner).post(CANCEL, posted)
+    response = press(sign_in(owner), CANCEL, **posted)
     assert response.status_code == 422
     assert 'class="error"' in response.content.decode()
     assert not Cancellation.objects.exists()
@@ -106,13 +107,14 @@ def test_an_answer_that_makes_no_sense_is_refused_and_nothing_changes(
 
 def test_a_comment_may_be_exactly_as_long_as_promised(account: Account, owner: User, sign_in: SignIn) -> None:
     subscribe(account, at=clock.now())
-    assert sign_in(owner).post(CANCEL, {"comment": "é" * 2000}).status_code == 302
+    assert press(sign_in(owner), CANCEL, comment="é" * 2000).status_code == 302
 
 
 def test_two_tabs_make_one_cancellation_and_one_mail(account: Account, owner: User, sign_in: SignIn) -> None:
     subscribe(account, at=clock.now())
     client = sign_in(owner)
-    assert [client.post(CANCEL).status_code for _tab in range(2)] == [302, 302]
+    sent = form_on(client, CANCEL).sent()
+    assert [client.post(CANCEL, sent).status_code for _tab in range(2)] == [302, 302]
     assert Cancellation.objects.count() == 1
     assert Notice.objects.count() == 1
 
@@ -120,9 +122,9 @@ def test_two_tabs_make_one_cancellation_and_one_mail(account: Account, owner: Us
 def test_the_whole_story_stands_in_the_history(account: Account, owner: User, sign_in: SignIn) -> None:
     subscribe(account, at=clock.now() - DAY)
     client = sign_in(owner)
-    client.post(CANCEL)
-    client.post(KEEP)
-    client.post(CANCEL)
+    press(client, CANCEL)
+    press(client, SETTINGS, KEEP)
+    press(client, CANCEL)
     words = text(client, SETTINGS)
     assert [words.count(line) for line in ("Subscription cancelled", "Subscription kept after all")] == [2, 1]
 
@@ -130,8 +132,11 @@ def test_the_whole_story_stands_in_the_history(account: Account, owner: User, si
 def test_a_stale_page_cannot_keep_what_has_ended(account: Account, owner: User, sign_in: SignIn) -> None:
     subscription = subscribe(account)
     cancellation, _new = cancel(subscription, by=owner_of(subscription), at=NOW)
+    client = sign_in(owner)
+    with time_machine.travel(cancellation.effective_at - SECOND, tick=False):
+        sent = form_on(client, SETTINGS, KEEP).sent()
     with time_machine.travel(cancellation.effective_at, tick=False):
-        response = sign_in(owner).post(KEEP)
+        response = client.post(KEEP, sent)
     assert response.status_code == 409
     assert "has ended already and can&#x27;t be kept" in response.content.decode()
     cancellation.refresh_from_db()
@@ -144,7 +149,7 @@ def test_it_can_be_kept_one_second_before_the_end(account: Account, owner: User,
     cancellation, _new = cancel(subscription, by=owner_of(subscription), at=NOW)
     with time_machine.travel(cancellation.effective_at - SECOND, tick=False):
         client = sign_in(owner)
-        assert client.post(KEEP).status_code == 302
+        assert press(client, SETTINGS, KEEP).status_code == 302
         assert "You keep your subscription." in text(client, SETTINGS)
 
 
@@ -176,7 +181,7 @@ def test_each_channel_says_who_can_end_it(
     page = text(client, SETTINGS)
     assert words in page
     assert ("Cancel subscription" in client.get(SETTINGS).content.decode().split("<main")[1].split("<ol>")[0]) is button
-    refusal = client.post(CANCEL)
+    refusal = press(client, CANCEL) if button else client.post(CANCEL, {"account": account.pk})
     assert refusal.status_code == (302 if button else 409)
     assert Cancellation.objects.exists() is button
     if not button:
@@ -194,8 +199,8 @@ def test_on_a_trial_the_page_says_that_the_trial_ends(account: Account, owner: U
 def test_without_a_subscription_there_is_nothing_to_cancel(account: Account, owner: User, sign_in: SignIn) -> None:
     client = sign_in(owner)
     assert client.get(CANCEL).status_code == 409
-    assert client.post(CANCEL).status_code == 409
-    assert client.post(KEEP).status_code == 302
+    assert client.post(CANCEL, {"account": account.pk}).status_code == 409
+    assert client.post(KEEP, {"account": account.pk}).status_code == 302
     assert not Subscription.objects.exists()
 
 

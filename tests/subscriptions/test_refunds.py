@@ -160,7 +160,8 @@ def test_the_page_of_who_was_refunded_offers_no_way_to_keep_it(account: Account,
     for path in ("/user/subscription/", "/user/subscription/cancellation/"):
         assert "Keep my subscription" not in client.get(path).content.decode()
     assert "$49.00 are paid back to you" in client.get("/user/subscription/").content.decode()
-    refusal = client.post("/user/subscription/cancellation/withdraw/")
+    about = {"account": subscription.account_id, "shown": subscription.cancellations.get().reference}
+    refusal = client.post("/user/subscription/cancellation/withdraw/", about)
     assert refusal.status_code == 409
     assert "This subscription was refunded" in refusal.content.decode()
 
