@@ -64,13 +64,13 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
     """
     at = clock.of(request)
     back = page_of(membership.account, "subscription")
-    newest = (
-        Cancellation.objects.filter(subscription__account=membership.account).order_by("-requested_at", "-pk").first()
-    )
+    cancellations = Cancellation.objects.filter(subscription__account=membership.account)
+    newest = cancellations.select_related("subscription").order_by("-requested_at", "-pk").first()
     if newest is None:
         messages.info(request, _("There is no cancellation to take back."))
         return redirect(back)
-    require(request, newest.reference)
+    if newest.subscription.is_live(at):
+        require(request, newest.reference)
     try:
         changed = withdraw_cancellation(newest, by=Actor.owner(User.signed_in(request.user)), at=at)
     except AlreadyEnded:
