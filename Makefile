@@ -37,7 +37,7 @@ help: ## This list
 run: $(RUN_STAMP) ## Everything at http://127.0.0.1:$PORT (8000), data in $DATA_DIR (var/), until Ctrl-C
 	@exec .venv/bin/python -m config.stack
 
-test: $(DEV_STAMP) messages ## Every test; one file: make test T=tests/accounts/test_purge.py
+test: $(DEV_STAMP) messages ## Every test; one file: make test T=tests/accounts/erasure/test_purge.py
 	@exec .venv/bin/python -m pytest $(if $(T),$(T),-n 2)
 
 lint: $(DEV_STAMP) ## Formatting, types, import contracts, migrations, deployment checks

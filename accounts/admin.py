@@ -14,13 +14,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from accounts import clock, references
-from accounts.certificates import Certificate
-from accounts.desk.finding import as_typed, find, of_account, person, same
-from accounts.desk.lists import ReadOnlyAdmin
+from accounts.core import clock, references
+from accounts.desk.account_page.search import as_typed, find, of_account, person, same
 from accounts.desk.pages import account_page, account_url, request_page
-from accounts.export import Export
-from accounts.holds import Hold
+from accounts.desk.read_only_admin import ReadOnlyAdmin
+from accounts.erasure.certificates import Certificate
+from accounts.erasure.holds import Hold
+from accounts.erasure.purge import Purge
+from accounts.exports.export import Export
 from accounts.models import (
     Account,
     Blueprint,
@@ -32,8 +33,7 @@ from accounts.models import (
     SweepRun,
     User,
 )
-from accounts.purge import Purge
-from accounts.support import SupportRequestQuerySet
+from accounts.support.requests import SupportRequestQuerySet
 
 OF_ACCOUNT = _("Whatever an account is found by: name, e-mail, login, id or reference")
 

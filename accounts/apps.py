@@ -9,22 +9,17 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from accounts import (
-            acts,
-            deletion,
-            erasing,
-            export_parts,
-            exporting,
-            figures,
-            holds,
-            panels,
-            request_acts,
-            sending,
-            stores,
-            support,
-        )
-        from accounts.desk import bulk_work, dashboard, denials, finding, story
-        from accounts.history import register_labels
+        from accounts import personal_data
+        from accounts.customers.history import register_labels
+        from accounts.desk.account_page import search, timeline
+        from accounts.desk.actions import denied
+        from accounts.desk.bulk import worker as bulk_worker
+        from accounts.desk.dashboard import page as dashboard
+        from accounts.desk.own import account_actions, figures, panels, request_actions
+        from accounts.erasure import holds, runner
+        from accounts.exports import builder, parts
+        from accounts.mail import sending
+        from accounts.support import deletion, requests
 
         register_labels(
             {
@@ -51,7 +46,7 @@ class AccountsConfig(AppConfig):
                 "hold.confirmed": _("Hold confirmed by a second person"),
                 "hold.released": _("Hold released"),
                 "ownership.handed_over": _("Ownership handed over"),
-                denials.DENIED: _("Turned away at the support desk"),
+                denied.DENIED: _("Turned away at the support desk"),
             }
         )
         register_labels(
@@ -64,18 +59,18 @@ class AccountsConfig(AppConfig):
             internal=True,
         )
         sending.register()
-        support.register()
+        requests.register()
         deletion.register()
-        export_parts.register()
-        exporting.register()
-        stores.register()
+        parts.register()
+        builder.register()
+        personal_data.register()
         holds.register()
-        bulk_work.register()
-        erasing.register()
-        finding.register()
-        story.register()
+        bulk_worker.register()
+        runner.register()
+        search.register()
+        timeline.register()
         panels.register()
-        acts.register()
-        request_acts.register()
+        account_actions.register()
+        request_actions.register()
         dashboard.register()
         figures.register()

@@ -1,4 +1,4 @@
-"""Form fields for what people type: each takes its value through `accounts.foreign_input`."""
+"""Form fields for what people type: each takes its value through `accounts.core.foreign_input`."""
 
 from datetime import datetime
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts import foreign_input
+from accounts.core import foreign_input
 
 
 class NameField(forms.CharField):

@@ -10,11 +10,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from accounts import strict_json
-from accounts.components import validate_components
+from accounts.blueprints.components import validate_components
+from accounts.core import strict_json
+from accounts.customers.user import MAX_PERSON_NAME, User
 from accounts.form_fields import LongTextField, NameField
-from accounts.support import MAX_MESSAGE, RequestKind
-from accounts.user import MAX_PERSON_NAME, User
+from accounts.support.requests import MAX_MESSAGE, RequestKind
 
 
 class ComponentsField(forms.CharField):

@@ -7,12 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone, translation
 
-from accounts import foreign_input
-from accounts.access import SESSION_KEY, AccountDeactivated, current_membership
-from accounts.account import Membership
-from accounts.entitlements import NotEntitled
+from accounts.core import foreign_input
+from accounts.customers.access import SESSION_KEY, AccountDeactivated, current_membership
+from accounts.customers.account import Membership
+from accounts.customers.entitlements import NotEntitled
+from accounts.customers.user import User
 from accounts.promises import OutOfDate, page_again
-from accounts.user import User
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

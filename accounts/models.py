@@ -1,26 +1,26 @@
 """The tables of this app, each defined in the module named for it."""
 
-from accounts.account import Account, Membership, Role
-from accounts.blueprint import Blueprint, Grid
-from accounts.certificates import Certificate, System
-from accounts.connection import CloudConnection, Provider
-from accounts.conversation import Message, Side
-from accounts.deletion_proposal import DeletionProposal
-from accounts.desk.bulk import BulkItem, BulkRun
-from accounts.desk.deed import Deed
-from accounts.doomed_files import DoomedFile
-from accounts.export import Export
-from accounts.history import ActorKind, Event
-from accounts.holds import Hold
-from accounts.identity import IdentityFact
-from accounts.internal_note import InternalNote
-from accounts.leavers import Leaver
-from accounts.notices import Notice
-from accounts.purge import Purge
-from accounts.purge_obligation import PurgeObligation
-from accounts.support import Outcome, RequestKind, SupportRequest
-from accounts.sweeps import SweepRun
-from accounts.user import User
+from accounts.blueprints.blueprint import Blueprint, Grid
+from accounts.blueprints.connection import CloudConnection, Provider
+from accounts.customers.account import Account, Membership, Role
+from accounts.customers.history import ActorKind, Event
+from accounts.customers.user import User
+from accounts.desk.actions.log import Deed
+from accounts.desk.bulk.run import BulkItem, BulkRun
+from accounts.erasure.certificates import Certificate, System
+from accounts.erasure.file_deletions import DoomedFile
+from accounts.erasure.holds import Hold
+from accounts.erasure.obligation import PurgeObligation
+from accounts.erasure.people import Leaver
+from accounts.erasure.purge import Purge
+from accounts.exports.export import Export
+from accounts.jobs.sweeps import SweepRun
+from accounts.mail.notices import Notice
+from accounts.support.deletion_proposal import DeletionProposal
+from accounts.support.identity import IdentityFact
+from accounts.support.internal_notes import InternalNote
+from accounts.support.messages import Message, Side
+from accounts.support.requests import Outcome, RequestKind, SupportRequest
 
 __all__ = [
     "Account",

@@ -18,8 +18,8 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import resolve, reverse
 from django.utils.translation import gettext_lazy as _
 
-from accounts.account import Account
-from accounts.refusal import Refused
+from accounts.core.refusal import Refused
+from accounts.customers.account import Account
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]

@@ -1,4 +1,5 @@
-"""Columns to search by, filled from another column of the row by `accounts.foreign_input`, and the lookups over them.
+"""Columns to search by, filled from another column of the row by `accounts.core.foreign_input`, and the lookups over
+them.
 
 What is searched for goes through the same functions as what is stored, so neither accents nor hyphens nor capitals
 stand between them, and no dictionary of the database has an opinion on where a word ends.
@@ -10,7 +11,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Func, Value
 
-from accounts import foreign_input
+from accounts.core import foreign_input
 
 
 class _Derived(models.TextField):  # type: ignore[type-arg]  # not subscriptable at run time

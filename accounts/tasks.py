@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from accounts import clock, sweeps
+from accounts.core import clock
+from accounts.jobs import sweeps
 
 
 @shared_task(name="accounts.sweep")

@@ -12,7 +12,7 @@ import sys
 from bench import report
 from bench.measuring import Result, WrongAnswerError
 from bench.stage import FULL, SCALES, Stage, opened, say
-from config.embedded import ServerStartError
+from config.stack.servers import ServerStartError
 
 #: Each is a module of this package with a function `run(stage) -> Result`. They are imported once Django is set up.
 BENCHMARKS = ("settle", "nothing_due", "pages", "pool", "intake", "deliveries", "purge", "desk")

@@ -22,17 +22,18 @@ from threading import Thread
 from celery import Celery
 from django.db.models import Count, Q
 
-from accounts import clock
+from accounts.core import clock
+from accounts.jobs.sweeps import SweepRun
 from accounts.models import Account, Event, Purge
-from accounts.sweeps import SweepRun
 from bench import accepting, github
 from bench.accepting import MOST_PER_SECOND, Load
 from bench.measuring import Goal, Result, Row, Samples, interleaved, require
 from bench.serving import START_SECONDS, WebServer, web_server, workers
 from bench.stage import EMPTY, FULL, Stage, say
-from config import embedded, stack
+from config.stack import run as stack
+from config.stack import servers
 from marketplace.delivery import Delivery, Outcome
-from marketplace.offboarding import ORDER, Offboarding, Step
+from marketplace.offboarding.offboarding import ORDER, Offboarding, Step
 from subscriptions.models import Subscription
 
 DATABASE = "deliveries"
@@ -92,7 +93,7 @@ def _at_rest(stage: Stage) -> Iterator[Celery]:
     folder = stage.folder / DATABASE
     folder.mkdir(mode=0o711, exist_ok=True)
     with ExitStack() as running:
-        redis = running.enter_context(embedded.valkey(folder))
+        redis = running.enter_context(servers.valkey(folder))
         running.enter_context(workers(stage, DATABASE, redis=redis.url))
         # A worker that has just started asks for every sweep.
         _until(lambda: SweepRun.objects.filter(name="deliveries", finished_at__isnull=False).exists(), START_SECONDS)

@@ -20,7 +20,7 @@ from django.db.models import Model
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from accounts.desk import roles
+from accounts.core import roles
 from accounts.models import Account, Deed, Membership, Purge, SupportRequest, User
 from bench import filling
 from bench.measuring import Goal, Result, Row, Samples, median_seconds, require

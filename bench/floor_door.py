@@ -11,7 +11,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from accounts import clock
+from accounts.core import clock
 from marketplace.inbox import INSERT
 
 

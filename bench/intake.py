@@ -21,7 +21,8 @@ from bench.accepting import CLIENTS, MOST_PER_SECOND, Load
 from bench.measuring import Goal, Result, Row, Samples, interleaved
 from bench.serving import WebServer, web_server
 from bench.stage import EMPTY, FULL, Stage, say
-from config import embedded, stack
+from config.stack import run as stack
+from config.stack import servers as embedded
 
 DATABASE = "intake"
 ROUNDS = 9

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from accounts.sending import send_due
+from accounts.mail.sending import send_due
 from bench import filling
 from bench.filling import ENDS, QUIET
 from bench.measuring import Goal, Result, Row, Samples, interleaved, median_seconds, require

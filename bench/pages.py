@@ -17,15 +17,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts import clock
-from accounts.history import Actor, ActorKind
+from accounts.core import clock
+from accounts.customers.history import Actor, ActorKind
 from accounts.models import Account, Blueprint, CloudConnection, Event, Grid, Membership, Provider, Role, User
 from bench import filling
 from bench.measuring import Goal, Result, Row, Samples, interleaved, median_seconds, require
 from bench.nothing_due import FEW, FEW_ENDING
 from bench.stage import API_TOKEN, Stage, say
-from subscriptions.buying import start
 from subscriptions.models import Channel, Interval, Plan
+from subscriptions.starting import start
 
 SIZES = (10, 1_000)
 DATABASE = "pages"

@@ -25,7 +25,7 @@ from bench.nothing_due import FEW, FEW_ENDING
 from bench.pages import account_with
 from bench.serving import START_SECONDS, THREADS, web_server
 from bench.stage import API_TOKEN, Stage, say
-from config import stack
+from config.stack import run as stack
 
 DATABASE = "pool"
 CLIENTS = THREADS

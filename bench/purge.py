@@ -2,9 +2,9 @@
 
 Rate: at full scale an account with 200,000 blueprints, evenly mixed with 300,000 of others in one table. Measured is
 the time in seconds from obligation to verified purge, counting again and certificate included, of
-`accounts.erasing.purge_due`, against the same rows deleted chunk by chunk through a bare connection (`REFERENCE`).
-Each run begins on a fresh copy of the same database, after a checkpoint, with an open connection. A million rows a
-round would take too long; there is one run of those:
+`accounts.erasure.runner.purge_due`, against the same rows deleted chunk by chunk through a bare connection
+(`REFERENCE`). Each run begins on a fresh copy of the same database, after a checkpoint, with an open connection. A
+million rows a round would take too long; there is one run of those:
 
 Memory, longest statement and pages: an account with 1,000,000 blueprints among the same 300,000, erased once, in
 a process of its own (`bench.purge_worker`), in turns of a few seconds. Between the turns it rests. Subscription
@@ -41,16 +41,17 @@ from django.db import connection as django_connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts import certificates, clock, purge
-from accounts.erasing import STATEMENT_TIMEOUT, purge_due
-from accounts.history import Actor
+from accounts.core import clock
+from accounts.customers.history import Actor
+from accounts.erasure import certificates, purge
+from accounts.erasure.runner import STATEMENT_TIMEOUT, purge_due
 from accounts.models import Account, Blueprint, Certificate, Membership, Purge, Role, User
 from bench import filling
 from bench.measuring import Goal, Result, Row, Samples, interleaved, require
 from bench.nothing_due import FEW, FEW_ENDING
 from bench.pages import account_with
 from bench.stage import FULL, Stage, say
-from config import stack
+from config.stack import run as stack
 
 #: The goals of issue 4.
 RATE_AT_LEAST = 0.5

@@ -71,17 +71,18 @@ def main(database: str) -> None:
 
 
 def _turn(seconds: float, watch: Watch) -> dict[str, Any]:
-    from accounts import clock, erasing
+    from accounts.core import clock
+    from accounts.erasure import runner
     from accounts.models import Purge
 
     # The product's own turn is 20 seconds.
-    erasing.TURN = seconds
+    runner.TURN = seconds
     begun, at = time.perf_counter(), clock.now()
-    row = erasing.claim(at)
+    row = runner.claim(at)
     if row is None:
         raise SystemExit("no purge is due")
     erased = _erased(row)
-    verified = erasing.take_turn(row, at)
+    verified = runner.take_turn(row, at)
     taken = time.perf_counter() - begun
     watch.look()
     row = Purge.objects.get(pk=row.pk)

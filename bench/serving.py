@@ -17,7 +17,8 @@ import psutil
 
 from bench.measuring import WrongAnswerError, require
 from bench.stage import Stage
-from config import embedded, stack, supervision
+from config.stack import run as stack
+from config.stack import servers, supervisor
 
 #: As many clients as the web server has threads keep it busy.
 THREADS = stack.WEB_PROCESSES * stack.WEB_THREADS
@@ -49,7 +50,7 @@ def web_server(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    with _program(stage, supervision.WEB, database, port=port, settings=settings, redis=redis) as (process, log):
+    with _program(stage, supervisor.WEB, database, port=port, settings=settings, redis=redis) as (process, log):
         _wait_for(port, process, log)
         yield WebServer(port=port, pid=process.pid)
 
@@ -59,7 +60,7 @@ def workers(stage: Stage, database: str, *, redis: str) -> Iterator[None]:
     """Whatever carries out sweeps in `make run`, with this database and this Redis; nothing asks by the clock."""
     with ExitStack() as running:
         for name in stack.programs(stage.folder, port=0):
-            if name not in (supervision.WEB, BEAT):
+            if name not in (supervisor.WEB, BEAT):
                 running.enter_context(_program(stage, name, database, redis=redis))
         yield
 
@@ -85,7 +86,7 @@ def _program(
             stderr=subprocess.STDOUT,
             # Ctrl-C is for us: we end the program.
             start_new_session=True,
-            preexec_fn=partial(embedded.end_with_parent, signal.SIGTERM),
+            preexec_fn=partial(servers.end_with_parent, signal.SIGTERM),
         )
     try:
         yield process, Path(log.name)
@@ -101,7 +102,7 @@ def _program(
 
 def _url(stage: Stage, database: str) -> str:
     """Another database of the same server, as DATABASE_URL."""
-    return stage.url.replace(f"/{embedded.DATABASE_NAME}?", f"/{quote(database)}?")
+    return stage.url.replace(f"/{servers.DATABASE_NAME}?", f"/{quote(database)}?")
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

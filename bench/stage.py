@@ -18,14 +18,14 @@ from pathlib import Path
 import psycopg
 from psycopg import conninfo, sql
 
-from config import embedded
+from config.stack import servers
 
 #: When this run began; progress counts from here.
 BEGUN = time.perf_counter()
 #: The token with which benchmarks ask the product's API.
 API_TOKEN = "bench-api-token"  # noqa: S105  # opens nothing but this run's own server
 #: What migrations left: the database that all others are copied from.
-EMPTY = embedded.DATABASE_NAME
+EMPTY = servers.DATABASE_NAME
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def opened(scale: Scale) -> Iterator[Stage]:
         running.callback(shutil.rmtree, folder, ignore_errors=True)
         # Others may pass through: started by root, the servers run as a system user.
         folder.chmod(0o711)
-        database = running.enter_context(embedded.postgres(folder, durable=True))
-        broker = running.enter_context(embedded.valkey(folder, durable=True))
+        database = running.enter_context(servers.postgres(folder, durable=True))
+        broker = running.enter_context(servers.valkey(folder, durable=True))
         os.environ.update(_environment(folder, database=database.url, redis=broker.url))
         stage = Stage(folder=folder, url=database.url, scale=scale)
         with stage.connect(EMPTY) as connection:

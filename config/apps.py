@@ -4,6 +4,6 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class OffboardAdminConfig(AdminConfig):
-    """Puts `config.admin.OffboardAdmin` in the place of Django's own site."""
+    """Puts `config.admin_site.OffboardAdmin` in the place of Django's own site."""
 
-    default_site = "config.admin.OffboardAdmin"
+    default_site = "config.admin_site.OffboardAdmin"

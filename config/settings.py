@@ -163,8 +163,8 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "accounts.context.deletion_banner",
-                "subscriptions.context.ending_banner",
+                "accounts.context_processors.deletion_banner",
+                "subscriptions.context_processors.ending_banner",
             ],
         },
     }
@@ -254,7 +254,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
-ACCOUNT_ADAPTER = "accounts.signin.AccountAdapter"
+ACCOUNT_ADAPTER = "accounts.customers.sign_in.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -262,7 +262,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
-SOCIALACCOUNT_ADAPTER = "marketplace.github.signin.SocialAdapter"
+SOCIALACCOUNT_ADAPTER = "marketplace.github.sign_in.SocialAdapter"
 # allauth would keep tokens as plain text; `marketplace.github.tokens` keeps them encrypted.
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_PROVIDERS = {"github": {"SCOPE": env.list("GITHUB_SCOPES", default=["user:email"])}}

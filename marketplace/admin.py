@@ -8,9 +8,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from accounts.desk import roles
-from accounts.desk.finding import of_account, same
-from accounts.desk.lists import ReadOnlyAdmin, ReadOnlyInline
+from accounts.core import roles
+from accounts.desk.account_page.search import of_account, same
+from accounts.desk.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
+from marketplace.desk.panels import aws_account, customer, delivery, purchase
 from marketplace.models import (
     Agreement,
     Customer,
@@ -25,7 +26,6 @@ from marketplace.models import (
     TopicSubscription,
     UserToken,
 )
-from marketplace.panels import aws_account, customer, delivery, purchase
 
 
 class Attention(admin.SimpleListFilter):

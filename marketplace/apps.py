@@ -9,20 +9,22 @@ class MarketplaceConfig(AppConfig):
     verbose_name = _("Marketplaces")
 
     def ready(self) -> None:
-        from accounts.history import register_labels
-        from accounts.routes import register_route
-        from marketplace import acts, export_parts, figures, hygiene, inbox, offboarding, panels, refusal, steps
-        from marketplace.aws import applying as aws_applying
-        from marketplace.aws import notes as aws_notes
+        from accounts.customers.history import register_labels
+        from accounts.support.routing import register_route
+        from marketplace import export, hygiene, inbox, refusal
+        from marketplace.aws import checks as aws_truth
+        from marketplace.aws import messages as aws_applying
         from marketplace.aws import origin as aws_origin
         from marketplace.aws import reconciliation as aws_reconciliation
-        from marketplace.aws import topics as aws_topics
-        from marketplace.aws import truth as aws_truth
+        from marketplace.aws import settings_note as aws_notes
+        from marketplace.aws import sns_topics as aws_topics
         from marketplace.delivery import Source
-        from marketplace.github import applying, notes, reconciliation, truth
-        from marketplace.inventory import register_inventory
-        from subscriptions.notes import register_note
+        from marketplace.desk import actions, figures, panels
+        from marketplace.github import checks, messages, reconciliation, settings_note
+        from marketplace.offboarding import offboarding, runner
+        from marketplace.personal_data import register_inventory
         from subscriptions.returning import register_departure
+        from subscriptions.settings_notes import register_note
         from subscriptions.subscription import Channel
 
         register_labels(
@@ -45,25 +47,25 @@ class MarketplaceConfig(AppConfig):
                 "aws.noted": _("Notification of AWS Marketplace"),
             }
         )
-        inbox.register_handler(Source.GITHUB, applying.handle)
+        inbox.register_handler(Source.GITHUB, messages.handle)
         inbox.register_handler(Source.AWS_SNS, aws_applying.handle_sns)
         inbox.register_handler(Source.AWS_EVENTS, aws_applying.handle_event)
         inbox.register()
         refusal.register()
         aws_topics.register()
-        truth.register()
+        checks.register()
         aws_truth.register()
         aws_origin.register()
-        steps.register()
+        runner.register()
         reconciliation.register()
         aws_reconciliation.register()
         hygiene.register()
         register_inventory()
-        export_parts.register()
-        acts.register()
+        export.register()
+        actions.register()
         panels.register()
         figures.register()
         register_departure(offboarding.come_back)
-        register_note(Channel.GITHUB_MARKETPLACE, notes.note_for)
+        register_note(Channel.GITHUB_MARKETPLACE, settings_note.note_for)
         register_note(Channel.AWS_MARKETPLACE, aws_notes.note_for)
         register_route(aws_notes.refund_route, aws_notes.REFUND)

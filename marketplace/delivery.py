@@ -6,7 +6,7 @@ from typing import Any, Self
 from django.db import DataError, models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.due_work import DueWork, DueWorkQuerySet, describe, storable
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet, describe, storable
 
 
 class Unprocessable(Exception):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from accounts import sweeps
+from accounts.jobs import sweeps
 from marketplace import refusal
 from marketplace.delivery import Delivery, DeliveryQuerySet
 

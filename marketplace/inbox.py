@@ -17,8 +17,8 @@ from django.db import connection
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
-from accounts import invariants, sweeps
-from accounts.due_work import overdue, run_due
+from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import overdue, run_due
 from marketplace.delivery import Delivery, Outcome, Source, Unprocessable
 
 __all__ = [

@@ -3,14 +3,14 @@
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.dimension import Dimension
 from marketplace.aws.registration import Registration
-from marketplace.aws.topics import TopicSubscription
+from marketplace.aws.sns_topics import TopicSubscription
 from marketplace.delivery import Delivery, Outcome, Source
 from marketplace.github.customer import Customer
-from marketplace.github.hooks import RepositoryHook
-from marketplace.github.limits import Pause
 from marketplace.github.listing import ListingPlan
+from marketplace.github.rate_limits import Pause
+from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken
-from marketplace.offboarding import Offboarding, Step, StepKind
+from marketplace.offboarding.offboarding import Offboarding, Step, StepKind
 from marketplace.refusal import Reason, Refusal
 
 __all__ = [

@@ -1,6 +1,6 @@
 """What was refused at the doors of AWS: counted by reason and hour, so that no flood of forgeries fills the table.
 
-The doors (`marketplace.views.aws_sns`, `marketplace.views.aws_events`) note it; `doctor` warns of the last day's;
+The doors (`marketplace.aws.views.sns`, `marketplace.aws.views.events`) note it; `doctor` warns of the last day's;
 `hygiene` removes old rows. Nothing of the message is kept but the topic that it claimed.
 """
 
@@ -11,7 +11,7 @@ from typing import LiteralString
 from django.db import DatabaseError, connection, models
 from django.utils.translation import gettext_lazy as _
 
-from accounts import invariants
+from accounts.jobs import invariants
 from marketplace.delivery import Source
 
 log = logging.getLogger(__name__)

@@ -7,11 +7,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts import foreign_input, references
-from accounts.desk.finding import of_account, same
-from accounts.desk.lists import ReadOnlyAdmin, ReadOnlyInline
+from accounts.core import foreign_input, references
+from accounts.desk.account_page.search import of_account, same
+from accounts.desk.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
 from subscriptions.models import Cancellation, Plan, Price, Refund, Subscription
-from subscriptions.refund import RefundQuerySet
+from subscriptions.refunds.refund import RefundQuerySet
 
 
 class CancellationInline(ReadOnlyInline):

@@ -9,25 +9,13 @@ class SubscriptionsConfig(AppConfig):
     verbose_name = _("Subscriptions")
 
     def ready(self) -> None:
-        from accounts.deletion import register_before, register_obstacle
-        from accounts.entitlements import register_answer
-        from accounts.history import register_labels
-        from subscriptions import (
-            acts,
-            billing_record,
-            export_parts,
-            figures,
-            inventory,
-            leaving,
-            panels,
-            paying_back,
-            payments,
-            refund_acts,
-            refunding,
-            reminders,
-            settling,
-        )
-        from subscriptions.standing import entitlements
+        from accounts.customers.entitlements import register_answer
+        from accounts.customers.history import register_labels
+        from accounts.support.deletion import register_before, register_obstacle
+        from subscriptions import account_deletion, billing_record, export, personal_data, reminders, settling
+        from subscriptions.current_plan import entitlements
+        from subscriptions.desk import actions, figures, panels, refund_actions
+        from subscriptions.refunds import decisions, paying, payments
 
         register_answer(entitlements)
         register_labels(
@@ -56,16 +44,16 @@ class SubscriptionsConfig(AppConfig):
             internal=True,
         )
         payments.register(payments.RecordedPayments())
-        register_obstacle(leaving.billed_elsewhere)
-        register_before(leaving.end_before_deletion)
+        register_obstacle(account_deletion.billed_elsewhere)
+        register_before(account_deletion.end_before_deletion)
         settling.register()
-        refunding.register()
-        paying_back.register()
+        decisions.register()
+        paying.register()
         reminders.register()
         billing_record.register()
-        inventory.register()
-        export_parts.register()
+        personal_data.register()
+        export.register()
         panels.register()
-        acts.register()
-        refund_acts.register()
+        actions.register()
+        refund_actions.register()
         figures.register()

@@ -14,8 +14,9 @@ from dateutil.relativedelta import relativedelta
 from django.db import connection, models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts import history, invariants, sweeps
-from accounts.history import Actor
+from accounts.customers import history
+from accounts.customers.history import Actor
+from accounts.jobs import invariants, sweeps
 
 #: Tax and commerce law differ by country; ten years cover the longest term that is common in the EU.
 KEPT_FOR = relativedelta(years=10)

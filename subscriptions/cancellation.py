@@ -13,15 +13,16 @@ from typing import Self
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts import history, notices
-from accounts.history import Actor
+from accounts.core.references import new_reference
+from accounts.core.refusal import Refused
+from accounts.customers import history
+from accounts.customers.history import Actor
+from accounts.mail import notices
 from accounts.models import User
 from accounts.promises import OutOfDate
-from accounts.references import new_reference
-from accounts.refusal import Refused
 from accounts.templatetags.formats import day
 from subscriptions import losses, reminders
-from subscriptions.refund import Refunded
+from subscriptions.refunds.refund import Refunded
 from subscriptions.subscription import Channel, Subscription
 
 MAX_COMMENT = 2000
@@ -150,8 +151,8 @@ def cancel(
 
     Returns the cancellation, and whether it is new: asking again while one is open changes nothing. History and the
     confirmation mail commit with it. `identity`: which facts staff compared who cancel for an owner that can't sign in
-    (`accounts.identity.proven`), for the history. `promised_end`: the end that whoever asks was told; with another one
-    nothing is done. Raises `CannotCancelHere`, `AlreadyEnded`, and `OutOfDate`.
+    (`accounts.support.identity.proven`), for the history. `promised_end`: the end that whoever asks was told; with
+    another one nothing is done. Raises `CannotCancelHere`, `AlreadyEnded`, and `OutOfDate`.
     """
     with transaction.atomic():
         subscription = Subscription.objects.locked().select_related("account", "plan").get(pk=subscription.pk)

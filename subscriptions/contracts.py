@@ -10,18 +10,20 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts import deletion, history, notices
-from accounts.foreign_input import MAX_CENTS, MAX_SEATS, is_within_years
-from accounts.history import Actor
+from accounts.core.foreign_input import MAX_CENTS, MAX_SEATS, is_within_years
+from accounts.core.refusal import Refused
+from accounts.core.text import wording
+from accounts.customers import history
+from accounts.customers.history import Actor
+from accounts.customers.staff import staff_member
+from accounts.mail import notices
 from accounts.models import Account
-from accounts.refusal import Refused
-from accounts.staff import staff_member
+from accounts.support import deletion
 from accounts.templatetags.formats import day
-from accounts.wording import wording
-from subscriptions.buying import start
-from subscriptions.locking import locked, locked_account
+from subscriptions.locks import locked, locked_account
 from subscriptions.plan import Interval, Plan
 from subscriptions.reminders import set_end
+from subscriptions.starting import start
 from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription
 
 

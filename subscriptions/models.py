@@ -2,9 +2,9 @@
 
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import Cancellation, Reason
-from subscriptions.payments import Payout
 from subscriptions.plan import Interval, Plan, Price
-from subscriptions.refund import Ends, Refund
+from subscriptions.refunds.payments import Payout
+from subscriptions.refunds.refund import Ends, Refund
 from subscriptions.subscription import Channel, Subscription
 
 __all__ = [

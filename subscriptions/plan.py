@@ -6,7 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.entitlements import Feature
+from accounts.customers.entitlements import Feature
 
 #: The plan of every account without a live subscription.
 FREE = "free"

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from accounts import notices, sweeps
+from accounts.jobs import sweeps
+from accounts.mail import notices
 from accounts.models import Account, Notice
 from subscriptions.subscription import Channel, Subscription
 

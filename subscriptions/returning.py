@@ -1,14 +1,14 @@
 """A customer who was about to be left comes back: whatever they hold again calls off what began when they left.
 
 Only apps above know what that was (a marketplace's offboarding): they register how it is called off. Every
-subscription that starts asks here (`subscriptions.buying.start`), so a contract of the sales team brings a customer
+subscription that starts asks here (`subscriptions.starting.start`), so a contract of the sales team brings a customer
 back as a purchase at the marketplace does.
 """
 
 from collections.abc import Callable
 from datetime import datetime
 
-from accounts.history import Actor
+from accounts.customers.history import Actor
 from accounts.models import Account
 
 #: Calls off what was begun when the customer left. Returns whether there was anything. Raises `purge.TooLate`.

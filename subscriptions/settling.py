@@ -13,7 +13,7 @@ from typing import LiteralString
 from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts import invariants, sweeps
+from accounts.jobs import invariants, sweeps
 from subscriptions.subscription import NEAR, Subscription
 
 #: Settled in one transaction. Larger batches hold their locks for longer and are slower (`make bench`).

@@ -10,10 +10,10 @@ from django.db import models
 from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
-from accounts.foreign_input import LAST_YEAR
+from accounts.core.foreign_input import LAST_YEAR
+from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account
 from accounts.search_fields import SearchKey
-from accounts.writes import refused_while_erasing
 from subscriptions.cycles import Cycle, cycle_at, cycles_begun
 from subscriptions.plan import CURRENCY, Interval, Plan
 

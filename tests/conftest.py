@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client, override_settings
 
-from accounts.desk import roles
+from accounts.core import roles
 from accounts.models import Account, Membership, Role, User
 from accounts.views.health import readiness
 from tests.factories import AccountFactory, UserFactory

@@ -6,10 +6,10 @@ from typing import Any
 import factory
 from factory.django import DjangoModelFactory
 
-from accounts.history import Actor
+from accounts.customers.history import Actor
 from accounts.models import Account, Blueprint, CloudConnection, Grid, Membership, Provider, Role, User
-from subscriptions.buying import start
 from subscriptions.models import Channel, Interval, Plan, Subscription
+from subscriptions.starting import start
 
 NOW = datetime(2026, 3, 17, 9, 30, tzinfo=UTC)
 PASSWORD = "correct horse battery"

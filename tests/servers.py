@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from config import embedded
+from config.stack import servers
 
 
 def start() -> None:
@@ -28,10 +28,10 @@ def start() -> None:
     os.environ.update(settings(folder))
     try:
         if not os.environ.get("DATABASE_URL"):
-            os.environ["DATABASE_URL"] = running.enter_context(embedded.postgres(folder, durable=False)).url
+            os.environ["DATABASE_URL"] = running.enter_context(servers.postgres(folder, durable=False)).url
         if not os.environ.get("REDIS_URL"):
-            os.environ["REDIS_URL"] = running.enter_context(embedded.valkey(folder, durable=False)).url
-    except embedded.ServerStartError as failure:
+            os.environ["REDIS_URL"] = running.enter_context(servers.valkey(folder, durable=False)).url
+    except servers.ServerStartError as failure:
         raise pytest.UsageError(str(failure)) from None
 
 

@@ -10,11 +10,11 @@ from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
 
-from accounts import clock, deletion
-from accounts.desk import action, roles
-from accounts.desk.action import act_named
-from accounts.history import Actor
-from accounts.holds import set_hold
+from accounts.core import clock, roles
+from accounts.customers.history import Actor
+from accounts.desk.actions import action
+from accounts.desk.actions.action import act_named
+from accounts.erasure.holds import set_hold
 from accounts.models import (
     Account,
     Deed,
@@ -26,12 +26,13 @@ from accounts.models import (
     SupportRequest,
     User,
 )
-from accounts.support import ask
-from marketplace import offboarding
+from accounts.support import deletion
+from accounts.support.requests import ask
 from marketplace.models import Delivery, Dimension, ListingPlan, Source, Step, StepKind
-from subscriptions import refunding
+from marketplace.offboarding import offboarding
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Ends, Subscription
+from subscriptions.refunds import decisions
 from tests.factories import subscribe
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +102,7 @@ def _proposed_deletion(account: Account, lead: User) -> Model:
 
 def _refund(account: Account, lead: User) -> Model:
     at = clock.now()
-    found, _new = refunding.propose(
+    found, _new = decisions.propose(
         subscribe(account, at=at - DAY, cents=4900),
         cents=4900,
         currency="USD",

@@ -18,19 +18,22 @@ from django.core import mail
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from accounts import clock, deletion, inventory, notices, sending
-from accounts.blueprint import Grid
-from accounts.history import Actor
-from accounts.inventory import Order
+from accounts.blueprints.blueprint import Grid
+from accounts.core import clock
+from accounts.customers.history import Actor
+from accounts.erasure import inventory
+from accounts.erasure.inventory import Order
+from accounts.mail import notices, sending
 from accounts.models import Account, Blueprint, Event, Notice, SupportRequest, User
 from accounts.promises import page_of, promise
-from accounts.support import RequestKind, ask
+from accounts.support import deletion
+from accounts.support.requests import RequestKind, ask
 from accounts.views.errors import MACHINE_PATHS
-from marketplace import offboarding
 from marketplace.aws.registration import Registration
 from marketplace.github import tokens
 from marketplace.github.customer import Customer
 from marketplace.github.listing import ListingPlan
+from marketplace.offboarding import offboarding
 from subscriptions.cancellation import cancel, withdraw
 from subscriptions.models import Cancellation
 from tests.factories import NOW, PASSWORD, AccountFactory, BlueprintFactory, owner_of, subscribe

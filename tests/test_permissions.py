@@ -8,13 +8,13 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.export import Export, ask, link_token
-from accounts.exporting import export_due
-from accounts.history import Actor
+from accounts.customers.history import Actor
+from accounts.exports.builder import export_due
+from accounts.exports.export import Export, ask, link_token
 from accounts.models import Account, Event, Grid, User
 from accounts.promises import promise
-from accounts.support import RequestKind
-from accounts.support import ask as ask_support
+from accounts.support.requests import RequestKind
+from accounts.support.requests import ask as ask_support
 from subscriptions.models import Cancellation, Subscription
 from tests.factories import BlueprintFactory, ConnectionFactory, subscribe
 
@@ -121,7 +121,7 @@ def test_every_url_is_in_the_matrix() -> None:
 @pytest.fixture
 def world(account: Account, owner: User) -> dict[str, str]:
     """What the placeholders of the URLs stand for: things of the owner's account, which is on Pro."""
-    from accounts import clock
+    from accounts.core import clock
 
     subscription = subscribe(account, at=clock.now())
     blueprint = BlueprintFactory(account=account, grid=Grid.INFINITE)
@@ -228,7 +228,7 @@ def test_nobody_can_sign_up_by_themselves(db: None, sign_in: SignIn) -> None:
 
 
 def test_a_form_without_its_token_changes_nothing(account: Account, owner: User, sign_in: SignIn) -> None:
-    from accounts import clock
+    from accounts.core import clock
 
     subscribe(account, at=clock.now())
     client = Client(enforce_csrf_checks=True)

@@ -1,6 +1,6 @@
 """The pages of the support desk: an account's story, a request, and an act in its three steps.
 
-Called by the admin site (`config.admin`), which has checked that the reader works at the desk. What an act itself
+Called by the admin site (`config.admin_site`), which has checked that the reader works at the desk. What an act itself
 needs is checked here, for GET and POST alike.
 """
 
@@ -18,17 +18,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import clock, foreign_input
-from accounts.account import Account
-from accounts.deletion import obstacle_to
-from accounts.desk.action import Act, PlainForm, Row, act_named, rehearse
-from accounts.desk.denials import no_right
-from accounts.desk.panels import Subject, panels_of
-from accounts.desk.story import story_of
-from accounts.history import Actor, Event
-from accounts.refusal import Refused
-from accounts.support import RequestKind, SupportRequest
-from accounts.user import User
+from accounts.core import clock, foreign_input
+from accounts.core.refusal import Refused
+from accounts.customers.account import Account
+from accounts.customers.history import Actor, Event
+from accounts.customers.user import User
+from accounts.desk.account_page.panels import Subject, panels_of
+from accounts.desk.account_page.timeline import story_of
+from accounts.desk.actions.action import Act, PlainForm, Row, act_named, rehearse
+from accounts.desk.actions.denied import no_right
+from accounts.support.deletion import obstacle_to
+from accounts.support.requests import RequestKind, SupportRequest
 
 
 def urls(guarded: Callable[[Any], Any]) -> list[URLPattern]:

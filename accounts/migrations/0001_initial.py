@@ -11,10 +11,10 @@ import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
 
-import accounts.blueprint
-import accounts.clock
-import accounts.references
-import accounts.user
+import accounts.blueprints.blueprint
+import accounts.core.clock
+import accounts.core.references
+import accounts.customers.user
 
 
 class Migration(migrations.Migration):
@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=200, verbose_name="name")),
                 (
                     "created_at",
-                    models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="created"),
+                    models.DateTimeField(default=accounts.core.clock.now, editable=False, verbose_name="created"),
                 ),
                 (
                     "deactivated_at",
@@ -101,13 +101,16 @@ class Migration(migrations.Migration):
                     models.CharField(
                         default="UTC",
                         max_length=64,
-                        validators=[accounts.user.validate_time_zone],
+                        validators=[accounts.customers.user.validate_time_zone],
                         verbose_name="time zone",
                     ),
                 ),
                 ("is_staff", models.BooleanField(default=False, verbose_name="staff")),
                 ("is_active", models.BooleanField(default=True, verbose_name="may sign in")),
-                ("joined_at", models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="joined")),
+                (
+                    "joined_at",
+                    models.DateTimeField(default=accounts.core.clock.now, editable=False, verbose_name="joined"),
+                ),
                 (
                     "groups",
                     models.ManyToManyField(
@@ -153,15 +156,17 @@ class Migration(migrations.Migration):
                 ("components", models.JSONField(blank=True, default=list, verbose_name="components")),
                 (
                     "thumbnail",
-                    models.FileField(blank=True, upload_to=accounts.blueprint.thumbnail_path, verbose_name="thumbnail"),
+                    models.FileField(
+                        blank=True, upload_to=accounts.blueprints.blueprint.thumbnail_path, verbose_name="thumbnail"
+                    ),
                 ),
                 (
                     "created_at",
-                    models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="created"),
+                    models.DateTimeField(default=accounts.core.clock.now, editable=False, verbose_name="created"),
                 ),
                 (
                     "changed_at",
-                    models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="changed"),
+                    models.DateTimeField(default=accounts.core.clock.now, editable=False, verbose_name="changed"),
                 ),
                 (
                     "account",
@@ -194,7 +199,7 @@ class Migration(migrations.Migration):
                 ("resources_at", models.DateTimeField(blank=True, null=True, verbose_name="resources as of")),
                 (
                     "created_at",
-                    models.DateTimeField(default=accounts.clock.now, editable=False, verbose_name="connected"),
+                    models.DateTimeField(default=accounts.core.clock.now, editable=False, verbose_name="connected"),
                 ),
                 (
                     "account",
@@ -268,7 +273,7 @@ class Migration(migrations.Migration):
                         verbose_name="role",
                     ),
                 ),
-                ("joined_at", models.DateTimeField(default=accounts.clock.now, verbose_name="joined")),
+                ("joined_at", models.DateTimeField(default=accounts.core.clock.now, verbose_name="joined")),
                 (
                     "account",
                     models.ForeignKey(
@@ -346,7 +351,7 @@ class Migration(migrations.Migration):
                 (
                     "reference",
                     models.CharField(
-                        default=functools.partial(accounts.references.new_reference, *("REQ",)),
+                        default=functools.partial(accounts.core.references.new_reference, *("REQ",)),
                         editable=False,
                         max_length=20,
                         unique=True,

@@ -6,7 +6,7 @@ import django.contrib.postgres.indexes
 from django.db import migrations, models
 
 import accounts.search_fields
-from accounts import foreign_input
+from accounts.core import foreign_input
 
 #: Rows at a time.
 BATCH = 1000

@@ -2,7 +2,7 @@
 
 from django import template
 
-from accounts.conversation import Message
+from accounts.support.messages import Message
 
 register = template.Library()
 

@@ -8,8 +8,8 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils.functional import Promise
 
-from accounts import clock
-from accounts.desk.action import acts_of
+from accounts.core import clock
+from accounts.desk.actions.action import acts_of
 
 register = template.Library()
 

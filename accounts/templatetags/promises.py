@@ -7,7 +7,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from accounts import promises
-from accounts.account import Account
+from accounts.customers.account import Account
 from accounts.promises import ACCOUNT, SHOWN, promise
 
 register = template.Library()

@@ -2,12 +2,12 @@
 
 from django import template
 
-from accounts import routes
+from accounts.support import routing
 
 register = template.Library()
 
 
 @register.filter
-def route(code: str) -> routes.Route | None:
+def route(code: str) -> routing.Route | None:
     """The route with this code; None for none, and for one that is no longer known."""
-    return routes.named(code) if code else None
+    return routing.named(code) if code else None

@@ -7,10 +7,10 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from accounts import clock, strict_json
-from accounts.api import ApiError, api
-from accounts.components import validate_resources
-from accounts.entitlements import Entitlements, NotEntitled, entitlements_of
+from accounts.blueprints.components import validate_resources
+from accounts.core import clock, strict_json
+from accounts.customers.entitlements import Entitlements, NotEntitled, entitlements_of
+from accounts.customers.product_api import ApiError, api
 from accounts.models import Account, CloudConnection
 
 #: An inventory of ten thousand resources fits in half of this.

@@ -11,17 +11,18 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import clock, entitlements
-from accounts.access import for_members, membership_in
-from accounts.account import Membership
-from accounts.blueprint import ChangedMeanwhile
-from accounts.drawing import draw
-from accounts.entitlements import Feature, entitlements_of
+from accounts.blueprints.blueprint import ChangedMeanwhile
+from accounts.blueprints.svg import draw
+from accounts.core import clock
+from accounts.customers import entitlements
+from accounts.customers.access import for_members, membership_in
+from accounts.customers.account import Membership
+from accounts.customers.entitlements import Feature, entitlements_of
+from accounts.customers.history import Actor
+from accounts.customers.user import User
 from accounts.forms import BlueprintForm
-from accounts.history import Actor
 from accounts.models import Blueprint
 from accounts.promises import require, stands_on, typed
-from accounts.user import User
 
 #: As many cards as a page can show without becoming slow to read; more are paged.
 PAGE = 60

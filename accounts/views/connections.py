@@ -6,10 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from accounts import clock
-from accounts.access import for_members, membership_in
-from accounts.account import Membership
-from accounts.entitlements import Feature, entitlements_of
+from accounts.core import clock
+from accounts.customers.access import for_members, membership_in
+from accounts.customers.account import Membership
+from accounts.customers.entitlements import Feature, entitlements_of
 from accounts.models import CloudConnection
 
 #: Rows shown of an inventory; the product's own explorer shows the rest.

@@ -12,14 +12,14 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import clock
-from accounts.access import AccountDeactivated, for_leaving_owner, membership_in
-from accounts.account import Membership
-from accounts.export import Export, LinkExpired, ask, export_of_link, link_token, note_fetched
-from accounts.history import Actor
+from accounts.core import clock
+from accounts.core.write_guard import BeingErased
+from accounts.customers.access import AccountDeactivated, for_leaving_owner, membership_in
+from accounts.customers.account import Membership
+from accounts.customers.history import Actor
+from accounts.customers.user import User
+from accounts.exports.export import Export, LinkExpired, ask, export_of_link, link_token, note_fetched
 from accounts.promises import page_of
-from accounts.user import User
-from accounts.writes import BeingErased
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -15,9 +15,10 @@ from django.views.decorators.http import require_safe
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from accounts import clock, invariants
-from accounts.api import has_token
-from accounts.invariants import Violation
+from accounts.core import clock
+from accounts.customers.product_api import has_token
+from accounts.jobs import invariants
+from accounts.jobs.invariants import Violation
 
 log = logging.getLogger(__name__)
 

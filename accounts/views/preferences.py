@@ -7,10 +7,10 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import membership_in, put_in_front
+from accounts.customers.access import membership_in, put_in_front
+from accounts.customers.user import User
 from accounts.forms import PreferencesForm
 from accounts.promises import account_named
-from accounts.user import User
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -8,19 +8,19 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import clock
-from accounts.access import for_members, for_owner
-from accounts.account import Membership
-from accounts.conversation import write_further
-from accounts.deletion import call_off, obstacle_to
+from accounts.core import clock
+from accounts.core.refusal import Refused
+from accounts.customers.access import for_members, for_owner
+from accounts.customers.account import Membership
+from accounts.customers.history import Actor
+from accounts.customers.user import User
+from accounts.erasure.purge import Purge, TooLate
 from accounts.forms import FurtherMessageForm, SupportForm
-from accounts.history import Actor
 from accounts.promises import page_of, require, stands_on, typed
-from accounts.purge import Purge, TooLate
-from accounts.refusal import Refused
-from accounts.routes import route_of
-from accounts.support import OWNER_ONLY, RequestKind, SupportRequest, ask
-from accounts.user import User
+from accounts.support.deletion import call_off, obstacle_to
+from accounts.support.messages import write_further
+from accounts.support.requests import OWNER_ONLY, RequestKind, SupportRequest, ask
+from accounts.support.routing import route_of
 
 #: Requests on the page; the export has all of them.
 SHOWN = 50

@@ -18,9 +18,9 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from accounts.check_schedule import SETTLING_TIME, Checked, CheckedQuerySet
+from accounts.checks.schedule import SETTLING_TIME, Checked, CheckedQuerySet
+from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account
-from accounts.writes import refused_while_erasing
 from marketplace.aws.dimension import DEFAULT, Dimension
 from subscriptions.models import Subscription
 

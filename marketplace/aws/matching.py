@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Q
 
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.reading import Names
+from marketplace.aws.payloads import Names
 
 #: Keeps the advisory lock of this module apart from others.
 LOCK = 7302

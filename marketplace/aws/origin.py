@@ -1,6 +1,6 @@
 """Whose product an event is about. One bus of a company carries the events of all that it sells at AWS Marketplace.
 
-An event that says so itself, by account, proposer or product, is refused at the door (`marketplace.views.aws_events`)
+An event that says so itself, by account, proposer or product, is refused at the door (`marketplace.aws.views.events`)
 when it is not ours. What is not told, or not known here, speaks against nothing: then AWS is asked, and nothing is
 taken away on the event's word alone (`marketplace.aws.matching`).
 """
@@ -11,9 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from accounts import invariants
+from accounts.jobs import invariants
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.reading import MANUFACTURER
+from marketplace.aws.payloads import MANUFACTURER
 from marketplace.refusal import Reason
 
 

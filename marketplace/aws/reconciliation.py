@@ -2,7 +2,7 @@
 
 SNS gives up within the hour, and EventBridge within the day (reference, 2.10), so a walk over everything that AWS has
 of our products finds what we missed. Nothing is changed before the walk is complete. A purchase that AWS's lists say
-is over or don't show is not ended but asked about by itself (`marketplace.aws.truth`); and a breaker stops a run that
+is over or don't show is not ended but asked about by itself (`marketplace.aws.checks`); and a breaker stops a run that
 would ask about too many at once. It also forgets registrations that nobody finished.
 """
 
@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from accounts import sweeps
-from accounts.check_schedule import ask_once
-from marketplace import breaker
-from marketplace.aws import api, holding, registration
+from accounts.checks import breaker
+from accounts.checks.schedule import ask_once
+from accounts.jobs import sweeps
+from marketplace.aws import client, purchases, registration
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.judging import Answer, Ruling, judge
-from marketplace.aws.truth import apply_answer
+from marketplace.aws.assessment import Answer, Ruling, judge
+from marketplace.aws.checks import apply_answer
 
 
 def register() -> None:
@@ -28,7 +28,7 @@ def register() -> None:
 
 def preview(at: datetime) -> Iterator[str]:
     """What `reconcile` would find at `at`: asks AWS, changes nothing."""
-    if not api.is_configured():
+    if not client.is_configured():
         return
     whole = walk(at)
     for row in Agreement.objects.registered().select_related("dimension").order_by("pk"):
@@ -44,7 +44,7 @@ def reconcile(at: datetime) -> int:
     when the lists could not be read whole, and `BreakerOpen` when too many purchases are missing from them.
     """
     registration.forget_unfinished(at)
-    if not api.is_configured():
+    if not client.is_configured():
         return 0
     whole = walk(at)
     rows = list(Agreement.objects.registered().select_related("dimension").order_by("pk"))
@@ -63,10 +63,10 @@ def reconcile(at: datetime) -> int:
 
 def walk(at: datetime) -> Answer:
     """Everything that AWS has of our products. Raises `ApiError` if any of it could not be read."""
-    entitlements = [found for code in settings.AWS_PRODUCT_CODES for found in api.entitlements(code, at=at)]
+    entitlements = [found for code in settings.AWS_PRODUCT_CODES for found in client.entitlements(code, at=at)]
     try:
-        return Answer(api.agreements(at=at), entitlements)
-    except api.Denied:
+        return Answer(client.agreements(at=at), entitlements)
+    except client.Denied:
         # A role that may only see entitlements sees contracts, and nothing of what is bought by use.
         if not entitlements:
             raise
@@ -90,5 +90,5 @@ def _apply(row: Agreement, whole: Answer, at: datetime) -> None:
     try:
         with transaction.atomic():
             apply_answer(row.pk, of_buyer(row, whole), at)
-    except holding.Conflict as conflict:
+    except purchases.Conflict as conflict:
         Agreement.objects.filter(pk=row.pk).update(check_error=str(conflict)[:2000])

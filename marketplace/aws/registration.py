@@ -15,13 +15,13 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts import history
-from accounts.history import Actor
+from accounts.core.write_guard import refused_while_erasing
+from accounts.customers import history
+from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role, User
-from accounts.writes import refused_while_erasing
-from marketplace.aws import api, holding, matching
+from marketplace.aws import client, matching, purchases
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.reading import Names
+from marketplace.aws.payloads import Names
 
 #: AWS answers the same for a token for so long (reference, 2.5); from then on the buyer comes again from AWS.
 VALID_FOR = timedelta(hours=4)
@@ -109,11 +109,11 @@ def resolve(token: str, *, on_trial: bool, at: datetime) -> Registration:
 
     Raises `api.InvalidToken`, `api.ExpiredToken`, the other kinds of `api.ApiError`, and `OtherProduct`.
     """
-    names = api.resolve_customer(token, at=at)
+    names = client.resolve_customer(token, at=at)
     if names.product_code not in settings.AWS_PRODUCT_CODES:
         raise OtherProduct(names.product_code)
     if not names.aws_account_id:
-        raise api.Unavailable("resolve_customer: an answer without an AWS account")
+        raise client.Unavailable("resolve_customer: an answer without an AWS account")
     return Registration.objects.create(
         key=secrets.token_urlsafe(32),
         # Of a customer AWS tells neither product id nor offer.
@@ -133,7 +133,7 @@ def open_by_key(key: str, *, at: datetime) -> Registration | None:
 def accounts_to_choose(user: User, at: datetime) -> list[Account]:
     """The accounts that this person owns and that a purchase may be linked to."""
     owned = Account.objects.filter(memberships__user=user, memberships__role=Role.OWNER).order_by("name", "id")
-    return [account for account in owned if holding.is_free_for_a_purchase(account, at)]
+    return [account for account in owned if purchases.is_free_for_a_purchase(account, at)]
 
 
 def account_of(registration: Registration) -> Account | None:
@@ -184,7 +184,7 @@ def finish(
             row.on_trial = row.on_trial or registration.on_trial
             row.ask_again(at)
             row.save()
-        holding.bring_in_line(row, at=at)
+        purchases.bring_in_line(row, at=at)
     return account, row
 
 
@@ -225,7 +225,7 @@ def _chosen(user: User, account_id: uuid.UUID | None, name: str, at: datetime) -
     if place is None:
         raise NotOffered
     account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
-    if not holding.is_free_for_a_purchase(account, at):
+    if not purchases.is_free_for_a_purchase(account, at):
         raise NotOffered
     return account
 

@@ -1,6 +1,6 @@
 """SNS messages, verified: the order of checks is the point (reference, 2.11), and nothing is fetched for a forgery.
 
-Size (`marketplace.views.aws_sns`), JSON object, header and body agree, type, topic, signature version, the address of
+Size (`marketplace.aws.views.sns`), JSON object, header and body agree, type, topic, signature version, the address of
 the certificate, the certificate, the signature, the time. What a message asks to open (`SubscribeURL`) is never opened.
 """
 
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from django.conf import settings
 
-from accounts import strict_json
-from marketplace.aws import certificates
+from accounts.core import strict_json
+from marketplace.aws import sns_certificates
 from marketplace.refusal import Reason
 
 NOTIFICATION = "Notification"
@@ -88,12 +88,12 @@ def verify(body: bytes, headers: Mapping[str, Any], *, at: datetime) -> Envelope
     url = message.get("SigningCertURL")
     try:
         # The fourth part of a topic's ARN is its region; this topic is one of our settings.
-        certificate = certificates.certificate_at(
+        certificate = sns_certificates.certificate_at(
             url if isinstance(url, str) else "", region=topic.split(":")[3], at=at
         )
-    except certificates.Elsewhere as error:
+    except sns_certificates.Elsewhere as error:
         raise Refused(Reason.CERTIFICATE_ADDRESS, str(error), topic=topic) from error
-    except certificates.Untrusted as error:
+    except sns_certificates.Untrusted as error:
         raise Refused(Reason.CERTIFICATE, str(error), topic=topic) from error
     try:
         certificate.key.verify(signature, signed, padding.PKCS1v15(), HASHES[version])

@@ -8,9 +8,9 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from accounts.check_schedule import SETTLING_TIME, Checked, CheckedQuerySet
+from accounts.checks.schedule import SETTLING_TIME, Checked, CheckedQuerySet
+from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account
-from accounts.writes import refused_while_erasing
 from marketplace.github.listing import ListingPlan
 from subscriptions.models import Subscription
 
@@ -77,7 +77,7 @@ class Customer(Checked):
             models.Index(
                 fields=["check_at", "id"], condition=models.Q(check_at__isnull=False), name="customer_check_due"
             ),
-            # Logins are the same in capitals (`marketplace.panels.by_github`).
+            # Logins are the same in capitals (`marketplace.desk.panels.by_github`).
             models.Index(OpClass(Lower("login"), name="text_pattern_ops"), name="customer_by_login"),
         ]
         triggers = [refused_while_erasing()]

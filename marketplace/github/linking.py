@@ -8,13 +8,13 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts import history
-from accounts.history import Actor
+from accounts.customers import history
+from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role
-from marketplace.github import api
-from marketplace.github.applying import hold, lock_customer
+from marketplace.github import client
 from marketplace.github.customer import Customer
-from marketplace.github.reading import Purchase, read_subscription
+from marketplace.github.messages import hold, lock_customer
+from marketplace.github.payloads import Purchase, read_subscription
 from marketplace.github.tokens import UserToken
 
 
@@ -23,7 +23,7 @@ def link_purchases(token: UserToken, *, at: datetime) -> list[Account]:
 
     The first one in becomes the owner, later ones administrators. Asks GitHub; raises `ApiError`, nothing changed.
     """
-    found = [read_subscription(item)[0] for item in api.purchases_of_user(token.text(), at=at)]
+    found = [read_subscription(item)[0] for item in client.purchases_of_user(token.text(), at=at)]
     return [_link(purchase, token, at) for purchase in found]
 
 

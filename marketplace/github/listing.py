@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from marketplace.github.reading import ListedPlan
+from marketplace.github.payloads import ListedPlan
 from subscriptions.models import Plan
 from subscriptions.plan import FREE
 

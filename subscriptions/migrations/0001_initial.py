@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.postgres.operations import BtreeGistExtension
 from django.db import migrations, models
 
-import accounts.references
+import accounts.core.references
 import subscriptions.subscription
 
 
@@ -129,7 +129,7 @@ class Migration(migrations.Migration):
                 (
                     "reference",
                     models.CharField(
-                        default=functools.partial(accounts.references.new_reference, *("CAN",)),
+                        default=functools.partial(accounts.core.references.new_reference, *("CAN",)),
                         editable=False,
                         max_length=20,
                         unique=True,

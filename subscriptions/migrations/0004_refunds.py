@@ -7,7 +7,7 @@ import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
-import accounts.references
+import accounts.core.references
 
 # Contracts are now announced 90 and 60 days before their end, too: those that run have these reminders still to come.
 EARLIER_REMINDERS = """
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 (
                     "reference",
                     models.CharField(
-                        default=functools.partial(accounts.references.new_reference, *("REF",)),
+                        default=functools.partial(accounts.core.references.new_reference, *("REF",)),
                         editable=False,
                         max_length=20,
                         unique=True,

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import migrations, models
 
 import accounts.search_fields
-from accounts import foreign_input
+from accounts.core import foreign_input
 
 
 def carry_over(apps: Any, schema_editor: Any) -> None:

@@ -6,19 +6,19 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import clock
-from accounts.access import for_owner
-from accounts.account import Membership
-from accounts.history import Actor
+from accounts.core import clock
+from accounts.customers.access import for_owner
+from accounts.customers.account import Membership
+from accounts.customers.history import Actor
+from accounts.customers.user import User
 from accounts.promises import page_of, require, stands_on, typed
-from accounts.user import User
 from subscriptions import losses
 from subscriptions.cancellation import AlreadyEnded, AnotherFollows, Cancellation, cancel
 from subscriptions.cancellation import withdraw as withdraw_cancellation
+from subscriptions.current_plan import Standing, standing_of
 from subscriptions.forms import CancellationForm
-from subscriptions.notes import notes_for
-from subscriptions.refund import Refunded
-from subscriptions.standing import Standing, standing_of
+from subscriptions.refunds.refund import Refunded
+from subscriptions.settings_notes import notes_for
 from subscriptions.subscription import Channel
 
 

@@ -4,13 +4,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts import clock
-from accounts.access import for_members
-from accounts.account import Membership
+from accounts.core import clock
+from accounts.customers.access import for_members
+from accounts.customers.account import Membership
 from subscriptions import losses
-from subscriptions.notes import notes_for
+from subscriptions.current_plan import standing_of
 from subscriptions.plan import Plan
-from subscriptions.standing import standing_of
+from subscriptions.settings_notes import notes_for
 
 #: Lines of history on the page; staff see the rest.
 HISTORY = 20

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
-from accounts import clock
-from accounts.desk import bulk
-from accounts.desk.action import act_named
-from accounts.desk.bulk_work import work_through
-from accounts.history import Actor
+from accounts.core import clock
+from accounts.customers.history import Actor
+from accounts.desk.actions.action import act_named
+from accounts.desk.bulk import run as bulk
+from accounts.desk.bulk.worker import work_through
 from accounts.models import Purge, User
 from marketplace.models import Offboarding, Step, StepKind
 from subscriptions.cancellation import cancel

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page
 
-from accounts import clock, sweeps
-from accounts.history import Actor
+from accounts.core import clock
+from accounts.customers.history import Actor
+from accounts.jobs import sweeps
 from accounts.models import Account, Certificate, Notice, Purge, RequestKind, SupportRequest, User
-from accounts.support import ask
+from accounts.support.requests import ask
 from subscriptions.models import Refund, Subscription
 from tests.browser.conftest import OpenAs
 from tests.factories import subscribe

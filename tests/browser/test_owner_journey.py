@@ -18,8 +18,8 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 from time_machine import Traveller
 
-from accounts import clock as server_clock
-from accounts import sending
+from accounts.core import clock as server_clock
+from accounts.mail import sending
 from accounts.models import Account, Blueprint, Grid, Notice, Provider, User
 from subscriptions import settling
 from subscriptions.models import Cancellation, Reason, Subscription

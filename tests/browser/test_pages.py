@@ -14,11 +14,11 @@ from django.utils import translation
 from playwright.sync_api import Page, Response
 from time_machine import Traveller
 
-from accounts import answering
-from accounts import clock as server_clock
-from accounts.history import Actor
+from accounts.core import clock as server_clock
+from accounts.customers.history import Actor
 from accounts.models import Account, Grid, Membership, Provider, Role, SupportRequest, User
-from accounts.support import RequestKind, ask
+from accounts.support import answers
+from accounts.support.requests import RequestKind, ask
 from accounts.views.errors import server_error
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Interval, Subscription
@@ -207,7 +207,7 @@ def test_pages_of_an_account_with_a_subscription(
     page.get_by_label("Your message").fill("A question.")
     press(page, "Send")
     question = SupportRequest.objects.get(kind="other")
-    answering.answer(question, text="An answer.", by=Actor.staff(UserFactory(is_staff=True)), at=server_clock.now())
+    answers.answer(question, text="An answer.", by=Actor.staff(UserFactory(is_staff=True)), at=server_clock.now())
     visit(page, SUPPORT)
     # Newest first: this is the question's.
     page.get_by_text("Write more about this").first.click()

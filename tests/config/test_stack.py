@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from config import embedded
+from config.stack import servers
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -147,7 +147,7 @@ def test_nothing_outlives_a_killed_launcher_and_the_next_start_copes(
 
 
 def test_a_folder_that_another_stack_holds_is_refused(launch: Launch, tmp_path: Path) -> None:
-    with embedded.held(tmp_path):
+    with servers.held(tmp_path):
         line = refusal(launch(DATA_DIR=str(tmp_path)))
 
     assert line == f"offboard: {tmp_path} is in use by another running stack."

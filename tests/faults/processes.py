@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from tests.dumping import database_url
+from tests.accounts.erasure.dumping import database_url
 
 
 def sweep(*names: str, at: datetime, **environment: str) -> "subprocess.Popen[bytes]":

@@ -5,11 +5,12 @@ import time
 import pytest
 from django.contrib.auth.models import Group
 
-from accounts.desk import bulk, roles
-from accounts.desk.action import act_named
-from accounts.desk.bulk import BulkItem, BulkRun
-from accounts.desk.bulk_work import work_through
-from accounts.history import Actor
+from accounts.core import roles
+from accounts.customers.history import Actor
+from accounts.desk.actions.action import act_named
+from accounts.desk.bulk import run as bulk
+from accounts.desk.bulk.run import BulkItem, BulkRun
+from accounts.desk.bulk.worker import work_through
 from accounts.models import Deed, Event, Notice
 from subscriptions.models import Cancellation, Subscription
 from tests.factories import NOW, AccountFactory, UserFactory, subscribe

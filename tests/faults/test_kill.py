@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from accounts.mail.sending import LEASE
 from accounts.models import Account, Event, Membership, Notice, Role, User
-from accounts.sending import LEASE
 from subscriptions.models import Cancellation, Subscription
 from tests.factories import NOW
 from tests.faults.processes import sweep

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import Membership, Role
 from marketplace.github import tokens
-from marketplace.github.hooks import register_hook
+from marketplace.github.repository_hooks import register_hook
 from marketplace.models import Offboarding, RepositoryHook, Step, UserToken
 from tests.factories import NOW, UserFactory
 from tests.fakes.github import FakeGitHub

@@ -19,17 +19,17 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from accounts import erasing, purge
-from accounts.certificates import faults
-from accounts.erasing import LEASE, erase, take_turn
-from accounts.history import Actor
-from accounts.holds import set_hold
+from accounts.core.write_guard import BeingErased
+from accounts.customers.history import Actor
+from accounts.erasure import purge, runner
+from accounts.erasure.certificates import faults
+from accounts.erasure.holds import set_hold
+from accounts.erasure.purge import TooLate, call_off
+from accounts.erasure.runner import LEASE, erase, take_turn
 from accounts.models import Account, Blueprint, Certificate, Event, Leaver, Membership, Purge, Role, User
-from accounts.purge import TooLate, call_off
-from accounts.writes import BeingErased
-from tests.dumping import database_url
+from tests.accounts.erasure.dumping import database_url
+from tests.accounts.erasure.purging import erased_events, oblige
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory
-from tests.purging import erased_events, oblige
 
 pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True), pytest.mark.concurrency]
 
@@ -271,7 +271,7 @@ def test_a_hold_set_while_a_chunk_is_erased_stops_the_next_one() -> None:
 
 
 def test_a_chunk_that_takes_too_long_is_halved_until_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erasing, "STATEMENT_TIMEOUT", 300)
+    monkeypatch.setattr(runner, "STATEMENT_TIMEOUT", 300)
     account: Account = AccountFactory()
     Blueprint.objects.bulk_create([Blueprint(account=account, name=str(number)) for number in range(40)])
     # Each row takes a hundredth of a second, as on a disk that is busy.
@@ -317,7 +317,7 @@ def locked(blueprint: Blueprint) -> Iterator[None]:
 
 
 def test_a_locked_row_makes_it_wait_and_not_halve(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erasing, "LOCK_TIMEOUT", 50)
+    monkeypatch.setattr(runner, "LOCK_TIMEOUT", 50)
     account: Account = AccountFactory()
     blueprint = BlueprintFactory(account=account)
     row = oblige(account)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from accounts.history import Actor
+from accounts.customers.history import Actor
 from accounts.models import Event, Notice
 from subscriptions.models import Ends, Payout, Refund, Subscription
-from subscriptions.paying_back import carry_out_due
-from subscriptions.refunding import approve, propose
+from subscriptions.refunds.decisions import approve, propose
+from subscriptions.refunds.paying import carry_out_due
 from tests.factories import NOW, UserFactory, subscribe
 from tests.faults.test_side_by_side import together
 

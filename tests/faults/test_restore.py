@@ -14,9 +14,9 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from accounts.models import Certificate, Purge
-from tests.dumping import dump, lines_with, restored
+from tests.accounts.erasure.dumping import dump, lines_with, restored
+from tests.accounts.erasure.purging import erase_all, fill, oblige
 from tests.factories import NOW, AccountFactory, UserFactory
-from tests.purging import erase_all, fill, oblige
 
 pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True), pytest.mark.concurrency]
 DAY = timedelta(days=1)

@@ -13,12 +13,12 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client
 
-from accounts import clock
+from accounts.core import clock
+from accounts.mail.sending import send_due
 from accounts.models import Account, Event, Notice, User
-from accounts.sending import send_due
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.applying import hear
-from marketplace.aws.reading import Names, Said, Word
+from marketplace.aws.messages import hear
+from marketplace.aws.payloads import Names, Said, Word
 from marketplace.aws.registration import Registration, TakenByAnother, finish
 from subscriptions.cancellation import AlreadyEnded, cancel, withdraw
 from subscriptions.models import Cancellation, Subscription

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import sweeps
+from accounts.jobs import sweeps
 from accounts.models import Account
 from marketplace import inbox
 from marketplace.github.customer import Customer
@@ -19,7 +19,7 @@ from tests.fakes.aws import FakeAWS
 from tests.fakes.aws.state import SELLER
 from tests.fakes.github import Account as Buyer
 from tests.fakes.github import Delivery, FakeGitHub
-from tests.marketplace.aws_world import AwsWorld
+from tests.marketplace.aws.world import AwsWorld
 
 WEBHOOK = "/marketplace/github/webhook/"
 

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 import pytest
 from dateutil.relativedelta import relativedelta
 
-from accounts.invariants import violations
+from accounts.jobs.invariants import violations
 from accounts.models import Account, Event
 from subscriptions import billing_record
 from subscriptions.billing_record import OVERDUE, BillingRecord, preview, remove_over
+from tests.accounts.erasure.purging import erase_all
 from tests.factories import NOW, AccountFactory, subscribe
-from tests.purging import erase_all
 
 pytestmark = pytest.mark.django_db
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)

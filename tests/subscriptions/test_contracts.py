@@ -9,18 +9,18 @@ from django.core import mail
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
-from accounts import clock
-from accounts.history import Actor
+from accounts.core import clock
+from accounts.core.text import NoText, TextTooLong
+from accounts.customers.history import Actor
+from accounts.customers.staff import StaffOnly
+from accounts.mail.sending import send_due
 from accounts.models import Account, Event, Notice, User
-from accounts.sending import send_due
-from accounts.staff import StaffOnly
-from accounts.wording import NoText, TextTooLong
 from subscriptions import contracts
-from subscriptions.changing import end_now
+from subscriptions.changes import end_now
+from subscriptions.current_plan import entitlements
 from subscriptions.models import Channel, Plan, Subscription
 from subscriptions.reminders import remind_due
 from subscriptions.settling import preview, settle_due
-from subscriptions.standing import entitlements
 from tests.factories import NOW, UserFactory, subscribe
 
 pytestmark = pytest.mark.django_db

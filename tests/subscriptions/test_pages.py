@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts import clock
+from accounts.core import clock
 from accounts.models import Account, Event, Notice, User
 from subscriptions.cancellation import cancel, withdraw
 from subscriptions.models import Cancellation, Channel, Subscription

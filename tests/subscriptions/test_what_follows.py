@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.test import Client
 
-from accounts.history import Actor
+from accounts.customers.history import Actor
 from accounts.models import Account, Event, Notice, User
 from subscriptions import contracts
 from subscriptions.cancellation import AnotherFollows, Cancellation, cancel, withdraw

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import certificates
+from accounts.erasure import certificates
 from accounts.models import Certificate
 
 

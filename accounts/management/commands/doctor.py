@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from accounts import clock, invariants
+from accounts.core import clock
+from accounts.jobs import invariants
 
 
 class Command(BaseCommand):

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import chains, clock, erasures
+from accounts.core import clock
+from accounts.erasure import hash_chain, replay
 
 
 class Command(BaseCommand):
@@ -26,7 +27,7 @@ class Command(BaseCommand):
 
     def _export(self, path: Path) -> None:
         try:
-            count = erasures.export(path)
+            count = replay.export(path)
         except OSError as error:
             raise CommandError(f"{path} was not written: {error.strerror}. What was there before still is.") from None
         self.stdout.write(f"{count} erasures written to {path}.")
@@ -35,10 +36,10 @@ class Command(BaseCommand):
         if not path.is_file():
             raise CommandError(f"There is no file {path}.")
         try:
-            outcomes = erasures.replay(path, at=clock.now())
-        except chains.Altered as altered:
+            outcomes = replay.replay(path, at=clock.now())
+        except hash_chain.Altered as altered:
             raise CommandError(f"Nothing was erased: {altered}.") from None
-        except erasures.OtherSystem as system:
+        except replay.OtherSystem as system:
             raise CommandError(f"Nothing was erased: the file is of another installation ({system}).") from None
         again = absent = failed = 0
         for outcome in outcomes:

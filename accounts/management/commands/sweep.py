@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import clock, foreign_input, sweeps
+from accounts.core import clock, foreign_input
+from accounts.jobs import sweeps
 
 
 def instant(text: str) -> datetime:

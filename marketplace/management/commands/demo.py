@@ -9,24 +9,25 @@ from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts import clock, deletion, erasing
-from accounts.desk import roles
-from accounts.history import Actor
+from accounts.core import clock, roles
+from accounts.customers.history import Actor
+from accounts.erasure import runner
 from accounts.models import Account, Blueprint, Certificate, CloudConnection, Grid, Membership, Provider, Role, User
-from accounts.support import RequestKind, SupportRequest, ask
+from accounts.support import deletion
+from accounts.support.requests import RequestKind, SupportRequest, ask
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.applying import hear
 from marketplace.aws.dimension import Dimension, learn
-from marketplace.aws.reading import Names, Said, Terms, Word
-from marketplace.github.applying import hold, let_go
+from marketplace.aws.messages import hear
+from marketplace.aws.payloads import Names, Said, Terms, Word
 from marketplace.github.customer import Customer
 from marketplace.github.listing import ListingPlan
-from marketplace.github.reading import Buyer, ListedPlan, Purchase
-from marketplace.offboarding import Cause
-from subscriptions.buying import start
+from marketplace.github.messages import hold, let_go
+from marketplace.github.payloads import Buyer, ListedPlan, Purchase
+from marketplace.offboarding.offboarding import Cause
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Interval, Plan, Reason, Subscription
 from subscriptions.settling import settle_due
+from subscriptions.starting import start
 
 PASSWORD = "demo"  # noqa: S105  # published on purpose: demonstrations only
 
@@ -224,7 +225,7 @@ class Demo:
         assert request is not None
         deletion.propose(request, by=Actor.staff(agent), at=self.at - timedelta(days=41))
         approved = deletion.approve(request, by=Actor.staff(lead), at=self.at - timedelta(days=40))
-        while not erasing.take_turn(approved, approved.due_at):
+        while not runner.take_turn(approved, approved.due_at):
             approved.refresh_from_db()
             if approved.failures:
                 raise CommandError(f"The demo's erased account could not be erased: {approved.last_error}")

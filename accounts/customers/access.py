@@ -1,0 +1,147 @@
+"""Who may see what: the few predicates that every page's view begins with."""
+
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from accounts.customers.account import Membership
+from accounts.promises import ACCOUNT, OfNoAccount, account_named
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+MemberView = Callable[Concatenate[HttpRequest, Membership, P], HttpResponse]
+
+#: Where the session remembers the account that was last shown.
+SESSION_KEY = "account"
+
+
+def memberships(request: HttpRequest) -> list[Membership]:
+    """The signed-in person's places, by account name. Set by `CurrentAccountMiddleware`."""
+    found: list[Membership] = request.memberships  # type: ignore[attr-defined]  # set by the middleware
+    return found
+
+
+def current_membership(request: HttpRequest) -> Membership | None:
+    """The signed-in person's place in the account in front of them; None for people without any."""
+    found: Membership | None = request.membership  # type: ignore[attr-defined]  # set by the middleware
+    return found
+
+
+def membership_in(request: HttpRequest, account_id: uuid.UUID, *, leaving_owner: bool = False) -> Membership:
+    """The signed-in person's place in this account. A stranger gets 404: not even its existence is told.
+
+    A form that is sent there must be about this account, too. Raises `OfNoAccount`, and `AccountDeactivated`; with
+    `leaving_owner`, to its owner only once the erasing has begun.
+    """
+    membership = _place_in(request, account_id)
+    if membership is None:
+        raise Http404
+    _show(request, membership)
+    _require_active(membership, leaving_owner=leaving_owner)
+    if request.method == "POST" and account_named(request.POST) != account_id:
+        raise OfNoAccount
+    return membership
+
+
+def _place_in(request: HttpRequest, account_id: uuid.UUID | None) -> Membership | None:
+    return next((place for place in memberships(request) if place.account_id == account_id), None)
+
+
+def _show(request: HttpRequest, membership: Membership) -> None:
+    """Have this page show an account, whichever the session has in front."""
+    request.membership = membership  # type: ignore[attr-defined]  # read by `current_membership`
+
+
+def _asked_about(request: HttpRequest) -> Membership:
+    """The place in the account that a form or an address names. An address that names none shows the one in front.
+
+    Raises `OfNoAccount` for a form that names none of this person's, `Http404` for such an address.
+    """
+    if request.method == "POST":
+        membership = _place_in(request, account_named(request.POST))
+        if membership is None:
+            raise OfNoAccount
+        put_in_front(request, membership)
+        return membership
+    if ACCOUNT in request.GET:
+        membership = _place_in(request, account_named(request.GET))
+        if membership is None:
+            raise Http404
+        put_in_front(request, membership)
+        return membership
+    in_front = current_membership(request)
+    assert in_front is not None
+    return in_front
+
+
+def put_in_front(request: HttpRequest, membership: Membership) -> None:
+    """Show this account now, and on every page that names none. That decides nothing but what is shown."""
+    _show(request, membership)
+    if request.session.get(SESSION_KEY) != str(membership.account_id):
+        request.session[SESSION_KEY] = str(membership.account_id)
+
+
+class AccountDeactivated(Exception):
+    """The account is switched off; its members are told why, and until when it can come back."""
+
+    def __init__(self, membership: Membership) -> None:
+        super().__init__(f"account {membership.account_id} is deactivated")
+        self.membership = membership
+        self.account = membership.account
+
+
+def _require_active(membership: Membership, *, leaving_owner: bool) -> None:
+    account = membership.account
+    leaves = leaving_owner and membership.is_owner
+    if account.purging_at or (account.deactivated_at and not leaves):
+        raise AccountDeactivated(membership)
+
+
+def for_members(view: MemberView[P]) -> View[P]:
+    """Hand the view the person's place in the account that the form or the address names, else in the one in front.
+
+    A form that names none does nothing (`OfNoAccount`). People without an account get a page that says so (403).
+    """
+    return _for_members(view, leaving_owner=False)
+
+
+def _for_members(view: MemberView[P], *, leaving_owner: bool) -> View[P]:
+    @wraps(view)
+    def inner(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not memberships(request):
+            return render(request, "accounts/no_account.html", status=403)
+        membership = _asked_about(request)
+        _require_active(membership, leaving_owner=leaving_owner)
+        return view(request, membership, *args, **kwargs)
+
+    return inner
+
+
+def for_owner(view: MemberView[P]) -> View[P]:
+    """Hand the view the owner's membership. Other members get 403 and are told who the owner is."""
+    return for_members(_owner_only(view))
+
+
+def for_leaving_owner(view: MemberView[P]) -> View[P]:
+    """As `for_owner`, but open to the owner of a deactivated account, too, until its erasing begins.
+
+    For what they must be able to do before all is gone.
+    """
+    return _for_members(_owner_only(view), leaving_owner=True)
+
+
+def _owner_only(view: MemberView[P]) -> MemberView[P]:
+    @wraps(view)
+    def inner(request: HttpRequest, membership: Membership, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not membership.is_owner:
+            owner: Any = membership.account.owner()
+            raise PermissionDenied(_("Only the owner of this account, %(owner)s, can do this.") % {"owner": owner})
+        return view(request, membership, *args, **kwargs)
+
+    return inner

@@ -1,0 +1,125 @@
+"""The history of an account: what happened, when, and who did it.
+
+Append-only, and free of personal data: people appear as ids, texts of customers not at all. So it can outlive a
+purge. A trigger in the database refuses to change or delete a line.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+import pgtrigger
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.customers.account import Account
+from accounts.customers.user import User
+
+
+class ActorKind(models.TextChoices):
+    OWNER = "owner", _("owner")
+    MEMBER = "member", _("member")
+    STAFF = "staff", _("support")
+    SYSTEM = "system", _("automatic")
+    MARKETPLACE = "marketplace", _("marketplace")
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does something: a kind, and the person if there is one."""
+
+    kind: ActorKind
+    user: User | None = None
+
+    @classmethod
+    def owner(cls, user: User) -> Self:
+        return cls(ActorKind.OWNER, user)
+
+    @classmethod
+    def member(cls, user: User) -> Self:
+        return cls(ActorKind.MEMBER, user)
+
+    @classmethod
+    def staff(cls, user: User) -> Self:
+        return cls(ActorKind.STAFF, user)
+
+    @classmethod
+    def system(cls) -> Self:
+        return cls(ActorKind.SYSTEM)
+
+
+#: Lines of the support desk's own begin with this: what staff did as staff, and who was turned away there.
+DESK = "desk."
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    def story(self) -> "EventQuerySet":
+        """Newest first; of one instant, the last written first."""
+        return self.order_by("-at", "-id")
+
+    def for_customers(self) -> "EventQuerySet":
+        """Without what staff do among themselves, and without the support desk's own lines."""
+        return self.exclude(kind__in=_internal).exclude(kind__startswith=DESK)
+
+
+class Event(models.Model):
+    """One line of an account's history. Written by `record`, in the transaction of the change that it tells of."""
+
+    #: No constraint in the database: the history outlives the account. None: of no account, such as a denied attempt.
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, null=True, related_name="events"
+    )
+    kind = models.CharField(_("what"), max_length=60)
+    at = models.DateTimeField(_("when"))
+    actor_kind = models.CharField(_("who"), max_length=12, choices=ActorKind.choices)
+    actor_id = models.BigIntegerField(_("person"), null=True, blank=True)
+    #: Ids, dates, codes and counts. Never names, addresses or texts.
+    facts = models.JSONField(_("facts"), default=dict)
+    #: The database's clock, beside `at`: shows a backdated or a time-travelling line for what it is.
+    recorded_at = models.DateTimeField(_("recorded"), db_default=Now(), editable=False)
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes = [models.Index(fields=["account", "-at", "-id"], name="event_story")]
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at:%Y-%m-%d %H:%M:%S}Z"
+
+    @property
+    def label(self) -> str | Promise:
+        """What happened, in the reader's words."""
+        return _labels.get(self.kind, self.kind)
+
+
+_labels: dict[str, str | Promise] = {}
+_internal: set[str] = set()
+
+
+def register_labels(labels: Mapping[str, str | Promise], *, internal: bool = False) -> None:
+    """Give kinds of events their words. Each app calls this from its `AppConfig.ready`.
+
+    `internal`: these are shown to staff alone, such as that they wrote a note or passed a request on.
+    """
+    _labels.update(labels)
+    if internal:
+        _internal.update(labels)
+
+
+def record(account_id: uuid.UUID | None, kind: str, *, at: datetime, by: Actor, **facts: object) -> Event:
+    """Write a line of history. Facts are ids, dates (ISO 8601), codes and counts: no personal data."""
+    return Event.objects.create(
+        account_id=account_id,
+        kind=kind,
+        at=at,
+        actor_kind=by.kind,
+        actor_id=by.user.pk if by.user else None,
+        facts=facts,
+    )

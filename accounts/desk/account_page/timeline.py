@@ -1,0 +1,145 @@
+"""The story of an account: everything that happened to it, in one list, newest first.
+
+Lines come from several tables: history, mails, what staff did and why; apps above add theirs, such as deliveries.
+Each source gives its newest lines before an instant, so a page of the story costs the same however long it is.
+"""
+
+import heapq
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.customers.history import DESK, Event
+from accounts.customers.user import User
+from accounts.desk.actions.action import act_named
+from accounts.desk.actions.log import Deed
+from accounts.mail.notices import Notice
+from accounts.templatetags.formats import brief
+
+#: Lines on a page.
+PAGE = 40
+
+
+@dataclass(frozen=True)
+class Line:
+    """`who` did `what` at `at`. `kind` is for the eye: event, deed, mail, delivery. `facts` are small print."""
+
+    at: datetime
+    kind: str
+    what: str | Promise
+    who: str | Promise = ""
+    facts: str = ""
+    link: str = ""
+
+
+#: The newest lines of an account up to and with an instant, newest first, at most so many.
+Source = Callable[[uuid.UUID, datetime, int], list[Line]]
+_sources: list[Source] = []
+
+
+def register_source(*sources: Source) -> None:
+    """Add sources of lines. Each app calls this from its `AppConfig.ready`."""
+    _sources.extend(sources)
+
+
+def register() -> None:
+    """Register this app's own. Called once, by `AccountsConfig.ready`."""
+    register_source(events, deeds, mails)
+
+
+@dataclass(frozen=True)
+class Page:
+    """`older` is where the next page begins, None on the last one."""
+
+    lines: list[Line]
+    older: datetime | None
+
+
+def story_of(account_id: uuid.UUID, *, before: datetime) -> Page:
+    """A page of the story: the newest lines up to and with `before`. Lines of one instant are never torn apart."""
+    limit = PAGE
+    while True:
+        found = [source(account_id, before, limit + 1) for source in _sources]
+        merged = list(islice(heapq.merge(*found, key=lambda line: line.at, reverse=True), limit + 1))
+        if len(merged) <= limit:
+            return Page(merged, None)
+        # The page ends before the instant of the first line that does not fit.
+        older = merged[limit].at
+        if lines := [line for line in merged if line.at > older]:
+            return Page(lines, older)
+        limit *= 2
+
+
+def names_of(user_ids: "set[int | None]") -> dict[int | None, str]:
+    """What to call these people; those who are gone are left out."""
+    return {user.pk: str(user) for user in User.objects.filter(pk__in=[pk for pk in user_ids if pk])}
+
+
+def events(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
+    """The history, but for the lines of deeds: those tell more."""
+    acts = {f"{DESK}{name}" for name in Deed.objects.of(account_id).values_list("act", flat=True).distinct()}
+    found = list(Event.objects.filter(account_id=account_id, at__lte=before).exclude(kind__in=acts).story()[:limit])
+    names = names_of({event.actor_id for event in found})
+    return [
+        Line(
+            event.at,
+            "event",
+            event.label,
+            who=names.get(event.actor_id, "") or event.get_actor_kind_display(),
+            facts=_told(event.facts),
+        )
+        for event in found
+    ]
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    """Facts in a line, with instants in the reader's zone."""
+    told = []
+    for name, value in facts.items():
+        if value in ("", None, []):
+            continue
+        if name.endswith("_at"):
+            value = brief(datetime.fromisoformat(value))
+        elif isinstance(value, bool):
+            value = gettext("yes") if value else gettext("no")
+        told.append(f"{name.removesuffix('_at').replace('_', ' ')}: {value}")
+    return ", ".join(told)
+
+
+def deeds(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
+    """What staff did, with their reasons."""
+    found = list(Deed.objects.of(account_id).filter(at__lte=before).order_by("-at", "-id")[:limit])
+    names = names_of({deed.by_id for deed in found})
+    lines = []
+    for deed in found:
+        try:
+            what: str | Promise = act_named(deed.act).label
+        except KeyError:
+            what = deed.act
+        lines.append(Line(deed.at, "deed", what, who=names.get(deed.by_id, ""), facts=deed.reason))
+    return lines
+
+
+def mails(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
+    """Mails, by when they were queued."""
+    found = Notice.objects.filter(account_id=account_id, queued_at__lte=before).select_related("recipient")
+    lines = []
+    for notice in found.order_by("-queued_at", "-pk")[:limit]:
+        if notice.sent_at:
+            facts = gettext("sent")
+        elif notice.last_error:
+            facts = gettext("not sent yet: %(error)s") % {"error": notice.last_error}
+        else:
+            facts = gettext("queued")
+        link = reverse("admin:accounts_notice_change", args=[notice.pk])
+        what = _("Mail “%(kind)s”") % {"kind": notice.kind.split("/")[1].replace("_", " ")}
+        lines.append(Line(notice.queued_at, "mail", what, who=str(notice.recipient), facts=facts, link=link))
+    return lines

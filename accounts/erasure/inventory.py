@@ -1,0 +1,261 @@
+"""The inventory: every place where personal data may lie, and what a purge does there.
+
+Each model is listed at least once: its rows are *erased* or *scrubbed* with the account they belong to, or *kept* for
+a reason and on a legal ground that stand here. A test walks every installed model and fails on an unlisted one. Each
+app registers what it holds when it starts (`accounts.personal_data`, `subscriptions.personal_data`, …); the vendor's
+own code registers erasers for what lies outside this database, and folders of files.
+
+What a store erases at once is one SQL statement, without the ORM's cascade and without signals: memory stays
+constant, however many rows there are.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, Protocol
+
+from django.apps import apps
+from django.db import connection
+from django.db.models import Model, QuerySet, TextField
+from django.db.models.expressions import RawSQL
+from django.utils.functional import Promise
+
+from accounts.erasure.file_deletions import insert_statement
+from accounts.erasure.table_scan import Walk
+
+#: The rows of an account in one table.
+Find = Callable[[uuid.UUID], "QuerySet[Any, Any]"]
+
+
+class Order(IntEnum):
+    """What goes when: children before parents. Within a stage, in the order of registration."""
+
+    CONTENT = 1  # what the account owns
+    PLACES = 2  # its memberships: from here on it is known who belongs to no other account
+    PERSONAL = 3  # what those people own
+    PEOPLE = 4
+    ACCOUNT = 5
+
+
+class Store(Protocol):
+    """A table of this database, or some of its rows."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def order(self) -> Order: ...
+    def erase(self, account_id: uuid.UUID, limit: int) -> int:
+        """Erase up to `limit` in the caller's transaction. Returns how many; fewer than `limit`: none is left."""
+
+    def count(self, account_id: uuid.UUID) -> int:
+        """How many are left."""
+
+
+@dataclass(frozen=True)
+class Erased:
+    """Rows that are deleted. `part` tells apart several entries of a model; `files` are its file fields.
+
+    `many` names the foreign key to the account in a table of which one account may own a good part: there a purge may
+    walk through the table (`accounts.erasure.table_scan`).
+    """
+
+    model: str
+    order: Order
+    find: Find
+    part: str = ""
+    files: tuple[str, ...] = ()
+    many: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} ({self.part})" if self.part else self.model
+
+    def erase(self, account_id: uuid.UUID, limit: int) -> int:
+        rows, params = _chunk(self.find(account_id), limit)
+        table = _table(self.model)
+        gone = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({rows}))"  # noqa: S608  # names of our own tables
+        with connection.cursor() as cursor:
+            if not self.files:
+                cursor.execute(gone, params)
+                return int(cursor.rowcount)
+            columns = [_column(self.model, name) for name in self.files]
+            statement = (
+                f"WITH gone AS ({gone} RETURNING {', '.join(columns)}), "  # noqa: S608  # our own names
+                f"files AS ({insert_statement('gone', columns)}) SELECT count(*) FROM gone"
+            )
+            cursor.execute(statement, [*params, *[account_id] * len(columns)])
+            (erased,) = cursor.fetchone()
+            return int(erased)
+
+    def count(self, account_id: uuid.UUID) -> int:
+        return self.find(account_id).count()
+
+    @property
+    def walk(self) -> Walk | None:
+        """How to go through the table; None where an account never has many rows."""
+        if not self.many:
+            return None
+        columns = [_column(self.model, name) for name in self.files]
+        return Walk(_table(self.model), _column(self.model, self.many), tuple(columns))
+
+
+@dataclass(frozen=True)
+class Scrubbed:
+    """Rows that stay, emptied of what is personal. `find` gives only those that have not been emptied yet."""
+
+    model: str
+    order: Order
+    find: Find
+    values: Mapping[str, Any]
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} ({self.part})" if self.part else self.model
+
+    def erase(self, account_id: uuid.UUID, limit: int) -> int:
+        return scrub(self.find(account_id), self.values, limit)
+
+    def count(self, account_id: uuid.UUID) -> int:
+        return self.find(account_id).count()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A model, or another place, that a purge leaves alone, or from which it removes only what `scrubbed` says."""
+
+    name: str
+    reason: str | Promise
+    #: Why that is lawful; empty where there is nothing about a person.
+    ground: str | Promise = ""
+    scrubbed: str | Promise = ""
+
+
+@dataclass(frozen=True)
+class Eraser:
+    """A store outside this database: a search index, a mailing list. Called outside of any transaction.
+
+    `erase` removes everything of the account, is safe to repeat, and returns how much that was; `count` says how much
+    is left. Both may fail: the purge tries again later. They come first, while the account can still be looked up.
+    """
+
+    name: str
+    erase: Callable[[uuid.UUID], int]
+    count: Callable[[uuid.UUID], int]
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Writes down what the law wants kept, without personal data, when a purge starts. Returns how much that was."""
+
+    name: str
+    keep: Callable[[uuid.UUID, datetime], int]
+
+
+@dataclass
+class _Inventory:
+    stores: list[Store] = field(default_factory=list)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    erasers: dict[str, Eraser] = field(default_factory=dict)
+    keepers: dict[str, Keeper] = field(default_factory=dict)
+    folders: list[Callable[[uuid.UUID], str]] = field(default_factory=list)
+
+
+_inventory = _Inventory()
+
+
+def register(*entries: Store | Kept) -> None:
+    """List what an app holds. Once, from its `AppConfig.ready`; children before parents."""
+    for entry in entries:
+        if isinstance(entry, Kept):
+            _inventory.kept[entry.name] = entry
+        else:
+            _inventory.stores.append(entry)
+
+
+def register_eraser(name: str, erase: Callable[[uuid.UUID], int], count: Callable[[uuid.UUID], int]) -> None:
+    """List a store outside this database (see `Eraser`)."""
+    _inventory.erasers[name] = Eraser(name, erase, count)
+
+
+def register_keeper(name: str, keep: Callable[[uuid.UUID, datetime], int]) -> None:
+    """Add what is to be written down, in the transaction that starts a purge, before anything is erased."""
+    _inventory.keepers[name] = Keeper(name, keep)
+
+
+def register_folder(folder: Callable[[uuid.UUID], str]) -> None:
+    """List a folder of the default storage that holds an account's files, and nothing else."""
+    _inventory.folders.append(folder)
+
+
+def stores() -> list[Store]:
+    """The places in this database, in the order in which they are emptied."""
+    return sorted(_inventory.stores, key=lambda store: store.order)
+
+
+def kept() -> list[Kept]:
+    return list(_inventory.kept.values())
+
+
+def erasers() -> list[Eraser]:
+    return list(_inventory.erasers.values())
+
+
+def keepers() -> list[Keeper]:
+    return list(_inventory.keepers.values())
+
+
+def folders(account_id: uuid.UUID) -> list[str]:
+    return [folder(account_id) for folder in _inventory.folders]
+
+
+def erased_models() -> list[str]:
+    """The labels of the models whose rows go, in the order in which they do."""
+    return [store.model for store in stores() if isinstance(store, Erased)]
+
+
+def unlisted() -> list[str]:
+    """The installed models that are on neither list."""
+    listed = {*_inventory.kept, *(store.model for store in _inventory.stores)}
+    return sorted({model._meta.label for model in apps.get_models(include_auto_created=True)} - listed)
+
+
+def scrub(rows: "QuerySet[Any, Any]", values: Mapping[str, Any], limit: int) -> int:
+    """Set `values` in up to `limit` of these rows, in the caller's transaction. Returns how many."""
+    found, params = _chunk(rows, limit)
+    model = rows.model._meta
+    changes = ", ".join(f"{connection.ops.quote_name(model.get_field(name).column)} = %s" for name in values)
+    prepared = [model.get_field(name).get_db_prep_save(value, connection) for name, value in values.items()]
+    table = connection.ops.quote_name(model.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET {changes} WHERE ctid = ANY(ARRAY({found}))",  # noqa: S608  # our own names
+            [*prepared, *params],
+        )
+        return int(cursor.rowcount)
+
+
+def _chunk(rows: "QuerySet[Any, Any]", limit: int) -> tuple[str, tuple[Any, ...]]:
+    """SQL for the physical places of up to `limit` rows. An array of them leaves the planner no choice to get wrong."""
+    if not rows.query.order_by:
+        rows = rows.order_by()
+    table = connection.ops.quote_name(rows.model._meta.db_table)
+    places = rows.annotate(_place=RawSQL(f"{table}.ctid", (), output_field=TextField()))  # noqa: S611  # our own names
+    sql, params = places.values_list("_place")[:limit].query.sql_with_params()
+    return sql, tuple(params)
+
+
+def _model(label: str) -> type[Model]:
+    return apps.get_model(label)
+
+
+def _table(label: str) -> str:
+    return connection.ops.quote_name(_model(label)._meta.db_table)
+
+
+def _column(label: str, name: str) -> str:
+    return connection.ops.quote_name(str(getattr(_model(label)._meta.get_field(name), "column", name)))

@@ -1,0 +1,107 @@
+"""The erasure log: which accounts were erased, kept beside the backups.
+
+A backup made before a purge brings the data back when it is restored. So the log is exported beside the backups
+(`manage.py erasures --export`), and after a restore every account in it is erased again, and that is proven again
+(`manage.py erasures --replay`). The log holds ids and dates only; a file of another installation is refused.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from accounts.customers import history
+from accounts.customers.account import Account
+from accounts.customers.history import Actor
+from accounts.erasure import hash_chain, runner
+from accounts.erasure.certificates import Certificate, System, instant
+from accounts.erasure.purge import Cause, Purge
+
+#: What an exported log says it is.
+KIND = "erasures"
+#: After a restore everything in the log is erased again within a day.
+WITHIN = timedelta(days=1)
+
+
+class OtherSystem(Exception):
+    """The log is of another installation: its accounts are not ours."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one account of the log. `certificate` is None where nothing had to be erased, or it failed."""
+
+    account_id: uuid.UUID
+    certificate: int | None
+    error: str = ""
+
+
+def export(path: Path) -> int:
+    """Write the log of everything erased so far. Returns how many erasures it lists."""
+    certificates = Certificate.objects.order_by("number").iterator()
+    return hash_chain.write(
+        path, KIND, System.this(), hash_chain.linked(_entry(certificate) for certificate in certificates)
+    )
+
+
+def _entry(certificate: Certificate) -> dict[str, Any]:
+    body = certificate.body
+    return {
+        **{fact: body[fact] for fact in ("account", "cause", "received_at", "deadline_at", "verified_at", "replay_of")},
+        "certificate": certificate.number,
+        "certificate_hash": certificate.hash,
+    }
+
+
+def replay(path: Path, *, at: datetime) -> Iterator[Outcome]:
+    """Erase every account of the log that is in this database again. Raises `chains.Altered` and `OtherSystem`.
+
+    The whole file is checked before anything is erased. What a restore brought back is erased whatever holds and
+    subscriptions it brought back with it: the decision has long been taken. Safe to repeat.
+    """
+    system, links = hash_chain.read(path, KIND)
+    if system != System.this():
+        raise OtherSystem(system)
+    # An account that has been replayed before stands in the log more than once; the first time is what counts.
+    first = {link.body["account"]: link.body for link in reversed(links)}
+    return (_replay_one(uuid.UUID(account), body, at) for account, body in first.items())
+
+
+def _replay_one(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Outcome:
+    purge = _oblige(account_id, body, at)
+    if purge is None:
+        return Outcome(account_id, None)
+    failures = purge.failures
+    # Whoever else works on it just now, the sweep for one, may be the one to finish it.
+    while not runner.take_turn(purge, at):
+        purge.refresh_from_db()
+        if purge.failures > failures:
+            return Outcome(account_id, None, purge.last_error)
+        if purge.verified_at:
+            break
+    return Outcome(account_id, Certificate.objects.get(purge=purge).number)
+
+
+def _oblige(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Purge | None:
+    """The purge that erases the account again; None if nothing of it is here."""
+    erased_at = datetime.fromisoformat(body["verified_at"])
+    with transaction.atomic():
+        account = Account.objects.select_for_update(no_key=True).filter(pk=account_id).first()
+        purge = Purge.objects.of(account_id).open().locked().first()
+        if purge is None:
+            if account is None and not runner.left_in_database(account_id):
+                return None
+            purge = Purge(account_id=account_id, cause=Cause(body["cause"]), received_at=at)
+        if not purge.started_at:
+            purge.received_at = min(purge.received_at, at)
+            purge.due_at, purge.deadline_at, purge.next_attempt_at = at, at + WITHIN, at
+        purge.erased_before_at, purge.waiting_for = erased_at, ""
+        purge.save()
+        history.record(
+            account_id, "purge.replayed", at=at, by=Actor.system(), purge=purge.pk, erased_at=instant(erased_at)
+        )
+    return purge

@@ -1,0 +1,192 @@
+"""Building data exports, and deleting those that have expired: the `export` sweep.
+
+An archive grows by a batch a transaction, which notes how far it has come: a kill at any moment costs at most a
+batch. Nothing of it is held in memory, and several exports take turns. A worker without room on its disk removes what
+it has written and tries again later.
+"""
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.core.write_guard import BeingErased, refuse_if_purging
+from accounts.customers import history
+from accounts.customers.history import Actor
+from accounts.erasure.purge import Purge
+from accounts.exports.archive import Archive, Interrupted, Position, discard, index_of
+from accounts.exports.export import KEPT_FOR, Export
+from accounts.exports.parts import account_document, as_json, parts, plain, readme, schema
+from accounts.jobs import invariants, sweeps
+from accounts.mail.notices import queue
+
+#: A run of the sweep ends after this long, in seconds; the next one goes on.
+RUN = 60.0
+#: The first wait after a failure; it doubles with every further one.
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=1)
+#: One failure may be bad luck.
+FAILING = 3
+
+
+def register() -> None:
+    """Register the sweep and its invariant. Called once, by `AccountsConfig.ready`."""
+    sweeps.register(sweeps.Sweep("export", run=export_due, preview=preview, late_after=timedelta(minutes=10)))
+    invariants.register(
+        invariants.Invariant(
+            "export-failing",
+            _("data exports that fail again and again"),
+            lambda at: Export.objects.unfinished().filter(attempts__gte=FAILING),
+            example="account_id",
+        )
+    )
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """Which archives `export_due` would build or delete at `at`, a line each."""
+    for export in Export.objects.due(at).select_related("account").iterator():
+        yield f"{export.account_id} {export.account.name}: data export asked for at {plain(export.asked_at)}"
+    for export in Export.objects.expired(at).select_related("account").iterator():
+        yield f"{export.account_id} {export.account.name}: data export expired at {plain(export.expires_at)}"
+
+
+def export_due(at: datetime) -> int:
+    """Delete what has expired at `at`, then build what is due, in turns. Returns how many were deleted or finished."""
+    handled = sum(_remove(pk, at) for pk in list(Export.objects.expired(at).values_list("pk", flat=True)))
+    stop = time.monotonic() + RUN
+    # Microseconds keep the order of the turns: who had one is next again after everybody else had one.
+    turn = at
+    while time.monotonic() < stop and (finished := take_turn(at, turn)) is not None:
+        turn += timedelta(microseconds=1)
+        handled += finished
+    return handled
+
+
+def take_turn(at: datetime, turn: datetime) -> bool | None:
+    """Write one batch of the export whose turn it is. Returns whether it is finished; None if there is none to build.
+
+    Whatever fails is noted on its row and tried again later; it never holds up the others.
+    """
+    export: Export | None = None
+    try:
+        with transaction.atomic():
+            export = Export.objects.due(turn).select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
+            if export is None:
+                return None
+            export.next_attempt_at = turn + timedelta(microseconds=1)
+            return _go_on(export, at)
+    except Exception as error:
+        # Whatever is wrong with one export is noted on its row, and never holds up the others.
+        if export is None:
+            raise
+        _note_failure(export, error, at)
+        return False
+
+
+def _go_on(export: Export, at: datetime) -> bool:
+    """One batch, in the caller's transaction, which holds the row. Returns whether that was the last."""
+    with _opened(export) as archive:
+        part = next((part for part in parts() if not export.progress[part.name]["complete"]), None)
+        if part is None:
+            _finish(export, archive, at)
+            return True
+        noted = export.progress[part.name]
+        batch = part.write(archive, export.account_id, noted["after"])
+        noted |= {"done": noted["done"] + batch.written, "after": batch.after, "complete": batch.complete}
+        # Rows may come and go meanwhile; the count never runs over.
+        noted["total"] = noted["done"] if batch.complete else max(noted["total"], noted["done"])
+        export.position = archive.save()
+    export.save(update_fields=["next_attempt_at", "progress", "position"])
+    return False
+
+
+def _opened(export: Export) -> Archive:
+    """The archive where it was left; a new one if there is none, or if not all of it is there."""
+    path, dated = export.unfinished_path, export.asked_at
+    if export.position and export.progress.keys() == {part.name for part in parts()}:
+        try:
+            return Archive(path, Position(**export.position), dated=dated)
+        except Interrupted:
+            pass
+    # Holds up a purge that starts just now: no file is begun that nobody would delete.
+    refuse_if_purging(export.account_id)
+    archive = Archive.begin(path, dated=dated)
+    account = export.account
+    archive.add("README.txt", readme(account, export.asked_at).encode())
+    archive.add("schema.json", as_json(schema(), indent=2))
+    archive.add("account.json", as_json(account_document(account), indent=2))
+    export.progress = {
+        part.name: {"done": 0, "total": part.total(account.pk), "after": None, "complete": False} for part in parts()
+    }
+    return archive
+
+
+def _finish(export: Export, archive: Archive, at: datetime) -> None:
+    """Put the archive in its place, and tell the owner. What was exported before goes with the next run."""
+    export.size = archive.finish()
+    with archive.path.open("rb") as file:
+        export.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    refuse_if_purging(export.account_id)
+    os.replace(archive.path, default_storage.path(export.name))
+    index_of(archive.path).unlink(missing_ok=True)
+    export.file.name = export.name
+    export.finished_at, export.expires_at = at, _expiry(export, at)
+    export.position, export.attempts, export.last_error = {}, 0, ""
+    export.save()
+    others = Export.objects.filter(account=export.account_id).fetchable(at).exclude(pk=export.pk)
+    # An archive made for a later instant (`sweep --at`) can't expire before it was finished.
+    others.filter(finished_at__lte=at).update(expires_at=at)
+    history.record(export.account_id, "export.ready", at=at, by=Actor.system(), export=str(export.pk), rows=export.done)
+    queue(
+        "accounts/export_ready",
+        to=[export.account.owner()],
+        account=export.account,
+        occasion=f"export:{export.pk}",
+        at=at,
+        expires_at=export.expires_at,
+    )
+
+
+def _expiry(export: Export, at: datetime) -> datetime:
+    """When the archive goes: after a week, or when all of the account does, if that comes first."""
+    erased_from = Purge.objects.of(export.account_id).open().filter(due_at__gt=at).values_list("due_at", flat=True)
+    return min([at + KEPT_FOR, *erased_from])
+
+
+def _note_failure(export: Export, error: Exception, at: datetime) -> None:
+    """Put the export back. Without room on the disk, or without an account, what has been written goes at once."""
+    changes: dict[str, object] = {}
+    if isinstance(error, OSError | BeingErased):
+        discard(export.unfinished_path)
+        changes = {"progress": {}, "position": {}}
+    Export.objects.unfinished().filter(pk=export.pk).update(
+        attempts=export.attempts + 1,
+        next_attempt_at=at + min(FIRST_WAIT * 2 ** min(export.attempts, 20), LONGEST_WAIT),
+        last_error=f"{type(error).__name__}: {error}"[:2000],
+        **changes,
+    )
+
+
+def _remove(pk: uuid.UUID, at: datetime) -> bool:
+    """Delete an expired archive. The row names it until it is gone, so a kill in between forgets nothing."""
+    try:
+        with transaction.atomic():
+            expired = Export.objects.expired(at).select_for_update(skip_locked=True, no_key=True)
+            export = expired.filter(pk=pk).first()
+            if export is None:
+                return False
+            default_storage.delete(export.file.name or "")  # missing is fine
+            export.file.name, export.last_error = "", ""
+            export.save(update_fields=["file", "last_error"])
+            history.record(export.account_id, "export.removed", at=at, by=Actor.system(), export=str(export.pk))
+        return True
+    except OSError as error:
+        # Noted, and tried again by the next run; the others go on.
+        Export.objects.filter(pk=pk).update(last_error=f"{type(error).__name__}: {error}"[:2000])
+        return False

@@ -1,0 +1,301 @@
+"""What a data export consists of. Each app registers what it holds when it starts.
+
+A part is a table, read by its key a batch at a time, or a folder of files. Its fields are declared once, as JSON
+Schema: they are what is read, and what `schema.json` in the archive says.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from django.core.files.storage import default_storage
+from django.db.models import Q, QuerySet
+
+from accounts.blueprints.blueprint import Blueprint
+from accounts.blueprints.connection import CloudConnection
+from accounts.customers.account import Account
+from accounts.customers.history import Event
+from accounts.exports.archive import Archive
+from accounts.support.messages import Message
+from accounts.support.requests import SupportRequest
+
+#: Rows read by one statement, and written between two notes of progress.
+BATCH = 500
+#: Rows in memory at once: a blueprint can be a megabyte.
+IN_MEMORY = 20
+
+#: JSON Schema of one value.
+Schema = Mapping[str, Any]
+#: The last row written: the values of its key, as JSON.
+Key = list[Any]
+
+TEXT: Schema = {"type": "string"}
+INTEGER: Schema = {"type": "integer"}
+ID: Schema = {"type": "string", "format": "uuid"}
+INSTANT: Schema = {"type": "string", "format": "date-time", "description": "ISO 8601, UTC"}
+TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
+OBJECT: Schema = {"type": "object"}
+OBJECTS: Schema = {"type": "array", "items": {"type": "object"}}
+
+
+def optional(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one turn has written: how many, up to which key, and whether that was all."""
+
+    written: int
+    after: Key | None
+    complete: bool
+
+
+class Part(Protocol):
+    @property
+    def name(self) -> str: ...
+    def total(self, account_id: uuid.UUID) -> int: ...
+    def write(self, archive: Archive, account_id: uuid.UUID, after: Key | None) -> Batch:
+        """Write up to `BATCH` after this key; with None, from the beginning."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as JSON: an object a line (`.jsonl`), or one array (`.json`). `key` orders them; it must be indexed."""
+
+    name: str
+    rows: Callable[[uuid.UUID], "QuerySet[Any, Any]"]
+    fields: Mapping[str, Schema]
+    key: Sequence[str] = ("id",)
+
+    def total(self, account_id: uuid.UUID) -> int:
+        return self.rows(account_id).count()
+
+    def schema(self) -> Schema:
+        return {"type": "object", "properties": dict(self.fields), "required": list(self.fields)}
+
+    def write(self, archive: Archive, account_id: uuid.UUID, after: Key | None) -> Batch:
+        array = self.name.endswith(".json")
+        if after is None:
+            archive.open_member(self.name)
+            archive.write(b"[\n" if array else b"")
+        written = 0
+        found = _after(self.rows(account_id), self.key, after).values(*self.fields)[:BATCH]
+        for document in found.iterator(chunk_size=IN_MEMORY):
+            separator = b",\n" if array and after is not None else b""
+            archive.write(separator + as_json(document) + (b"" if array else b"\n"))
+            after = [plain(document[name]) for name in self.key]
+            written += 1
+        if written == BATCH:
+            return Batch(written, after, complete=False)
+        archive.write(b"\n]\n" if array else b"")
+        archive.close_member()
+        return Batch(written, after, complete=True)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that these rows have in a field, under the names that the rows give them. One that is missing is
+    left out."""
+
+    name: str
+    rows: Callable[[uuid.UUID], "QuerySet[Any, Any]"]
+    field: str
+    key: Sequence[str] = ("id",)
+
+    def total(self, account_id: uuid.UUID) -> int:
+        return self.rows(account_id).count()
+
+    def write(self, archive: Archive, account_id: uuid.UUID, after: Key | None) -> Batch:
+        written = 0
+        for row in list(_after(self.rows(account_id), self.key, after).values(*self.key, self.field)[:BATCH]):
+            try:
+                with default_storage.open(row[self.field]) as file:
+                    content = file.read()
+            except FileNotFoundError:
+                pass
+            else:
+                archive.add(row[self.field], content)
+            after = [plain(row[name]) for name in self.key]
+            written += 1
+        return Batch(written, after, complete=written < BATCH)
+
+
+def _after(rows: "QuerySet[Any, Any]", key: Sequence[str], after: Key | None) -> "QuerySet[Any, Any]":
+    """The rows that come after this key, in its order."""
+    rows = rows.order_by(*key)
+    if after is None:
+        return rows
+    first, *others = key
+    if not others:
+        return rows.filter(**{f"{first}__gt": after[0]})
+    (second,) = others
+    # The first condition is the one that an index can begin with.
+    later = Q(**{f"{first}__gt": after[0]}) | Q(**{f"{second}__gt": after[1]})
+    return rows.filter(later, **{f"{first}__gte": after[0]})
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: instants in ISO 8601 and UTC, ids as texts."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return str(value) if isinstance(value, uuid.UUID) else value
+
+
+def as_json(document: object, *, indent: int | None = None) -> bytes:
+    return json.dumps(document, default=plain, ensure_ascii=False, indent=indent).encode()
+
+
+_parts: dict[str, Part] = {}
+
+
+def register_part(
+    name: str,
+    rows: Callable[[uuid.UUID], "QuerySet[Any, Any]"],
+    fields: Mapping[str, Schema],
+    key: Sequence[str] = ("id",),
+) -> None:
+    """Add rows of an account to every export, as the file `name` (see `Rows`). Once, from `AppConfig.ready`."""
+    _parts[name] = Rows(name, rows, fields, key)
+
+
+def parts() -> list[Part]:
+    return list(_parts.values())
+
+
+def register() -> None:
+    """Register what this app holds. Called once, by `AccountsConfig.ready`."""
+    register_part(
+        "blueprints.jsonl",
+        lambda account: Blueprint.objects.filter(account=account),
+        {
+            "id": ID,
+            "name": TEXT,
+            "grid": TEXT,
+            "components": OBJECTS,
+            "thumbnail": {**TEXT, "description": "the picture's path in this archive; empty if there is none"},
+            "created_at": INSTANT,
+            "changed_at": INSTANT,
+        },
+    )
+    _parts["thumbnails"] = Files(
+        "thumbnails", lambda account: Blueprint.objects.filter(account=account).exclude(thumbnail=""), "thumbnail"
+    )
+    register_part(
+        "connections.jsonl",
+        lambda account: CloudConnection.objects.filter(account=account),
+        {
+            "id": ID,
+            "provider": TEXT,
+            "name": TEXT,
+            "resources": OBJECTS,
+            "resources_at": optional(INSTANT),
+            "created_at": INSTANT,
+        },
+    )
+    register_part(
+        "requests.json",
+        lambda account: SupportRequest.objects.filter(account=account),
+        {
+            "id": INTEGER,
+            "reference": TEXT,
+            "kind": TEXT,
+            "message": TEXT,
+            "made_by_id": optional(INTEGER),
+            "made_at": INSTANT,
+            "identity": {**TEXTS, "description": "what support compared, if the request was made by them"},
+            "due_at": optional(INSTANT),
+            "extended_at": optional(INSTANT),
+            "answered_at": optional(INSTANT),
+            "decided_at": optional(INSTANT),
+            "case_number": {**TEXT, "description": "of the case at the marketplace; empty if there is none"},
+            "closed_at": optional(INSTANT),
+            "outcome": TEXT,
+        },
+    )
+    register_part(
+        "request_messages.json",
+        lambda account: Message.objects.filter(request__account=account),
+        {"id": INTEGER, "request_id": INTEGER, "side": TEXT, "text": TEXT, "written_at": INSTANT},
+    )
+    register_part(
+        "history.jsonl",
+        lambda account: Event.objects.filter(account=account).for_customers(),
+        {
+            "id": INTEGER,
+            "at": INSTANT,
+            "kind": TEXT,
+            "actor_kind": TEXT,
+            "actor_id": optional(INTEGER),
+            "facts": OBJECT,
+            "recorded_at": INSTANT,
+        },
+        key=("at", "id"),
+    )
+
+
+ACCOUNT_SCHEMA: Schema = {
+    "type": "object",
+    "properties": {
+        "id": ID,
+        "name": TEXT,
+        "created_at": INSTANT,
+        "deactivated_at": optional(INSTANT),
+        "members": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"id": INTEGER, "name": TEXT, "email": TEXT, "role": TEXT, "joined_at": INSTANT},
+                "required": ["id", "name", "email", "role", "joined_at"],
+            },
+        },
+    },
+    "required": ["id", "name", "created_at", "deactivated_at", "members"],
+}
+
+
+def schema() -> Schema:
+    """The JSON Schema of the archive: one property a file; a `.jsonl` file is the array of its lines."""
+    files = {part.name: {"type": "array", "items": part.schema()} for part in parts() if isinstance(part, Rows)}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Blueprints: data export",
+        "description": "One property for each file of the archive. A .jsonl file is read as the array of its lines.",
+        "type": "object",
+        "properties": {"account.json": ACCOUNT_SCHEMA, **files},
+        "required": ["account.json", *files],
+    }
+
+
+def account_document(account: Account) -> Mapping[str, Any]:
+    members = account.memberships.select_related("user").order_by("joined_at", "id")
+    return {
+        "id": account.pk,
+        "name": account.name,
+        "created_at": account.created_at,
+        "deactivated_at": account.deactivated_at,
+        "members": [
+            {
+                "id": place.user_id,
+                "name": place.user.name,
+                "email": place.user.email,
+                "role": place.role,
+                "joined_at": place.joined_at,
+            }
+            for place in members
+        ],
+    }
+
+
+def readme(account: Account, at: datetime) -> str:
+    lines = "".join(f"  {part.name}\n" for part in parts() if isinstance(part, Rows))
+    return (
+        f"Blueprints: all data of the account “{account.name}”\nas of {plain(at)}\n\n"
+        "All texts are UTF-8, all instants ISO 8601 in UTC.\n"
+        "A .json file is one document; a .jsonl file holds one JSON object a line.\n\n"
+        f"  schema.json: JSON Schema of all of them\n  account.json: the account and its members\n{lines}"
+        "  thumbnails/: the pictures of the blueprints; each blueprint names its own\n"
+    )

@@ -1,0 +1,80 @@
+"""Sweeps: the jobs that carry out what has fallen due.
+
+Celery beat asks for each by name (`CELERY_BEAT_SCHEDULE`); `manage.py sweep` runs them by hand, as of any instant.
+A sweep looks for what is *due and not yet done*, never for what is due today, so a missed run is made up by the
+next one, and a sweep beside itself is harmless. Each app registers its own when it starts.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.core import clock
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """`run` carries out what is due at `at` and returns how much that was; `preview` says a line for each."""
+
+    name: str
+    run: Callable[[datetime], int]
+    preview: Callable[[datetime], Iterator[str]]
+    #: `doctor` and `/readyz/` complain when the sweep has not finished for this long.
+    late_after: timedelta
+
+
+class SweepRun(models.Model):
+    """When a sweep was last asked for and last finished: the heartbeat of beat and worker together."""
+
+    name = models.CharField(_("sweep"), max_length=40, primary_key=True)
+    started_at = models.DateTimeField(_("started"))
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    handled = models.PositiveIntegerField(_("handled"), default=0)
+    last_error = models.TextField(_("last error"), blank=True)
+
+    class Meta:
+        verbose_name = _("sweep")
+        verbose_name_plural = _("sweeps")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_sweeps: dict[str, Sweep] = {}
+
+
+def register(sweep: Sweep) -> None:
+    """Add a sweep. They run in the order of registration: what ends a subscription comes before what mails about it."""
+    _sweeps[sweep.name] = sweep
+
+
+def registered() -> list[Sweep]:
+    """All sweeps, in the order in which `manage.py sweep` runs them.
+
+    What staff want done comes after what the dates want. Exports go late, mail later: it tells what the others did.
+    Erasing goes last: what was still to be said has been said by then.
+    """
+    late = {"bulk": 1, "export": 2, "notices": 3, "purge": 4}
+    return sorted(_sweeps.values(), key=lambda sweep: late.get(sweep.name, 0))
+
+
+def named(name: str) -> Sweep:
+    """The sweep of this name; `KeyError` if there is none."""
+    return _sweeps[name]
+
+
+def run_and_note(sweep: Sweep, at: datetime) -> int:
+    """Run a sweep as of `at` and note start, end and error for `/readyz/`. An error is noted and raised again."""
+    started = clock.now()
+    run, _created = SweepRun.objects.update_or_create(name=sweep.name, defaults={"started_at": started})
+    try:
+        handled = sweep.run(at)
+    except Exception as error:
+        # Noted for staff whatever it was, then left to the caller: the worker logs it, beat comes back.
+        SweepRun.objects.filter(pk=run.pk).update(last_error=f"{type(error).__name__}: {error}"[:2000])
+        raise
+    SweepRun.objects.filter(pk=run.pk).update(finished_at=clock.now(), handled=handled, last_error="")
+    return handled

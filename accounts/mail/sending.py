@@ -1,0 +1,96 @@
+"""Sending notices: the `notices` sweep.
+
+Takes due notices one by one, and sends them outside of any transaction (`accounts.jobs.due_work`). Each mail has a
+Message-ID of its own for ever: if a worker dies between handing a mail over and noting it, the same mail goes out
+again under the same Message-ID.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.template.loader import render_to_string
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
+
+from accounts.core import foreign_input
+from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import overdue, run_due
+from accounts.mail.notices import Notice
+
+#: A run ends after this long; the next one goes on. Below the broker's visibility time-out of an hour by far.
+RUN = timedelta(minutes=5)
+
+
+def register() -> None:
+    """Register the sweep and its invariant. Called once, by `AccountsConfig.ready`."""
+    sweeps.register(sweeps.Sweep("notices", run=send_due, preview=preview, late_after=timedelta(minutes=5)))
+    invariants.register(
+        overdue(
+            Notice,
+            "unsent-mail",
+            _("mails queued more than 15 minutes ago and still not sent"),
+            listed_by="sent_at__isempty=1",
+        )
+    )
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """What `send_due` would send at `at`, a line each."""
+    for notice in Notice.objects.due(at).select_related("account").iterator():
+        yield f"{notice.account_id} {notice.account.name}: mail {notice.kind} ({notice.occasion})"
+
+
+def send_due(at: datetime) -> int:
+    """Send every notice that is due at `at`. Returns how many went out; the others say why not, and are tried again."""
+    connection = get_connection()
+
+    def work(notice: Notice, at: datetime) -> bool:
+        return send(notice, connection, at)
+
+    due = Notice.objects.select_related("recipient", "account").due
+    try:
+        return run_due(due, work, at=at, run=RUN)
+    finally:
+        connection.close()
+
+
+def send(notice: Notice, connection: BaseEmailBackend, at: datetime) -> bool:
+    """Hand one notice to the mail server and note that it was taken. Raises whatever is wrong with mail or server."""
+    message = write(notice)
+    message.connection = connection
+    try:
+        connection.open()
+        message.send()
+    except Exception:
+        # What the server thinks of the connection now is anybody's guess; the next mail gets a new one.
+        connection.close()
+        raise
+    return bool(Notice.objects.unsent().filter(pk=notice.pk).update(sent_at=at, last_error=""))
+
+
+def write(notice: Notice) -> EmailMultiAlternatives:
+    """The mail, in its reader's language and zone. The first line of the text template is the subject."""
+    reader = notice.recipient
+    app, name = notice.kind.split("/")
+    facts = {
+        key: datetime.fromisoformat(value) if key.endswith("_at") and value else value
+        for key, value in notice.facts.items()
+    }
+    context = {**facts, "account": notice.account, "reader": reader, "site_url": settings.SITE_URL}
+    context["support_email"] = settings.SUPPORT_EMAIL
+    language = reader.language or reader.browser_language or settings.LANGUAGE_CODE
+    with translation.override(language), timezone.override(foreign_input.zone(reader.time_zone)):
+        subject, text = render_to_string(f"{app}/mail/{name}.txt", context).split("\n", 1)
+        html = render_to_string(f"{app}/mail/{name}.html", {**context, "subject": subject})
+    message = EmailMultiAlternatives(subject.strip(), text.strip() + "\n", to=[reader.email])
+    message.extra_headers = {
+        "Message-ID": f"<notice-{notice.pk}@{urlsplit(settings.SITE_URL).hostname}>",
+        "Auto-Submitted": "auto-generated",
+        "Content-Language": language,
+    }
+    message.attach_alternative(html, "text/html")
+    return message

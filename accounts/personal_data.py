@@ -1,0 +1,308 @@
+"""What this app holds, and what the libraries below it hold: its part of the inventory
+(`accounts.erasure.inventory`).
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import SESSION_KEY
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Value, When
+from django.db.models.functions import Cast
+from django.utils.translation import gettext_lazy as _
+
+from accounts.blueprints.blueprint import Blueprint
+from accounts.blueprints.connection import CloudConnection
+from accounts.customers.account import Account, Membership, Role
+from accounts.customers.user import User
+from accounts.desk.actions.log import Deed
+from accounts.desk.bulk.run import BulkItem, BulkRun
+from accounts.erasure import inventory, mail_folder
+from accounts.erasure.holds import Hold
+from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed, scrub
+from accounts.erasure.people import people_who_go
+from accounts.exports import export
+from accounts.exports.export import Export
+from accounts.mail.notices import Notice
+from accounts.support.deletion_proposal import DeletionProposal
+from accounts.support.internal_notes import InternalNote
+from accounts.support.messages import Message
+from accounts.support.requests import SupportRequest
+
+#: Untracked sessions looked into at once.
+SESSIONS = 500
+#: The text of a hold or a deed that has been emptied.
+_EMPTIED = ""
+ACCOUNTABILITY = _("GDPR art. 5(2): whoever erases must be able to show it")
+NOTHING_PERSONAL = _("holds nothing about a person")
+
+
+def register() -> None:
+    """List everything. Called once, by `AccountsConfig.ready`."""
+    inventory.register_folder(lambda account_id: f"thumbnails/{account_id}")
+    inventory.register_folder(export.folder)
+    mail_folder.register()
+    _register_content()
+    _register_people()
+    _register_kept()
+
+
+def _register_content() -> None:
+    inventory.register(
+        AdminLog("what the account owns", Order.CONTENT, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
+        Erased(
+            "accounts.Export", Order.CONTENT, lambda account: Export.objects.filter(account_id=account), files=("file",)
+        ),
+        # Before their rows, which say whose they are.
+        Scrubbed("accounts.BulkRun", Order.CONTENT, bulk_runs, {"values": None}, part="reasons"),
+        Erased("accounts.BulkItem", Order.CONTENT, lambda account: BulkItem.objects.filter(account_id=account)),
+        Erased(
+            "accounts.Notice",
+            Order.CONTENT,
+            lambda account: Notice.objects.filter(account_id=account),
+            many="account",
+        ),
+        Erased("accounts.Message", Order.CONTENT, lambda account: Message.objects.filter(request__account=account)),
+        Erased(
+            "accounts.InternalNote",
+            Order.CONTENT,
+            lambda account: InternalNote.objects.filter(request__account=account),
+        ),
+        Erased(
+            "accounts.DeletionProposal",
+            Order.CONTENT,
+            lambda account: DeletionProposal.objects.filter(request__account=account),
+        ),
+        Erased(
+            "accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)
+        ),
+        Erased(
+            "accounts.CloudConnection",
+            Order.CONTENT,
+            lambda account: CloudConnection.objects.filter(account_id=account),
+        ),
+        Erased(
+            "accounts.Blueprint",
+            Order.CONTENT,
+            lambda account: Blueprint.objects.filter(account_id=account),
+            files=("thumbnail",),
+            many="account",
+        ),
+        # The owner goes last: the database keeps an owner in every account that has members.
+        Erased(
+            "accounts.Membership",
+            Order.PLACES,
+            lambda account: Membership.objects.filter(account_id=account).order_by(
+                Case(When(role=Role.OWNER, then=Value(1)), default=Value(0))
+            ),
+        ),
+        # Late, because a hold can be set while the erasing runs.
+        Scrubbed(
+            "accounts.Hold",
+            Order.ACCOUNT,
+            lambda account: Hold.objects.of(account).exclude(reason=_EMPTIED),
+            {"reason": _EMPTIED},
+            part="reasons",
+        ),
+        Scrubbed(
+            "accounts.Deed",
+            Order.ACCOUNT,
+            lambda account: Deed.objects.of(account).exclude(reason=_EMPTIED),
+            {"reason": _EMPTIED},
+            part="reasons",
+        ),
+        Erased("accounts.Account", Order.ACCOUNT, lambda account: Account.objects.filter(pk=account)),
+    )
+
+
+def bulk_runs(account_id: uuid.UUID) -> "QuerySet[BulkRun]":
+    """Bulk runs that concern the account, and still have texts: those may speak of it. An open one can't go on then."""
+    ours = BulkItem.objects.filter(run=OuterRef("pk"), account_id=account_id)
+    return BulkRun.objects.filter(Exists(ours), values__isnull=False)
+
+
+def _register_people() -> None:
+    """What people own who belong to no other account. Those who do keep all of it."""
+    inventory.register(
+        AdminLog("people", Order.PERSONAL, frozenset({Order.PERSONAL, Order.PEOPLE})),
+        SignedIn(),
+        _owned("usersessions.UserSession", "user"),
+        _owned("mfa.Authenticator", "user"),
+        _owned("socialaccount.SocialToken", "account__user"),
+        _owned("socialaccount.SocialAccount", "user"),
+        _owned("account.EmailConfirmation", "email_address__user"),
+        _owned("account.EmailAddress", "user"),
+        _owned("accounts.User_groups", "user"),
+        _owned("accounts.User_user_permissions", "user"),
+        # Written by former staff who were customers, too; staff are never erased.
+        _owned("admin.LogEntry", "user", part="written by people who go"),
+        # What they left in accounts that they do not belong to any more.
+        _owned("accounts.Notice", "recipient", part="to people who go"),
+        unlinked("accounts.SupportRequest", "made_by"),
+        unlinked("accounts.Message", "written_by"),
+        unlinked("accounts.DeletionProposal", "requested_by"),
+        unlinked("accounts.Export", "asked_for_by"),
+        Erased(
+            "accounts.User",
+            Order.PEOPLE,
+            lambda account: User.objects.filter(pk__in=people_who_go(account), is_staff=False),
+        ),
+    )
+
+
+def _register_kept() -> None:
+    inventory.register(
+        Kept("accounts.Event", _("what happened, when, by which id; no names and no texts"), ACCOUNTABILITY),
+        Kept("accounts.Purge", _("the obligation and its dates, by the account's id"), ACCOUNTABILITY),
+        Kept("accounts.PurgeObligation", _("each cause of a purge and its dates; ids alone"), ACCOUNTABILITY),
+        Kept("accounts.Certificate", _("the proof of the erasing, by the account's id"), ACCOUNTABILITY),
+        Kept(
+            "accounts.Hold",
+            _("who kept data for longer, from when to when, by ids"),
+            ACCOUNTABILITY,
+            scrubbed=_("the reason"),
+        ),
+        Kept(
+            "accounts.Deed",
+            _("what staff did, to which row, when, by ids"),
+            ACCOUNTABILITY,
+            scrubbed=_("the reason"),
+        ),
+        Kept(
+            "accounts.BulkRun",
+            _("that staff did one thing to many accounts, and when; gone after 90 days"),
+            ACCOUNTABILITY,
+            scrubbed=_("the reason"),
+        ),
+        Kept("accounts.Leaver", _("ids only, removed when the purge has been verified")),
+        Kept("accounts.DoomedFile", _("paths made of ids, removed with the files")),
+        Kept("accounts.System", NOTHING_PERSONAL),
+        Kept("accounts.SweepRun", _("of the whole system; the next run overwrites it")),
+        Kept(
+            "admin.LogEntry",
+            _("that a member of staff did something, and when"),
+            ACCOUNTABILITY,
+            scrubbed=_("names and texts of what was erased"),
+        ),
+        Kept("auth.Group", NOTHING_PERSONAL),
+        Kept("auth.Group_permissions", NOTHING_PERSONAL),
+        Kept("auth.Permission", NOTHING_PERSONAL),
+        Kept("contenttypes.ContentType", NOTHING_PERSONAL),
+        Kept("socialaccount.SocialApp", _("the vendor's own access to sign-in providers")),
+        # Places that are not tables.
+        Kept("cache", _("counters of sign-in attempts by hashed keys, gone within the hour")),
+        Kept("messages to workers", _("say only which sweep is to be run")),
+        Kept("mail sent", _("is in the reader's mailbox, not here")),
+        Kept("static files", NOTHING_PERSONAL),
+    )
+
+
+def _owned(model: str, path: str, part: str = "") -> Erased:
+    """The rows of people who go, found along `path` from the row to the person."""
+    return Erased(
+        model,
+        Order.PERSONAL,
+        lambda account: _rows(model).filter(**{f"{path}__in": people_who_go(account)}),
+        part=part,
+    )
+
+
+def unlinked(model: str, field: str) -> Scrubbed:
+    """An entry that empties a link to people who go, in rows that stay with another account."""
+    return Scrubbed(
+        model,
+        Order.PERSONAL,
+        lambda account: _rows(model).filter(**{f"{field}__in": people_who_go(account)}),
+        {field: None},
+        part=f"{field}, people who go",
+    )
+
+
+def _rows(model: str) -> "QuerySet[Any, Any]":
+    rows: QuerySet[Any, Any] = apps.get_model(model)._default_manager.all()
+    return rows
+
+
+@dataclass(frozen=True)
+class AdminLog:
+    """The names and texts that the admin noted about rows that are erased in these stages."""
+
+    part: str
+    order: Order
+    about: frozenset[Order]
+    model: str = "admin.LogEntry"
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} (texts about {self.part})"
+
+    def erase(self, account_id: uuid.UUID, limit: int) -> int:
+        erased = 0
+        for entries in self._entries(account_id):
+            if erased < limit:
+                erased += scrub(entries, {"object_repr": "", "change_message": ""}, limit - erased)
+        return erased
+
+    def count(self, account_id: uuid.UUID) -> int:
+        return sum(entries.count() for entries in self._entries(account_id))
+
+    def _entries(self, account_id: uuid.UUID) -> "list[QuerySet[LogEntry, LogEntry]]":
+        entries = []
+        noted = ContentType.objects.filter(Exists(LogEntry.objects.filter(content_type=OuterRef("pk"))))
+        types = {f"{kind.app_label}.{kind.model}": kind for kind in noted}
+        for store in inventory.stores():
+            kind = types.get(store.model.lower())
+            if kind and isinstance(store, Erased) and store.order in self.about and store.model != self.model:
+                rows = store.find(account_id).order_by().annotate(_key=Cast("pk", TextField()))
+                entries.append(
+                    LogEntry.objects.filter(
+                        Exists(rows.filter(_key=OuterRef("object_id"))),
+                        ~Q(object_repr="") | ~Q(change_message=""),
+                        content_type=kind,
+                    ).order_by()
+                )
+        return entries
+
+
+class SignedIn:
+    """The sessions of people who go: those that allauth keeps track of, and those that say so themselves."""
+
+    model = name = "sessions.Session"
+    order = Order.PERSONAL
+
+    def erase(self, account_id: uuid.UUID, limit: int) -> int:
+        keys = list(self._tracked(account_id).values_list("pk", flat=True)[:limit])
+        keys += self._untracked(account_id, limit - len(keys)) if len(keys) < limit else []
+        erased, _by_model = Session.objects.filter(pk__in=keys).delete()
+        return erased
+
+    def count(self, account_id: uuid.UUID) -> int:
+        return self._tracked(account_id).count() + len(self._untracked(account_id, SESSIONS))
+
+    def _tracked(self, account_id: uuid.UUID) -> "QuerySet[Session, Session]":
+        tracked = _rows("usersessions.UserSession").filter(user__in=people_who_go(account_id))
+        return Session.objects.filter(session_key__in=tracked.values("session_key"))
+
+    def _untracked(self, account_id: uuid.UUID, limit: int) -> list[str]:
+        """Up to `limit` keys. Only sessions that allauth does not know are opened, a few at a time."""
+        known = _rows("usersessions.UserSession").filter(session_key=OuterRef("session_key"))
+        unknown = Session.objects.exclude(Exists(known)).order_by("session_key")
+        found: list[str] = []
+        after = ""
+        while len(found) < limit and (batch := list(unknown.filter(session_key__gt=after)[:SESSIONS])):
+            after = batch[-1].session_key
+            people = {session.session_key: _person(session) for session in batch}
+            ids = {person for person in people.values() if person}
+            going = set(people_who_go(account_id).filter(user_id__in=ids)) if ids else set()
+            found += [key for key, person in people.items() if person in going]
+        return found[:limit]
+
+
+def _person(session: Session) -> int | None:
+    """Who is signed in in this session; None for nobody, and for one that can't be read."""
+    person = str(session.get_decoded().get(SESSION_KEY, ""))
+    return int(person) if person.isdigit() else None

@@ -1,0 +1,73 @@
+"""Handing an account over to a new owner.
+
+A support matter (reference: Cloudcraft's transfer of ownership): whoever takes over has a sign-in of their own already;
+the old owner stays as an administrator, or leaves. Both are told.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.core.refusal import Refused
+from accounts.core.write_guard import BeingErased
+from accounts.customers import history
+from accounts.customers.account import Account, Membership, Role
+from accounts.customers.history import Actor
+from accounts.customers.user import User
+from accounts.mail import notices
+
+
+class CannotTakeOver(Refused):
+    text = _("%(who)s can't take over: staff, and people who may not sign in, don't own accounts.")
+
+
+def hand_over(
+    account: Account, *, to: User, stays: bool, by: Actor, at: datetime, identity: Sequence[str] = ()
+) -> bool:
+    """Make `to` the owner. `stays`: the old owner remains as an administrator, else leaves the account.
+
+    `identity`: which facts staff compared (`accounts.support.identity.proven`), for the history. Returns whether
+    anything changed: who owns it already stays its owner. Raises `CannotTakeOver` and `BeingErased`.
+    """
+    with transaction.atomic():
+        account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+        if account.purging_at:
+            raise BeingErased(account.pk)
+        if not to.is_active or to.is_staff:
+            raise CannotTakeOver(who=to)
+        places = {place.user_id: place for place in account.memberships.select_for_update(no_key=True)}
+        old = next((place for place in places.values() if place.is_owner), None)
+        if old and old.user_id == to.pk:
+            return False
+        # First one owner less, then one more: the database allows two at no moment, and none only until the commit.
+        if old:
+            old.role = Role.ADMIN
+            old.save(update_fields=["role"])
+        new = places.get(to.pk) or Membership(account=account, user=to, joined_at=at)
+        new.role = Role.OWNER
+        new.save()
+        if old and not stays:
+            old.delete()
+        history.record(
+            account.pk,
+            "ownership.handed_over",
+            at=at,
+            by=by,
+            owner=to.pk,
+            owner_before=old.user_id if old else None,
+            stays=stays,
+            identity=list(identity),
+        )
+        for person in {to, old.user if old else to}:
+            notices.queue(
+                "accounts/ownership_handed_over",
+                to=[person],
+                account=account,
+                occasion=f"ownership:{account.pk}:{at:%Y%m%dT%H%M%S%f}",
+                at=at,
+                is_new_owner=person.pk == to.pk,
+                stays=stays,
+            )
+    return True

@@ -1,0 +1,45 @@
+"""Routes: where a request to support goes when it is not ours alone to answer.
+
+A marketplace that bills an account also pays its refunds. It registers that here, and the Support page and the
+acknowledgement say so, in the reader's language.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.functional import Promise
+
+from accounts.customers.account import Account
+
+
+@dataclass(frozen=True)
+class Route:
+    """`code` is what an acknowledgement keeps; `text`, `url` and `link` (its words) are what people read."""
+
+    code: str
+    text: str | Promise
+    url: str
+    link: str | Promise
+
+
+#: The route of a request of this kind by this account; None: it is ours.
+RouteFor = Callable[[Account, str, datetime], Route | None]
+_routes_for: list[RouteFor] = []
+_routes: dict[str, Route] = {}
+
+
+def register_route(route_for: RouteFor, *routes: Route) -> None:
+    """Say which requests take another way, and all the ways that can be. From `AppConfig.ready`."""
+    _routes_for.append(route_for)
+    _routes.update({route.code: route for route in routes})
+
+
+def route_of(account: Account, kind: str, at: datetime) -> Route | None:
+    """The way that a request of this kind takes; None: it is answered here."""
+    return next((route for route_for in _routes_for if (route := route_for(account, kind, at))), None)
+
+
+def named(code: str) -> Route | None:
+    """The route with this code; None if there is none."""
+    return _routes.get(code)

@@ -1,0 +1,380 @@
+"""`make run`: the whole product at one address, with nothing to install and nothing to set.
+
+Who calls: the Makefile, `python -m config.stack`. In order: checks that can fail with one clear line; PostgreSQL and
+a Redis-protocol server inside `DATA_DIR` (unless DATABASE_URL or REDIS_URL name others); the environment, written to
+`$DATA_DIR/stack.env` for commands run beside; migrations, translations, static files, demo data; then web server,
+worker and beat, in the foreground, until Ctrl-C or SIGTERM.
+"""
+
+import base64
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+from urllib.parse import quote
+
+import environ
+import psutil
+import psycopg
+import redis
+
+from config.stack import servers as embedded
+from config.stack import supervisor
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+DEFAULT_PORT = "8000"
+HIGHEST_PORT = 65_535
+#: A server named in the environment must answer within this time at the start.
+REACH_SECONDS = 3
+#: Two processes show every fault that several processes can have, and fit a small machine.
+WEB_PROCESSES = 2
+#: A page is mostly waiting for the database; with four threads a slow one holds up nobody.
+WEB_THREADS = 4
+#: A page takes well under a second; what is still running after this long is cut off when the stack ends.
+WEB_STOP_SECONDS = 3
+#: Sweeps are short and few; the second process keeps a long purge from delaying the mails.
+WORKER_PROCESSES = 2
+#: Bytes of randomness in a token, as the standard library recommends; Fernet takes exactly this many.
+SECRET_BYTES = 32
+
+#: Settings that commands run beside the stack must share.
+SHARED_SETTINGS = (
+    "ALLOWED_HOSTS",
+    "ALLOW_TIME_TRAVEL",
+    "API_TOKENS",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_ENDPOINT_URL",
+    "AWS_EVENTS_TOKEN",
+    "AWS_PRODUCT_CODES",
+    "AWS_PRODUCT_IDS",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SELLER_ACCOUNT_IDS",
+    "AWS_SESSION_TOKEN",
+    "AWS_SNS_CERTIFICATE_URL",
+    "AWS_SNS_CONFIRM_SUBSCRIPTIONS",
+    "AWS_SNS_HOSTS",
+    "AWS_SNS_TOPIC_ARNS",
+    "AWS_SNS_TRUST_FILE",
+    "BEHIND_PROXY",
+    "DATABASE_URL",
+    "DEBUG",
+    "DEFAULT_FROM_EMAIL",
+    "DELIVERY_BODY_DAYS",
+    "EMAIL_URL",
+    "FIELD_ENCRYPTION_KEYS",
+    "GITHUB_API_URL",
+    "GITHUB_APP_ID",
+    "GITHUB_CANCELLATION",
+    "GITHUB_CLIENT_ID",
+    "GITHUB_CLIENT_SECRET",
+    "GITHUB_LISTING_SLUG",
+    "GITHUB_MUTATION_PAUSE",
+    "GITHUB_PRIVATE_KEY",
+    "GITHUB_SCOPES",
+    "GITHUB_WEBHOOK_SECRETS",
+    "GITHUB_WEB_URL",
+    "LOG_LEVEL",
+    "PURGE_LEAD_HOURS",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "SITE_URL",
+    "STAFF_SECOND_FACTOR",
+    "SUPPORT_EMAIL",
+)
+
+
+class RefusedError(Exception):
+    """The stack cannot start as asked. The message is one line that says what to change."""
+
+
+class Asked(BaseException):
+    """SIGINT or SIGTERM came while the stack was still getting ready."""
+
+
+def main() -> int:
+    """Runs the stack; the exit code. 0 also when it was ended by SIGINT or SIGTERM: that is how it ends."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    _end_with_make()
+    try:
+        _run(os.environ)
+    except Asked:
+        return 0
+    except (
+        RefusedError,
+        supervisor.StackStoppedError,
+        embedded.FolderInUseError,
+        embedded.ServerStartError,
+    ) as failure:
+        sys.stderr.write(f"offboard: {failure}\n")
+        return 1
+    return 0
+
+
+def prepare() -> None:
+    """Brings database, translations and static files up to date; in a process of its own, for its memory.
+
+    One process instead of four commands: most of each would be spent on starting Django.
+    """
+    import django
+    from babel.messages.frontend import CommandLineInterface
+    from django.core.management import call_command
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if any(PROJECT.glob("locale/*/LC_MESSAGES/django.po")):
+        arguments = ["pybabel", "--quiet", "compile", "-D", "django", "-d", str(PROJECT / "locale")]
+        CommandLineInterface().run(arguments)  # type: ignore[no-untyped-call]
+    django.setup()
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    call_command("demo", "--if-empty")
+
+
+def _run(given: Mapping[str, str]) -> None:
+    port = checked_port(given.get("PORT") or DEFAULT_PORT)
+    folder = checked_folder(given.get("DATA_DIR") or str(PROJECT / "var"))
+    with ExitStack() as running:
+        running.enter_context(embedded.held(folder))
+        check_port_is_free(port)
+        if database_url := given.get("DATABASE_URL"):
+            check_database(database_url)
+        if redis_url := given.get("REDIS_URL"):
+            check_redis(redis_url)
+
+        servers: list[embedded.Server] = []
+        if not database_url:
+            database = running.enter_context(embedded.postgres(folder))
+            database_url = database.url
+            servers.append(database)
+        if not redis_url:
+            broker = running.enter_context(embedded.valkey(folder))
+            redis_url = broker.url
+            servers.append(broker)
+
+        generated = kept_secrets(folder / "secrets.env")
+        defaults = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "SITE_URL": f"http://127.0.0.1:{port}",
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "EMAIL_URL": f"filemail://{quote(str(folder / 'mail'))}",
+            "ALLOW_TIME_TRAVEL": "1",
+            # The demo's staff sign in with a published password; a second factor would lock out who wants to look.
+            "STAFF_SECOND_FACTOR": "0",
+        }
+        write_environment(folder / "stack.env", shared_environment(given, {**defaults, **generated}))
+        os.environ.update(
+            {name: given.get(name) or value for name, value in {**defaults, **generated}.items()}
+            | {"DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+        )
+        os.chdir(PROJECT)
+        _prepare_in_a_child()
+        supervisor.supervise(programs(folder, port=port), servers=servers, folder=folder, port=port)
+
+
+def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
+    """The long-running processes: name and command."""
+    python = sys.executable
+    # Celery warns every root of arbitrary code in messages; ours carry names of jobs, as JSON.
+    celery = [python, "-W", "ignore:::celery.platforms", "-m", "celery", "-A", "config"]
+    return {
+        supervisor.WEB: [
+            *(
+                python,
+                "-m",
+                "granian",
+                "--interface",
+                "wsgi",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+            ),
+            *(
+                "--workers",
+                str(WEB_PROCESSES),
+                "--blocking-threads",
+                str(WEB_THREADS),
+                "--respawn-failed-workers",
+            ),
+            # A worker told to stop while it still starts never does, and granian would wait for it for ever.
+            *("--workers-kill-timeout", str(WEB_STOP_SECONDS), "--no-ws", "config.wsgi:application"),
+        ],
+        "worker": [
+            *(
+                *celery,
+                "worker",
+                "--concurrency",
+                str(WORKER_PROCESSES),
+                "--prefetch-multiplier",
+                "1",
+            ),
+            # Gossip and mingle are for several workers that must know of each other.
+            *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
+        ],
+        "beat": [
+            *celery,
+            "beat",
+            "--schedule",
+            str(folder / "beat-schedule"),
+            "--pidfile",
+            "",
+            "--loglevel",
+            "WARNING",
+        ],
+    }
+
+
+def checked_port(text: str) -> int:
+    """The port, if it is one. Raises RefusedError."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= HIGHEST_PORT):
+        raise RefusedError(f"PORT must be a number from 1 to {HIGHEST_PORT}, not {text!r}.")
+    return int(text)
+
+
+def check_port_is_free(port: int) -> None:
+    """Raises RefusedError if the address cannot be had."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            raise RefusedError(f"Port {port} is reserved for root. Choose a PORT above 1023.") from None
+        except OSError:
+            raise RefusedError(f"Port {port} is taken by another program. Stop it, or choose another PORT.") from None
+
+
+def checked_folder(name: str) -> Path:
+    """The data folder, made if missing, as an absolute path. Raises RefusedError if we cannot write there."""
+    folder = Path(name).expanduser().absolute()
+    try:
+        # Others may pass through (PostgreSQL runs as a system user if we are root) but not look around.
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder.resolve()
+    except (FileExistsError, NotADirectoryError):
+        raise RefusedError(f"DATA_DIR is not a folder: {folder}") from None
+    except OSError as failure:
+        raise RefusedError(f"DATA_DIR cannot be written to: {folder} ({failure.strerror})") from None
+
+
+def check_database(url: str) -> None:
+    """Raises RefusedError unless PostgreSQL answers at this URL."""
+    parsed = environ.Env.db_url_config(url)
+    if parsed.get("ENGINE") != "django.db.backends.postgresql":
+        raise RefusedError("DATABASE_URL must be a PostgreSQL URL: postgres://user:password@host:5432/name")
+    options = {**parsed.get("OPTIONS", {}), "connect_timeout": REACH_SECONDS}
+    for keyword, name in (
+        ("host", "HOST"),
+        ("port", "PORT"),
+        ("user", "USER"),
+        ("password", "PASSWORD"),
+    ):
+        if parsed[name]:
+            options[keyword] = parsed[name]
+    try:
+        psycopg.connect(dbname=parsed["NAME"], **options).close()
+    except psycopg.Error as failure:
+        raise RefusedError(f"DATABASE_URL cannot be reached: {_one_line(failure)}") from None
+
+
+def check_redis(url: str) -> None:
+    """Raises RefusedError unless a Redis-protocol server answers at this URL."""
+    try:
+        with redis.Redis.from_url(
+            url,
+            socket_connect_timeout=REACH_SECONDS,
+            socket_timeout=REACH_SECONDS,
+            retry=None,
+        ) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as failure:
+        raise RefusedError(f"REDIS_URL cannot be reached: {_one_line(failure)}") from None
+
+
+def kept_secrets(path: Path) -> dict[str, str]:
+    """The secrets of this data folder: made up at the first start, the same ever after."""
+    kept = dict(line.split("=", 1) for line in path.read_text().splitlines()) if path.exists() else {}
+    makers: dict[str, Callable[[], str]] = {
+        "SECRET_KEY": partial(secrets.token_urlsafe, SECRET_BYTES),
+        "FIELD_ENCRYPTION_KEYS": _fernet_key,
+        "API_TOKENS": partial(secrets.token_urlsafe, SECRET_BYTES),
+        "GITHUB_WEBHOOK_SECRETS": partial(secrets.token_urlsafe, SECRET_BYTES),
+        "AWS_EVENTS_TOKEN": partial(secrets.token_urlsafe, SECRET_BYTES),
+    }
+    missing = {name: make() for name, make in makers.items() if name not in kept}
+    if missing:
+        write_environment(path, {**kept, **missing})
+    return {**kept, **missing}
+
+
+def shared_environment(given: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+    """What commands run beside the stack read: our values, unless the environment gave one.
+
+    Secrets are among them, in a file that only we can read: a command beside the stack must encrypt with the same key.
+    A newline in a value, as in a private key, is written as `\\n`, which the settings read back.
+    """
+    shared = {name: value for name, value in ours.items() if not given.get(name)}
+    return shared | {name: given[name].replace("\n", "\\n") for name in SHARED_SETTINGS if given.get(name)}
+
+
+def write_environment(path: Path, values: Mapping[str, str]) -> None:
+    """Writes KEY=VALUE lines that only we can read, whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as file:
+        file.writelines(f"{name}={value}\n" for name, value in sorted(values.items()))
+    unfinished.replace(path)
+
+
+def _prepare_in_a_child() -> None:
+    prepared = subprocess.run(
+        [sys.executable, "-c", "from config import stack; stack.prepare()"],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        # Ctrl-C is for us; the child is killed then.
+        start_new_session=True,
+        preexec_fn=partial(embedded.end_with_parent, signal.SIGKILL),
+    )
+    if prepared.returncode != 0:
+        raise RefusedError("the database could not be prepared; the lines above say why.")
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _one_line(failure: Exception) -> str:
+    """The first line of an error message, or its kind."""
+    lines: Iterable[str] = str(failure).strip().splitlines()
+    return next(iter(lines), type(failure).__name__)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Ends the preparation; a second Ctrl-C does not disturb the cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise Asked
+
+
+def _end_with_make() -> None:
+    """Started by make, the stack also ends when make is killed: nobody is left then to pass Ctrl-C on."""
+    parent = psutil.Process().parent()
+    if parent is not None and parent.name() in {"make", "gmake"}:
+        embedded.end_with_parent(signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

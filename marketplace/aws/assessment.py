@@ -1,0 +1,145 @@
+"""What AWS's answer says of one purchase: that it runs, that it is over, that AWS knows nothing of it.
+
+The answer is everything that AWS has of one buyer: agreements and entitlements. Which of them are of this purchase is
+told by agreement, by licence, by the chain of renewals, and at last by elimination. Nothing is changed here.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from django.db.models import Q
+
+from marketplace.aws.agreement import Agreement, EndReason
+from marketplace.aws.client import Entitled, Held
+from marketplace.aws.payloads import CONTINUED, ENDED
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What AWS has of one buyer. `agreements` is None if we may not ask for them, which says nothing about them."""
+
+    agreements: list[Held] | None
+    entitlements: list[Entitled]
+
+
+class Ruling(Enum):
+    RUNS = auto()
+    OVER = auto()
+    ABSENT = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`held`: the agreement that the purchase is under, perhaps a new one; `entitlements`: those that it has now."""
+
+    ruling: Ruling
+    held: Held | None = None
+    entitlements: tuple[Entitled, ...] = ()
+    end_reason: EndReason = EndReason.ABSENT
+
+
+def judge(row: Agreement, answer: Answer, at: datetime) -> Verdict:
+    """What the answer says of this purchase at `at`."""
+    taken = _taken_by_others(row)
+    held = _held(row, answer, taken, at)
+    mine = tuple(_entitlements(row, held, answer, taken, at))
+    if held and held.status in ENDED:
+        return Verdict(Ruling.OVER, held, (), ENDED[held.status])
+    if mine:
+        return Verdict(Ruling.RUNS, held, mine)
+    if held and held.status == "ACTIVE":
+        # A contract without an entitlement is one of which nothing is left, unless it is still to begin.
+        begins_later = held.starts_at is not None and held.starts_at > at
+        return Verdict(Ruling.RUNS if begins_later or not row.dimension_id else Ruling.ABSENT, held)
+    if answer.agreements is None and not row.dimension_id:
+        # Bought by use, as far as we know: without agreements nothing can be said of it.
+        return Verdict(Ruling.UNKNOWN)
+    return Verdict(Ruling.ABSENT, held)
+
+
+def _held(row: Agreement, answer: Answer, taken: set[str], at: datetime) -> Held | None:
+    free = [held for held in answer.agreements or [] if held.agreement_id not in taken and _of_product(row, held)]
+    free = [held for held in free if not set(held.licence_ids) & taken]
+    found = next((held for held in free if held.agreement_id == row.agreement_id), None)
+    if found is None and row.licence_id:
+        found = next((held for held in free if row.licence_id in held.licence_ids), None)
+    if found is None and row.former_ids and not row.agreement_id:
+        found = _newest([held for held in free if held.agreement_id in row.former_ids])
+    if found is None:
+        return _by_elimination(row, free)
+    if found.status in ENDED or found.status in CONTINUED:
+        return _successor(row, found, free, at) or found
+    return found
+
+
+def _successor(row: Agreement, ended: Held, free: list[Held], at: datetime) -> Held | None:
+    """What the purchase goes on as: the next of its chain, or what its buyer bought after its end."""
+    active = [held for held in free if held.status == "ACTIVE"]
+    if chain := [held for held in active if held.initial_id == ended.initial_id]:
+        return _newest(chain)
+    over_at = row.leaves_at() or ended.ends_at
+    if over_at is None or over_at > at:
+        return None
+    later = [held for held in active if held.accepted_at and held.accepted_at >= over_at]
+    return later[0] if len(later) == 1 else None
+
+
+def _by_elimination(row: Agreement, free: list[Held]) -> Held | None:
+    """The agreement that is left for a purchase of which we know neither agreement nor licence at AWS.
+
+    Of several that nothing tells apart, the elder goes to the purchase that we have known for longer.
+    """
+    if row.agreement_id:
+        return None
+    # One that names its licences, none of them ours, is somebody else's.
+    free = [held for held in free if not (row.licence_id and held.licence_ids)]
+    left = sorted(
+        (held for held in free if held.status == "ACTIVE"), key=lambda held: (str(held.accepted_at), held.agreement_id)
+    )
+    if not left:
+        return free[0] if len(free) == 1 else None
+    alike = Agreement.objects.registered().filter(
+        aws_account_id=row.aws_account_id, product_code=row.product_code, agreement_id=None
+    )
+    place = list(alike.order_by("first_heard_at", "pk").values_list("pk", flat=True)).index(row.pk)
+    return left[place] if place < len(left) else None
+
+
+def _newest(found: list[Held]) -> Held | None:
+    return max(found, key=lambda held: (str(held.starts_at), str(held.accepted_at)), default=None)
+
+
+def _entitlements(row: Agreement, held: Held | None, answer: Answer, taken: set[str], at: datetime) -> "list[Entitled]":
+    """Those that are valid now and are of this purchase."""
+    licences = {*(held.licence_ids if held else ()), *([row.licence_id] if row.licence_id else ())}
+    moved_on = held is not None and row.agreement_id not in (None, held.agreement_id)
+    if moved_on and held and held.licence_ids:
+        licences = set(held.licence_ids)
+    valid = [
+        found
+        for found in answer.entitlements
+        if (found.expires_at is None or found.expires_at > at)
+        and (not row.product_code or found.product_code == row.product_code)
+        and found.licence_id not in taken
+    ]
+    named = [found for found in valid if found.licence_id in licences]
+    if named or (licences and not moved_on and any(found.licence_id for found in valid)):
+        return named
+    # Licences that nobody else has: this one's, if it is the only purchase that they can be of.
+    rest = [found for found in valid if found.licence_id not in row.former_ids]
+    return rest if len({found.licence_id for found in rest}) <= 1 else []
+
+
+def _of_product(row: Agreement, held: Held) -> bool:
+    return not (row.product_id and held.product_ids) or row.product_id in held.product_ids
+
+
+def _taken_by_others(row: Agreement) -> set[str]:
+    """The ids of all other purchases that have an account."""
+    buyer = Q(aws_account_id=row.aws_account_id) if row.aws_account_id else Q(pk=None)
+    if row.customer_identifier:
+        buyer |= Q(customer_identifier=row.customer_identifier)
+    others = Agreement.objects.registered().filter(buyer).exclude(pk=row.pk)
+    return {known for other in others for known in [*other.ids(), *other.former_ids]}

@@ -1,0 +1,303 @@
+"""AWS's own answer: the `aws-check` sweep.
+
+After each event, and again a little later, AWS is asked what the buyer holds. What it says decides, with three cares:
+an answer soon after an event may be stale; that nothing is there must be heard twice, apart, before it ends anything;
+and an error says nothing at all.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.checks.schedule import SETTLING_TIME
+from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import NotYet, attempt, overdue, run_due
+from marketplace.aws import client, matching, purchases
+from marketplace.aws.agreement import Agreement, EndReason
+from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
+from marketplace.aws.dimension import Dimension, learn
+from marketplace.aws.messages import begin_again, set_auto_renewal, stay
+from marketplace.aws.payloads import Names
+from subscriptions.models import Price
+from subscriptions.plan import CURRENCY
+
+#: A run ends after this long; the next one goes on.
+RUN = timedelta(minutes=2)
+MOST_SEATS = 1_000_000
+
+
+def register() -> None:
+    """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
+    sweeps.register(sweeps.Sweep("aws-check", run=check_due, preview=preview, late_after=timedelta(minutes=10)))
+    invariants.register(
+        overdue(Agreement, "aws-check", _("AWS agreements whose state could not be confirmed for hours")),
+    )
+    invariants.register(
+        invariants.Invariant(
+            "aws-credentials",
+            _("AWS agreements that can't be confirmed: no credentials, or no AWS_PRODUCT_CODES"),
+            lambda at: Agreement.objects.none() if client.is_configured() else Agreement.objects.registered(),
+            warning=True,
+        )
+    )
+    invariants.register(
+        invariants.Invariant(
+            "unmapped-dimension",
+            _("dimensions of our AWS products that are held and mapped to none of our plans"),
+            lambda at: Dimension.objects.filter(plan=None, agreements__isnull=False).distinct(),
+            warning=True,
+        )
+    )
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """Which agreements `check_due` would ask about at `at`, a line each."""
+    for row in Agreement.objects.due(at).iterator():
+        yield f"{row.account_id} {row}: ask AWS"
+
+
+def check_due(at: datetime) -> int:
+    """Ask AWS about every agreement whose check is due at `at`. Returns how many answers were had."""
+    close_final_hours(at)
+    if not client.is_configured():
+        return 0
+    return run_due(Agreement.objects.due, check, at=at, run=RUN)
+
+
+def close_final_hours(at: datetime) -> int:
+    """End what AWS said has ended, when the final hour is over and AWS can't be asked whether it is. Returns how many.
+
+    As a rule it is asked (`apply_answer`): an event may have been about something else. Without credentials, or without
+    an answer for a day, the event stands: it was AWS's word.
+    """
+    over = Agreement.objects.unanswered if client.is_configured() else Agreement.objects.final_hour_over
+
+    def close(row: Agreement, at: datetime) -> bool:
+        with transaction.atomic():
+            matching.lock()
+            due = over(at).locked().select_related("account", "dimension")
+            if (found := due.filter(pk=row.pk).first()) is None:
+                return False
+            _let_go(found, EndReason(found.end_reason), max(found.final_hour_until or at, found.subscribed_at or at))
+            found.save()
+            return purchases.bring_in_line(found, at=at)
+
+    return sum(attempt(row, close, at) is True for row in list(over(at)))
+
+
+def check(row: Agreement, at: datetime) -> bool:
+    """Ask AWS about one purchase and apply the answer. Raises `NotYet` if there is none now."""
+    try:
+        answer = ask(row, at)
+    except client.Limited as limit:
+        raise NotYet(str(limit), until=limit.until, counts=False) from limit
+    except client.ApiError as error:
+        raise NotYet(str(error)) from error
+    try:
+        with transaction.atomic():
+            apply_answer(row.pk, answer, at)
+    except purchases.Conflict as conflict:
+        raise NotYet(str(conflict)) from conflict
+    return True
+
+
+def ask(row: Agreement, at: datetime) -> Answer:
+    """Everything that AWS has of this purchase's buyer. Raises `ApiError` if any of it could not be had."""
+    codes = [row.product_code] if row.product_code else settings.AWS_PRODUCT_CODES
+    entitlements = [
+        found
+        for code in codes
+        for found in client.entitlements(
+            code, aws_account_id=row.aws_account_id, customer_identifier=row.customer_identifier, at=at
+        )
+    ]
+    buyer = row.aws_account_id or next((found.aws_account_id for found in entitlements if found.aws_account_id), "")
+    try:
+        agreements = client.agreements(aws_account_id=buyer, at=at) if buyer else None
+    except client.Denied:
+        # Entitlements alone can still say that it runs; only its end needs both.
+        if not entitlements:
+            raise
+        agreements = None
+    if row.agreement_id and not any(held.agreement_id == row.agreement_id for held in agreements or []):
+        # Sold by a channel partner: not ours to list, perhaps ours to see.
+        held = client.agreement(row.agreement_id, at=at)
+        agreements = [*(agreements or []), held] if held else agreements
+    return Answer(agreements, entitlements)
+
+
+def apply_answer(pk: int, answer: Answer, at: datetime) -> None:
+    """Make the purchase what AWS says, unless the answer may be stale. The caller's transaction."""
+    matching.lock()
+    row = Agreement.objects.locked().select_related("account", "dimension").filter(pk=pk).first()
+    if row is None:
+        return
+    _answered(row, at)
+    verdict = judge(row, answer, at)
+    if verdict.ruling is Ruling.RUNS:
+        _runs(row, verdict, at)
+    elif verdict.ruling is Ruling.OVER:
+        _over(row, verdict, at)
+    elif verdict.ruling is Ruling.ABSENT:
+        _absent(row, at)
+    elif row.runs and _is_over_by_its_word(row, at):
+        # Nothing speaks for it, and nothing against it: the event stands.
+        _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
+    row.save()
+    purchases.bring_in_line(row, at=at)
+
+
+def _runs(row: Agreement, verdict: Verdict, at: datetime) -> None:
+    if not row.runs and (is_too_new(row.ended_at, at) or is_too_new(row.failed_at, at)):
+        # It contradicts what was just said: asked again when it can no longer be a stale read.
+        row.check_at = at + SETTLING_TIME
+        return
+    row.absent_since = None
+    if verdict.held:
+        _adopt(row, verdict, at)
+    if not row.runs:
+        if row.is_over:
+            begin_again(row, at, at)
+        row.subscribed_at, row.failed_at = at, None
+    if row.unsubscribe_pending_at is None:
+        # A licence that ended with a renewal has opened no final hour.
+        row.forget_leaving()
+    elif row.final_hour_until is None or at >= row.final_hour_until + SETTLING_TIME:
+        # The end never came, and AWS says that it runs: the word that the buyer stays was lost.
+        stay(row, at)
+    _keep(row, verdict, at)
+
+
+def _adopt(row: Agreement, verdict: Verdict, at: datetime) -> None:
+    """Take over the ids under which AWS has the purchase now, and what we knew under them."""
+    held = verdict.held
+    assert held is not None
+    licence = next(iter(held.licence_ids), "")
+    if row.agreement_id and row.agreement_id != held.agreement_id:
+        row.retire_ids()
+        if row.unsubscribe_pending_at and not row.is_over:
+            stay(row, at)
+        elif not row.is_over:
+            purchases.note(row, "aws.renewed", at=at)
+    ids = [known for known in (held.agreement_id, licence) if known]
+    known_as = Q(agreement_id__in=ids) | Q(licence_id__in=ids)
+    for other in Agreement.objects.filter(known_as, account=None).exclude(pk=row.pk):
+        matching.absorb(row, other)
+    matching.add_names(
+        row,
+        Names(
+            agreement_id=held.agreement_id,
+            licence_id=licence,
+            aws_account_id=held.aws_account_id,
+            product_id=held.product_ids[0] if len(held.product_ids) == 1 else "",
+            offer_id=held.offer_id,
+        ),
+    )
+
+
+def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
+    """Terms, plan and seats as AWS says them. What was amended a moment ago is not undone by a stale answer."""
+    held, entitlements = verdict.held, verdict.entitlements
+    expiry = max((found.expires_at for found in entitlements if found.expires_at), default=None)
+    is_new = is_too_new(row.terms_said_at, at)
+    for name, value in {
+        "accepted_at": held and held.accepted_at,
+        "starts_at": held and held.starts_at,
+        "renews_or_ends_at": (held and held.ends_at) or expiry,
+        "trial_ends_at": held and held.trial_ends_at,
+    }.items():
+        if value is not None and not (is_new and getattr(row, name)):
+            setattr(row, name, value)
+    if held and (not is_new or row.auto_renewal is None):
+        set_auto_renewal(row, held.auto_renewal, at)
+    if held and not is_new:
+        row.on_trial = held.trial_ends_at is not None and held.trial_ends_at > at
+    if entitlements:
+        row.dimension, row.seats = _granted(entitlements)
+        licences = {found.licence_id for found in entitlements if found.licence_id}
+        names = Names(
+            licence_id=licences.pop() if len(licences) == 1 else "",
+            aws_account_id=entitlements[0].aws_account_id,
+            customer_identifier=entitlements[0].customer_identifier,
+            product_code=entitlements[0].product_code,
+        )
+        matching.add_names(row, names)
+    matching.gather(row)
+
+
+def _granted(entitlements: "tuple[client.Entitled, ...]") -> tuple[Dimension, int]:
+    """The dearest plan that any of the dimensions grants, and its seats: the sum of all that grant it."""
+    prices = dict(Price.objects.filter(currency=CURRENCY).order_by("cents").values_list("plan_id", "cents"))
+    # None of a dimension is none of it, if there is some of another.
+    some = [found for found in entitlements if found.quantity != 0] or entitlements
+    dimensions = {found: learn(found.product_code, found.dimension) for found in some}
+    best = max(dimensions.values(), key=lambda dimension: prices.get(dimension.granted_plan_id, 0))
+    counted = [
+        1 if found.quantity is None else found.quantity
+        for found, dimension in dimensions.items()
+        if dimension.granted_plan_id == best.granted_plan_id
+    ]
+    return best, max(1, min(sum(counted), MOST_SEATS))
+
+
+def _over(row: Agreement, verdict: Verdict, at: datetime) -> None:
+    if row.is_over:
+        return
+    if is_too_new(row.subscribed_at, at):
+        row.check_at = at + SETTLING_TIME
+        return
+    in_final_hour = row.unsubscribe_pending_at and row.final_hour_until and at < row.final_hour_until
+    if in_final_hour and not row.deprovisioned_at:
+        # Access stays for the final hour, however soon AWS's own books are closed.
+        row.check_at = row.final_hour_until
+        return
+    ends_at = verdict.held.ends_at if verdict.held else None
+    began = row.subscribed_at or row.first_heard_at
+    _let_go(row, verdict.end_reason, ends_at if ends_at and began <= ends_at <= at else at)
+
+
+def _absent(row: Agreement, at: datetime) -> None:
+    """AWS has nothing of it. Heard twice, apart, and not just after an event, that ends what we hold."""
+    if not row.runs:
+        return
+    if is_too_new(row.subscribed_at, at):
+        row.check_at = at + SETTLING_TIME
+    elif _is_over_by_its_word(row, at):
+        # It has been heard twice already: the event said the same.
+        _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
+    elif row.absent_since is None:
+        row.absent_since, row.check_at = at, at + SETTLING_TIME
+    elif at < row.absent_since + SETTLING_TIME:
+        row.check_at = row.absent_since + SETTLING_TIME
+    else:
+        _let_go(row, EndReason.ABSENT, at)
+
+
+def _is_over_by_its_word(row: Agreement, at: datetime) -> bool:
+    """Whether an event said that the agreement has ended, and its final hour is over."""
+    return (
+        row.agreement_over_at is not None
+        and row.final_hour_until is not None
+        and at >= row.final_hour_until + SETTLING_TIME
+    )
+
+
+def is_too_new(said_at: datetime | None, at: datetime) -> bool:
+    """Whether what AWS said then, by its clock, may not have reached every answer of AWS at `at`."""
+    return said_at is not None and at < said_at + SETTLING_TIME
+
+
+def _let_go(row: Agreement, reason: EndReason, ended_at: datetime) -> None:
+    row.ended_at, row.end_reason, row.absent_since = ended_at, reason, None
+
+
+def _answered(row: Agreement, at: datetime) -> None:
+    row.answered(at)
+    if row.unsubscribe_pending_at and row.final_hour_until and not row.check_at:
+        # Whether it has ended is known when the hour is over, whatever becomes of the message that says so.
+        later = row.final_hour_until + SETTLING_TIME
+        row.check_at = later if later > at else None

@@ -1,0 +1,63 @@
+"""What Subscription Settings says about a purchase at AWS Marketplace, and which way a refund takes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account
+from accounts.support.requests import RequestKind
+from accounts.support.routing import Route
+from marketplace.aws.agreement import Agreement
+from subscriptions.models import Channel, Subscription
+from subscriptions.settings_notes import Note
+
+REFUND = Route(
+    "aws_marketplace",
+    _(
+        "This account is billed by AWS Marketplace, so a refund is paid by AWS: within 48 hours of the purchase of a "
+        "public contract AWS Customer Service cancels it and pays back in full; everything else you ask us for here, "
+        "and we have AWS pay it back. Cancelling in your AWS account stops further charges, but pays nothing back."
+    ),
+    "https://docs.aws.amazon.com/marketplace/latest/buyerguide/cancel-subscription.html",
+    _("What AWS says about refunds"),
+)
+
+
+@dataclass(frozen=True)
+class AwsNote:
+    """`agreement` is None for a subscription that was written down without one."""
+
+    agreement: Agreement | None
+    #: Whether there is anything to cancel at AWS.
+    is_live: bool
+    #: Whether AWS itself still cancels a contract with a full refund.
+    may_change_its_mind: bool
+    #: A contract that begins on a later day.
+    begins_later: bool
+
+
+def note_for(account: Account, at: datetime) -> Note | None:
+    """The state at AWS, and what its buyer can do there (reference, 2.9)."""
+    agreement = (
+        Agreement.objects.filter(account=account).select_related("dimension").order_by("-registered_at", "-pk").first()
+    )
+    live = Subscription.objects.of(account).live(at).filter(channel=Channel.AWS_MARKETPLACE).exists()
+    if agreement is None and not live:
+        return None
+    begins_later = bool(agreement and agreement.runs and agreement.starts_at and agreement.starts_at > at)
+    about = AwsNote(
+        agreement,
+        is_live=live,
+        may_change_its_mind=bool(agreement and agreement.may_change_its_mind(at)),
+        begins_later=begins_later,
+    )
+    return Note("marketplace/aws_note.html", about)
+
+
+def refund_route(account: Account, kind: str, at: datetime) -> Route | None:
+    """Refunds of what AWS bills, or has billed last, take AWS's way."""
+    if kind != RequestKind.REFUND:
+        return None
+    newest = Subscription.objects.of(account).real().filter(started_at__lte=at).order_by("-started_at", "-pk").first()
+    return REFUND if newest and newest.channel == Channel.AWS_MARKETPLACE else None

@@ -1,0 +1,205 @@
+"""Subscriptions to SNS topics: a topic asks, we confirm by the API. The `aws-confirm` sweep.
+
+A topic's first message carries a token that confirms the subscription. The message says to open an address; that is
+never done (reference, 2.11): the token goes into a call to SNS, of our own making, and only while
+`AWS_SNS_CONFIRM_SUBSCRIPTIONS` is on. A topic that says that we were unsubscribed is told to staff and left alone,
+because its address would subscribe again.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.core import strict_json
+from accounts.jobs import invariants, sweeps
+from marketplace import inbox
+from marketplace.aws import client
+from marketplace.aws.sns import SUBSCRIPTION, UNSUBSCRIPTION
+from marketplace.delivery import Delivery, Outcome
+from marketplace.github.tokens import UnreadableToken, decrypt, encrypt
+
+#: A token is of use for so long.
+TOKEN_LIFE = timedelta(days=2)
+#: The first wait after a failure; it doubles with every further one.
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=1)
+UNSUBSCRIBED = (
+    "AWS ended the subscription of this topic: its messages no longer come. Subscribe again if it was not you."
+)
+
+
+class TopicSubscriptionQuerySet(models.QuerySet["TopicSubscription"]):
+    def waiting(self) -> Self:
+        """Asked and not confirmed, with a token that is or was of use."""
+        return self.filter(token__isnull=False)
+
+    def due(self, at: datetime) -> Self:
+        """Waiting, and not for another attempt."""
+        return self.waiting().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "pk")
+
+
+class TopicSubscription(models.Model):
+    """Where we stand with one topic."""
+
+    topic = models.CharField(_("topic"), max_length=300, unique=True)
+    #: Encrypted, shown nowhere, and gone when it has been used or is of no use any more.
+    token = models.BinaryField(null=True, editable=False)
+    asked_at = models.DateTimeField(_("asked"))
+    confirmed_at = models.DateTimeField(_("confirmed"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended by AWS"), null=True, blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
+    last_error = models.CharField(_("last error"), max_length=300, blank=True)
+
+    objects = TopicSubscriptionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("topic subscription")
+        verbose_name_plural = _("topic subscriptions")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(token=None, next_attempt_at=None)
+                | models.Q(token__isnull=False, next_attempt_at__isnull=False, confirmed_at=None),
+                name="topic_token_gone_when_confirmed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.topic
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the token is of no use any more."""
+        return self.asked_at + TOKEN_LIFE
+
+
+def register() -> None:
+    """Register the sweep and its warnings. Called once, by `MarketplaceConfig.ready`."""
+    sweeps.register(
+        sweeps.Sweep("aws-confirm", run=confirm_due, preview=preview, late_after=timedelta(minutes=30)),
+    )
+    invariants.register(
+        invariants.Invariant(
+            "topic-unconfirmed",
+            _("topics wait to be confirmed: check that you subscribed, then set AWS_SNS_CONFIRM_SUBSCRIPTIONS=1"),
+            lambda at: TopicSubscription.objects.waiting(),
+            example="topic",
+            warning=True,
+        )
+    )
+    invariants.register(
+        invariants.Invariant(
+            "topic-silent",
+            _("topics send nothing: not confirmed within two days, or ended by AWS; request a confirmation again"),
+            lambda at: TopicSubscription.objects.filter(token=None, confirmed_at=None),
+            example="topic",
+            warning=True,
+        )
+    )
+
+
+def handle_confirmation(delivery: Delivery, at: datetime) -> Outcome:
+    """A topic asks to be confirmed, or says that it sends no more. Part of the inbox's transaction."""
+    message = _message_in(delivery)
+    kind, topic, sent_at = message["Type"], message["TopicArn"], datetime.fromisoformat(message["Timestamp"])
+    delivery.action = kind[:100]
+    # Both hold a token with which anybody could subscribe. It is kept in one place, encrypted.
+    delivery.body = None
+    if topic not in settings.AWS_SNS_TOPIC_ARNS:
+        # Taken off the list between receiving and processing.
+        return Outcome.NO_CHANGE
+    if kind == UNSUBSCRIPTION:
+        return _end(delivery, topic, sent_at)
+    if kind == SUBSCRIPTION:
+        return _ask(topic, message["Token"], sent_at, at)
+    raise inbox.Unprocessable(f"SNS has no messages of type {kind}.")
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """What `confirm_due` would do at `at`, a line each."""
+    for row in TopicSubscription.objects.due(at):
+        if at >= row.expires_at:
+            yield f"{row.topic}: forget the token, it has expired"
+        elif settings.AWS_SNS_CONFIRM_SUBSCRIPTIONS:
+            yield f"{row.topic}: confirm the subscription"
+
+
+def confirm_due(at: datetime) -> int:
+    """Confirm what waits, and forget tokens that are of no use any more. Returns how many subscriptions changed."""
+    changed = 0
+    for pk in list(TopicSubscription.objects.due(at).values_list("pk", flat=True)):
+        row = _claim(pk, at)
+        if row is None:
+            continue
+        if at >= row.expires_at:
+            changed += _settle(row, token=None, next_attempt_at=None, last_error="The token expired unused.")
+        elif settings.AWS_SNS_CONFIRM_SUBSCRIPTIONS:
+            changed += _confirm(row, at)
+    return changed
+
+
+def _claim(pk: int, at: datetime) -> TopicSubscription | None:
+    """Take the row for one attempt. The next one is set first: a worker that dies leaves it waiting, not lost."""
+    with transaction.atomic():
+        due = TopicSubscription.objects.due(at).select_for_update(skip_locked=True, no_key=True)
+        row = due.filter(pk=pk).first()
+        if row and settings.AWS_SNS_CONFIRM_SUBSCRIPTIONS:
+            row.next_attempt_at = at + min(FIRST_WAIT * 2 ** min(row.attempts, 10), LONGEST_WAIT)
+            row.attempts += 1
+            row.save(update_fields=["next_attempt_at", "attempts"])
+        return row
+
+
+def _confirm(row: TopicSubscription, at: datetime) -> int:
+    assert row.token is not None, "due rows have one"
+    try:
+        client.confirm_subscription(row.topic, decrypt(row.token), at=at)
+    except (client.ApiError, UnreadableToken) as error:
+        _settle(row, last_error=str(error)[:300])
+        return 0
+    return _settle(row, token=None, next_attempt_at=None, confirmed_at=at, ended_at=None, last_error="")
+
+
+def _settle(row: TopicSubscription, **changes: object) -> int:
+    """Write what came of it, unless the topic has asked anew meanwhile."""
+    return TopicSubscription.objects.filter(pk=row.pk, asked_at=row.asked_at, confirmed_at=None).update(**changes)
+
+
+def _ask(topic: str, token: str, sent_at: datetime, at: datetime) -> Outcome:
+    fresh = {"token": encrypt(token), "asked_at": sent_at, "next_attempt_at": at}
+    row, created = TopicSubscription.objects.select_for_update(no_key=True).get_or_create(topic=topic, defaults=fresh)
+    if created:
+        return Outcome.APPLIED
+    if sent_at <= row.asked_at or (row.ended_at and sent_at < row.ended_at):
+        return Outcome.STALE
+    # Asked again: of a subscription that is confirmed SNS asks nothing, so it is a new one.
+    row.token, row.asked_at, row.next_attempt_at = fresh["token"], sent_at, at
+    row.confirmed_at, row.attempts, row.last_error = None, 0, ""
+    row.save()
+    return Outcome.APPLIED
+
+
+def _end(delivery: Delivery, topic: str, sent_at: datetime) -> Outcome:
+    row, created = TopicSubscription.objects.select_for_update(no_key=True).get_or_create(
+        topic=topic, defaults={"asked_at": sent_at, "ended_at": sent_at}
+    )
+    if not created:
+        if sent_at < row.asked_at:
+            return Outcome.STALE
+        row.ended_at, row.confirmed_at, row.token, row.next_attempt_at = sent_at, None, None, None
+        row.save()
+    delivery.alert = UNSUBSCRIBED
+    return Outcome.APPLIED
+
+
+def _message_in(delivery: Delivery) -> dict[str, str]:
+    if delivery.body is None:
+        raise inbox.Unprocessable("The body is no longer kept.")
+    message = strict_json.parse(bytes(delivery.body))
+    if not isinstance(message, dict):
+        raise inbox.Unprocessable("The JSON is not an object.")
+    return message

@@ -1,0 +1,115 @@
+"""What staff can do about marketplaces at the support desk. Registered by `MarketplaceConfig.ready`."""
+
+from datetime import datetime
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.core import roles
+from accounts.customers import history
+from accounts.customers.history import Actor
+from accounts.desk.actions import action
+from accounts.desk.actions.action import Act, Values
+from accounts.models import Account, Purge
+from accounts.templatetags.formats import brief
+from marketplace import inbox
+from marketplace.delivery import Delivery
+from marketplace.offboarding import offboarding, runner
+from marketplace.offboarding.offboarding import Step, StepKind
+
+
+def register() -> None:
+    """Called once, by `MarketplaceConfig.ready`."""
+    action.register(
+        Act(
+            "reactivate",
+            _("Reactivate the account"),
+            Account,
+            roles.REACTIVATE,
+            reactivate,
+            account_of=lambda account: account.pk,
+            in_bulk=True,
+            offered=lambda account, at: account.deactivated_at is not None and account.purging_at is None,
+        ),
+        Act(
+            "retry_step",
+            _("Try again now"),
+            Step,
+            roles.MEND,
+            retry_step,
+            account_of=lambda step: step.offboarding.account_id,
+            in_bulk=True,
+            # The erasing goes by its own dates (`accounts.erasure.purge`).
+            offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
+        ),
+        Act(
+            "skip_step",
+            _("Skip"),
+            Step,
+            roles.MEND,
+            skip_step,
+            account_of=lambda step: step.offboarding.account_id,
+            offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
+            is_grave=True,
+        ),
+        Act(
+            "process_again",
+            _("Process again"),
+            Delivery,
+            roles.MEND,
+            process_again,
+            account_of=lambda delivery: delivery.account_id,
+            in_bulk=True,
+            offered=lambda delivery, at: delivery.processed_at is None,
+        ),
+        Act(
+            "acknowledge",
+            _("Acknowledge the alert"),
+            Delivery,
+            roles.MEND,
+            acknowledge,
+            account_of=lambda delivery: delivery.account_id,
+            in_bulk=True,
+            offered=lambda delivery, at: bool(delivery.alert),
+        ),
+    )
+
+
+def _is_open(step: Step, at: datetime) -> bool:
+    found = step.offboarding
+    return step.done_at is None and found.called_off_at is None and found.finished_at is None
+
+
+def reactivate(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    """Take a customer back within the window: nothing is erased, and the account works again, on Free."""
+    if not offboarding.call_off(account, because="staff", at=at, by=by):
+        return None
+    if stands := Purge.objects.of(account.pk).open().first():
+        return gettext("The account is active again. Its data is still erased from %(due)s on: %(cause)s.") % {
+            "due": brief(stands.due_at),
+            "cause": stands.get_cause_display(),
+        }
+    return gettext("The account is active again, with its data, on Free.")
+
+
+def retry_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    return gettext("The step is tried with the next run.") if runner.retry(step, at=at) else None
+
+
+def skip_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    changed = runner.skip(step, because=values["reason"], by=by, at=at)
+    return gettext("The step counts as done; the next one goes on.") if changed else None
+
+
+def process_again(delivery: Delivery, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    """Put a delivery that failed or was parked back in line; the sweep comes within seconds."""
+    return gettext("The delivery is processed with the next run.") if inbox.process_again(delivery, at=at) else None
+
+
+def acknowledge(delivery: Delivery, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    """Staff have looked at what could not be read; the alert goes, the history stays."""
+    if not Delivery.objects.filter(pk=delivery.pk).exclude(alert="").update(alert=""):
+        return None
+    history.record(delivery.account_id, "delivery.acknowledged", at=at, by=by, delivery=delivery.pk)
+    return gettext("The alert is acknowledged.")

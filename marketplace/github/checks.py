@@ -1,0 +1,115 @@
+"""GitHub's own answer: the `github-check` sweep.
+
+After each event, and again a little later, GitHub is asked what the customer holds. What it says decides, with two
+cares: an answer soon after an event may be stale, and "has not purchased" must be heard twice, apart, before it ends
+anything (reference, 2.4 and 5).
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.checks.schedule import SETTLING_TIME
+from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import NotYet, overdue, run_due
+from marketplace.github import client
+from marketplace.github.customer import Customer
+from marketplace.github.listing import ListingPlan
+from marketplace.github.messages import hold, let_go, lock_customer
+from marketplace.github.payloads import read_subscription
+from marketplace.offboarding.offboarding import Cause
+
+#: A run ends after this long; the next one goes on.
+RUN = timedelta(minutes=2)
+
+
+def register() -> None:
+    """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
+    sweeps.register(sweeps.Sweep("github-check", run=check_due, preview=preview, late_after=timedelta(minutes=10)))
+    invariants.register(
+        overdue(Customer, "github-check", _("GitHub customers whose state could not be confirmed for hours")),
+    )
+    invariants.register(
+        invariants.Invariant(
+            "github-credentials",
+            _("GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID"),
+            lambda at: Customer.objects.none() if client.is_configured() else Customer.objects.all(),
+            warning=True,
+        )
+    )
+    invariants.register(
+        invariants.Invariant(
+            "unmapped-plan",
+            _("plans of the GitHub listing that have customers and are mapped to none of our plans"),
+            lambda at: ListingPlan.objects.filter(
+                plan=None, customers__cancelled_at=None, customers__isnull=False
+            ).distinct(),
+            warning=True,
+        )
+    )
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """Which customers `check_due` would ask about at `at`, a line each."""
+    for customer in Customer.objects.due(at).iterator():
+        yield f"{customer.account_id} {customer}: ask GitHub"
+
+
+def check_due(at: datetime) -> int:
+    """Ask GitHub about every customer whose check is due at `at`. Returns how many answers were had."""
+    if not client.is_configured():
+        return 0
+    return run_due(Customer.objects.due, check, at=at, run=RUN)
+
+
+def check(customer: Customer, at: datetime) -> bool:
+    """Ask GitHub about one customer and apply the answer. Raises `NotYet` if there is none now."""
+    try:
+        answer = client.get_account(customer.github_id, at=at)
+    except client.Limited as limit:
+        raise NotYet(str(limit), until=limit.until, counts=False) from limit
+    except client.ApiError as error:
+        raise NotYet(str(error)) from error
+    with transaction.atomic():
+        apply_answer(customer.github_id, answer, at)
+    return True
+
+
+def apply_answer(github_id: int, answer: dict[str, Any] | None, at: datetime) -> None:
+    """Make the customer what GitHub says, unless the answer may be stale. The caller's transaction."""
+    customer = lock_customer(github_id)
+    if customer is None:
+        if answer is not None:
+            purchase, pending = read_subscription(answer)
+            hold(purchase, None, pending=pending, heard=False, at=at)
+        return
+    customer.answered(at)
+    if answer is None:
+        _absent(customer, at)
+        return
+    purchase, pending = read_subscription(answer)
+    if customer.may_be_stale(at) and (customer.cancelled_at or purchase.plan.id != customer.listing_plan_id):
+        # It contradicts what was just delivered: asked again when it can no longer be a stale read.
+        customer.save()
+        return
+    hold(purchase, customer, pending=pending, heard=False, at=at)
+
+
+def _absent(customer: Customer, at: datetime) -> None:
+    """GitHub says "has not purchased". Heard twice, apart, and not just after an event, that ends what we hold."""
+    if customer.cancelled_at:
+        customer.save()
+    elif customer.may_be_stale(at):
+        customer.check_at = at + SETTLING_TIME
+        customer.save()
+    elif customer.absent_since is None:
+        customer.absent_since, customer.check_at = at, at + SETTLING_TIME
+        customer.save()
+    elif at < customer.absent_since + SETTLING_TIME:
+        customer.check_at = customer.absent_since + SETTLING_TIME
+        customer.save()
+    else:
+        let_go(customer, cause=Cause.ABSENT, received_at=at, at=at)

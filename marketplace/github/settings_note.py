@@ -1,0 +1,33 @@
+"""What Subscription Settings says about a GitHub customer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from accounts.models import Account
+from marketplace.github.customer import Customer
+from marketplace.github.messages import marketplace_url
+from marketplace.offboarding.offboarding import Offboarding
+from subscriptions.settings_notes import Note
+
+
+@dataclass(frozen=True)
+class GitHubNote:
+    customer: Customer
+    offboarding: Offboarding | None
+    marketplace_url: str
+    #: What a cancellation will mean: Free first, or deactivation (`GITHUB_CANCELLATION`).
+    downgrades: bool
+
+
+def note_for(account: Account, at: datetime) -> Note | None:
+    """A pending change, a new authorisation that is needed, or a downgrade whose deletion can be called off."""
+    customer = Customer.objects.select_related("listing_plan", "pending_plan").filter(account=account).first()
+    if customer is None:
+        return None
+    offboarding = Offboarding.objects.open().of(account.pk).first()
+    return Note(
+        "marketplace/github_note.html",
+        GitHubNote(customer, offboarding, marketplace_url(), settings.GITHUB_CANCELLATION == "downgrade"),
+    )

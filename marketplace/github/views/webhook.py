@@ -1,0 +1,62 @@
+"""POST /marketplace/github/webhook/: verify, store, answer 202."""
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from accounts.core import clock, strict_json
+from marketplace import inbox
+from marketplace.delivery import Source
+from marketplace.github.payloads import message_in
+from marketplace.github.signature import is_signed
+
+#: Every real marketplace event is below 3 kB; GitHub's own limit is 25 MB.
+MAX_BYTES = 1024 * 1024
+#: What a GUID needs, with room for whatever a relay makes of it.
+MAX_DELIVERY_ID = 200
+#: The answer to what is stored, always the same.
+ACCEPTED = b'{"status": "accepted"}'
+
+
+@login_not_required
+@csrf_exempt
+def webhook(request: HttpRequest) -> HttpResponse:
+    """202 once the delivery is stored, new or not; 400, 401, 405, 413 with nothing stored; 503 without database."""
+    if request.method != "POST":
+        return _error(405, "method_not_allowed", "GitHub delivers by POST.", Allow="POST")
+    try:
+        body = strict_json.read_body(request, limit=MAX_BYTES)
+    except strict_json.TooLarge as error:
+        return _error(413, "too_large", str(error))
+    # Not `request.headers`, which would first read all the others.
+    headers = request.META
+    if not is_signed(body, headers.get("HTTP_X_HUB_SIGNATURE_256", ""), settings.GITHUB_WEBHOOK_SECRETS):
+        return _error(401, "bad_signature", "X-Hub-Signature-256 does not match this body and any of our secrets.")
+    delivery_id, event = headers.get("HTTP_X_GITHUB_DELIVERY", ""), headers.get("HTTP_X_GITHUB_EVENT", "")
+    if not delivery_id or len(delivery_id) > MAX_DELIVERY_ID or not event or len(event) > 100:
+        return _error(400, "bad_headers", "X-GitHub-Delivery and X-GitHub-Event are needed.")
+    content_type = (request.content_type or "")[:100]
+    try:
+        message_in(body, content_type)
+    except strict_json.BadJSON as error:
+        return _error(400, "bad_json", str(error))
+    try:
+        inbox.accept(
+            Source.GITHUB,
+            delivery_id=delivery_id,
+            event=event,
+            content_type=content_type,
+            body=body,
+            at=clock.now(),
+        )
+    except DatabaseError:
+        # Said at once and plainly: the listing's page shows it as failed, from where it can be sent again by hand.
+        return _error(503, "try_again", "The delivery could not be stored. Deliver it again.")
+    inbox.nudge()
+    return HttpResponse(ACCEPTED, content_type="application/json", status=202)
+
+
+def _error(status: int, error: str, message: str, **headers: str) -> HttpResponse:
+    return JsonResponse({"error": error, "message": message}, status=status, headers=headers)

@@ -1,0 +1,97 @@
+"""What this app holds about customers, and what a purge does with it. Registered by `MarketplaceConfig.ready`."""
+
+import uuid
+
+from django.db.models import CharField, Q, QuerySet
+from django.db.models.functions import Cast
+from django.utils.translation import gettext_lazy as _
+
+from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed, register
+from accounts.erasure.people import Leaver
+from accounts.personal_data import NOTHING_PERSONAL, unlinked
+from marketplace.aws.agreement import Agreement
+from marketplace.aws.registration import Registration
+from marketplace.delivery import Delivery
+from marketplace.github.customer import Customer
+from marketplace.github.repository_hooks import RepositoryHook
+from marketplace.github.tokens import UserToken
+from marketplace.offboarding.offboarding import Step
+
+
+def deliveries(account_id: uuid.UUID) -> "QuerySet[Delivery]":
+    """What a marketplace told us about the account, processed or not, and not emptied yet."""
+    known_as = Customer.objects.filter(account_id=account_id).values_list(
+        Cast("github_id", CharField(max_length=60)), flat=True
+    )
+    # A delivery with an account is that account's. Before a registration there is only what AWS calls the purchase.
+    at_aws = Q(account_id=None, marketplace_account__in=_known_at_aws(account_id))
+    about = Q(account_id=account_id) | Q(marketplace_account__in=known_as) | at_aws
+    return Delivery.objects.filter(about).filter(Q(body__isnull=False) | ~Q(marketplace_account="", last_error=""))
+
+
+def _known_at_aws(account_id: uuid.UUID) -> list[str]:
+    """What AWS calls this account's purchases. Names that another account's purchase has too are not among them."""
+    ours, shared = set[str](), set[str]()
+    for agreement in Agreement.objects.filter(account_id=account_id):
+        ours |= {*agreement.ids(), *agreement.former_ids}
+        shared |= {agreement.customer_identifier, agreement.aws_account_id} - {""}
+    others = Agreement.objects.filter(account__isnull=False).exclude(account_id=account_id)
+    for name in ("customer_identifier", "aws_account_id"):
+        shared -= set(others.filter(**{f"{name}__in": shared}).values_list(name, flat=True))
+    return sorted(ours | shared)
+
+
+def agreements(account_id: uuid.UUID) -> "QuerySet[Agreement]":
+    return Agreement.objects.filter(account_id=account_id)
+
+
+def registrations(account_id: uuid.UUID) -> "QuerySet[Registration]":
+    return Registration.objects.filter(account_id=account_id)
+
+
+def step_remarks(account_id: uuid.UUID) -> "QuerySet[Step]":
+    """Remarks name repositories and logins."""
+    return Step.objects.filter(offboarding__account_id=account_id).exclude(remark="", last_error="")
+
+
+def hooks(account_id: uuid.UUID) -> "QuerySet[RepositoryHook]":
+    return RepositoryHook.objects.filter(account_id=account_id)
+
+
+def customers(account_id: uuid.UUID) -> "QuerySet[Customer]":
+    return Customer.objects.filter(account_id=account_id)
+
+
+def tokens(account_id: uuid.UUID) -> "QuerySet[UserToken]":
+    """Those of the people who belong to no other account."""
+    going = Leaver.objects.of(account_id).belonging_to_none()
+    return UserToken.objects.filter(user_id__in=going.values("user_id"))
+
+
+def register_inventory() -> None:
+    register(
+        Scrubbed(
+            "marketplace.Delivery",
+            Order.CONTENT,
+            deliveries,
+            # The id and the digest stay: they tell a message that is sent again, and nothing about a person.
+            values={"body": None, "marketplace_account": "", "last_error": "", "alert": ""},
+        ),
+        Scrubbed("marketplace.Step", Order.CONTENT, step_remarks, values={"remark": "", "last_error": ""}),
+        Erased("marketplace.RepositoryHook", Order.CONTENT, hooks),
+        Erased("marketplace.Customer", Order.CONTENT, customers),
+        Erased("marketplace.Agreement", Order.CONTENT, agreements),
+        Erased("marketplace.Registration", Order.CONTENT, registrations),
+        unlinked("marketplace.Registration", "used_by"),
+        Erased("marketplace.UserToken", Order.PERSONAL, tokens),
+        Kept("marketplace.Dimension", NOTHING_PERSONAL),
+        Kept("marketplace.ListingPlan", _("The catalogue at GitHub; nothing about a person.")),
+        Kept(
+            "marketplace.Offboarding",
+            _("Shows that the obligation was met: ids and dates only."),
+            ground=_("Accountability, GDPR art. 5(2)"),
+        ),
+        Kept("marketplace.Refusal", _("How often forged or foreign messages came; they name nobody.")),
+        Kept("marketplace.TopicSubscription", _("Our own subscriptions to AWS's topics; nothing about a person.")),
+        Kept("marketplace.Pause", _("Digests of credentials, for rate limits; they name nobody.")),
+    )

@@ -1,0 +1,116 @@
+"""What a marketplace or support staff can do to a subscription: change it, end it at once, call it off beforehand."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Least
+
+from accounts.customers import history
+from accounts.customers.history import Actor
+from accounts.mail import notices
+from subscriptions.plan import Interval
+from subscriptions.subscription import Subscription
+
+
+def change(
+    subscription: Subscription,
+    *,
+    plan_id: str,
+    interval: Interval,
+    seats: int,
+    cents: int,
+    at: datetime,
+    by: Actor,
+) -> bool:
+    """Change plan, interval, seats or price (`cents`: a seat and cycle) from now on. Returns whether it differed."""
+    with transaction.atomic():
+        subscription = Subscription.objects.locked().get(pk=subscription.pk)
+        before = (subscription.plan_id, subscription.interval, subscription.seats, subscription.cents)
+        after = (plan_id, interval, seats, cents)
+        if before == after:
+            return False
+        subscription.plan_id, subscription.interval, subscription.seats, subscription.cents = after
+        subscription.save(update_fields=["plan", "interval", "seats", "cents"])
+        history.record(
+            subscription.account_id,
+            "subscription.changed",
+            at=at,
+            by=by,
+            subscription=subscription.pk,
+            plan=plan_id,
+            plan_before=before[0],
+            seats=seats,
+            seats_before=before[2],
+        )
+    return True
+
+
+def end_at_once(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
+    """End a live subscription at `at` and settle it in the same transaction. The caller tells the owner.
+
+    Returns whether anything changed: what has ended already stays as it ended.
+    """
+    with transaction.atomic():
+        return end_locked(Subscription.objects.locked().get(pk=subscription.pk), at=at, by=by)
+
+
+def end_locked(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
+    """As `end_at_once`, of a subscription that the caller has read under its lock, in the caller's transaction."""
+    if subscription.settled_at or not subscription.is_live(at):
+        return False
+    subscription.ends_at = subscription.settled_at = at
+    subscription.next_reminder_at = None
+    subscription.save(update_fields=["ends_at", "settled_at", "next_reminder_at"])
+    subscription.cancellations.open().update(effective_at=Least("effective_at", Value(at)), carried_out_at=at)
+    history.record(
+        subscription.account_id,
+        "subscription.ended",
+        at=at,
+        by=by,
+        subscription=subscription.pk,
+        plan=subscription.plan_id,
+        channel=subscription.channel,
+    )
+    return True
+
+
+def end_now(subscription: Subscription, *, by: Actor, at: datetime) -> bool:
+    """End a live subscription at `at`, whatever was paid for still, and tell the owner. Returns whether it was live."""
+    with transaction.atomic():
+        if not end_at_once(subscription, at=at, by=by):
+            return False
+        subscription = Subscription.objects.select_related("account", "plan").get(pk=subscription.pk)
+        notices.queue(
+            "subscriptions/subscription_ended",
+            to=[subscription.account.owner()],
+            account=subscription.account,
+            occasion=f"subscription.ended:{subscription.pk}",
+            at=at,
+            plan=subscription.plan.name,
+            channel=subscription.channel,
+            ended_at=at,
+        )
+    return True
+
+
+def call_off(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
+    """Call off a subscription that begins later than `at`: it will never be live. Returns whether anything changed."""
+    with transaction.atomic():
+        subscription = Subscription.objects.locked().get(pk=subscription.pk)
+        if subscription.settled_at or subscription.started_at <= at:
+            return False
+        # An empty period: nothing was ever live, and nothing is left to settle or to remind of.
+        subscription.started_at = subscription.ends_at = subscription.settled_at = at
+        subscription.next_reminder_at = None
+        subscription.save(update_fields=["started_at", "ends_at", "settled_at", "next_reminder_at"])
+        history.record(
+            subscription.account_id,
+            "subscription.called_off",
+            at=at,
+            by=by,
+            subscription=subscription.pk,
+            plan=subscription.plan_id,
+            channel=subscription.channel,
+        )
+    return True

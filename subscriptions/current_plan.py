@@ -1,0 +1,72 @@
+"""Where an account stands at an instant: its plan, its subscription, its cancellation.
+
+This is the answer to the question that `accounts.customers.entitlements` asks, and what Subscription Settings shows.
+Read from dates, so it is right whether or not any job has run.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from accounts.customers.entitlements import Entitlements, Feature
+from accounts.models import Account
+from subscriptions.cancellation import Cancellation
+from subscriptions.plan import FREE, Plan
+from subscriptions.subscription import Channel, Subscription
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`subscription` is the live one, or None on the free plan; then `last` is the one that ended most recently."""
+
+    subscription: Subscription | None
+    last: Subscription | None
+    upcoming: Subscription | None
+    cancellation: Cancellation | None
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether its owner could cancel it here: bought directly, and still to renew."""
+        live = self.subscription
+        return live is not None and live.channel == Channel.DIRECT and live.ends_at is None
+
+
+def standing_of(account: Account, at: datetime) -> Standing:
+    """The standing of `account` at `at`. Two statements, however long its history."""
+    live, last, upcoming = _newest(account, at)
+    return Standing(live, last, upcoming, live.cancellations.open().first() if live else None)
+
+
+def entitlements(account: Account, at: datetime) -> Entitlements:
+    """What `account` may do at `at`: what its live subscription's plan grants, else what the free plan does."""
+    live, last, upcoming = _newest(account, at)
+    if live:
+        return Entitlements(
+            plan=live.plan_id,
+            plan_name=live.plan.name,
+            features=frozenset(Feature(feature) for feature in live.plan.features),
+            since=live.started_at,
+            until=live.ends_at,
+        )
+    free = Plan.objects.free()
+    return Entitlements(
+        plan=FREE,
+        plan_name=free.name,
+        features=frozenset(Feature(feature) for feature in free.features),
+        since=last.ends_at if last and last.ends_at else account.created_at,
+        until=upcoming.started_at if upcoming else None,
+    )
+
+
+def _newest(account: Account, at: datetime) -> tuple[Subscription | None, Subscription | None, Subscription | None]:
+    """The live subscription, the one that ended last, and the next one that was bought ahead."""
+    live = last = upcoming = None
+    newest = Subscription.objects.of(account).real().select_related("plan").order_by("-started_at", "-pk")
+    # One live and perhaps one that begins later come first; a few rows always hold what is asked for.
+    for subscription in newest[:10]:
+        if subscription.is_live(at):
+            live = live or subscription
+        elif subscription.started_at > at:
+            upcoming = subscription
+        elif last is None:
+            last = subscription
+    return live, last, upcoming

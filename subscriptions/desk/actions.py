@@ -1,0 +1,197 @@
+"""What staff can do to subscriptions at the support desk. Registered by `SubscriptionsConfig.ready`."""
+
+import uuid
+from datetime import datetime
+
+from django import forms
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.core import roles
+from accounts.customers.history import Actor
+from accounts.desk.actions import action
+from accounts.desk.actions.action import Act, ActForm, Values
+from accounts.desk.actions.fields import IdentityField
+from accounts.desk.own.account_actions import itself
+from accounts.form_fields import InstantField, MoneyField, NameField, SeatsField
+from accounts.models import Account
+from accounts.templatetags.formats import brief
+from subscriptions import cancellation, changes, contracts
+from subscriptions.cancellation import Cancellation, Reason
+from subscriptions.plan import FREE, Plan
+from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription
+
+
+def register() -> None:
+    """Called once, by `SubscriptionsConfig.ready`."""
+    action.register(
+        Act(
+            "cancel",
+            _("Cancel on behalf of the owner"),
+            Subscription,
+            roles.CANCEL,
+            cancel,
+            account_of=of_subscription,
+            offered=lambda found, at: found.channel == Channel.DIRECT and found.is_live(at) and found.ends_at is None,
+            form=CancelForm,
+            is_grave=True,
+            in_bulk=True,
+        ),
+        Act(
+            "keep",
+            _("Keep the subscription after all"),
+            Cancellation,
+            roles.CANCEL,
+            keep,
+            account_of=lambda found: found.subscription.account_id,
+            offered=lambda found, at: (
+                found.withdrawn_at is None and found.carried_out_at is None and at < found.effective_at
+            ),
+            in_bulk=True,
+        ),
+        Act(
+            "enter_contract",
+            _("Enter a contract"),
+            Account,
+            roles.SELL,
+            enter_contract,
+            account_of=itself,
+            offered=lambda account, at: account.purging_at is None,
+            form=EnterContractForm,
+        ),
+        Act(
+            "extend_contract",
+            _("Extend the contract"),
+            Subscription,
+            roles.SELL,
+            extend_contract,
+            account_of=of_subscription,
+            offered=_is_running_contract,
+            form=ExtendContractForm,
+            in_bulk=True,
+        ),
+        Act(
+            "renew_contract",
+            _("Renew with a new contract"),
+            Subscription,
+            roles.SELL,
+            renew_contract,
+            account_of=of_subscription,
+            offered=_is_running_contract,
+            form=RenewContractForm,
+        ),
+        Act(
+            "end_now",
+            _("End at once"),
+            Subscription,
+            roles.END,
+            end_now,
+            account_of=of_subscription,
+            offered=lambda found, at: found.settled_at is None and found.is_live(at),
+            is_grave=True,
+            in_bulk=True,
+        ),
+    )
+
+
+def of_subscription(subscription: Subscription) -> uuid.UUID:
+    return subscription.account_id
+
+
+def _is_running_contract(found: Subscription, at: datetime) -> bool:
+    return found.channel == Channel.DATADOG_SALES and found.settled_at is None and bool(found.ends_at)
+
+
+class CancelForm(ActForm):
+    why = forms.ChoiceField(
+        label=_("The owner's reason"), choices=[("", _("not said")), *Reason.choices], required=False
+    )
+    identity = IdentityField()
+
+
+class _TermsForm(ActForm):
+    """What both a first contract and one that follows another say."""
+
+    plan = forms.ModelChoiceField(label=_("Plan"), queryset=Plan.objects.exclude(code=FREE).order_by("code"))
+    seats = SeatsField(label=_("Seats"))
+    order_reference = NameField(label=_("Order reference"), limit=MAX_ORDER_REFERENCE)
+    price = MoneyField(label=_("Price of a seat and year"), required=False, help_text=_("Empty: the list price."))
+
+
+class EnterContractForm(_TermsForm):
+    starts_at = InstantField(label=_("Begins"))
+    ends_at = InstantField(label=_("Ends"))
+
+
+class ExtendContractForm(ActForm):
+    ends_at = InstantField(label=_("Ends"))
+
+
+class RenewContractForm(_TermsForm):
+    price = MoneyField(label=_("Price of a seat and year"), required=False, help_text=_("Empty: as before."))
+    ends_at = InstantField(label=_("Ends"))
+
+
+def cancel(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    found, new = cancellation.cancel(subscription, by=by, at=at, reason=values["why"], identity=values["identity"])
+    if not new:
+        return None
+    return gettext("%(reference)s: the subscription ends on %(when)s.") % {
+        "reference": found.reference,
+        "when": brief(found.effective_at),
+    }
+
+
+def keep(found: Cancellation, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    return gettext("The subscription goes on as before.") if cancellation.withdraw(found, by=by, at=at) else None
+
+
+def enter_contract(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    contract, new = contracts.enter(
+        account,
+        plan=values["plan"],
+        starts_at=values["starts_at"],
+        ends_at=values["ends_at"],
+        seats=values["seats"],
+        order_reference=values["order_reference"],
+        cents=values["price"],
+        by=by,
+        at=at,
+    )
+    return _contract_runs(contract) if new else None
+
+
+def extend_contract(contract: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    if not contracts.extend(contract, ends_at=values["ends_at"], by=by, at=at):
+        return None
+    contract.refresh_from_db()
+    return _contract_runs(contract)
+
+
+def renew_contract(contract: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    renewed, new = contracts.renew(
+        contract,
+        ends_at=values["ends_at"],
+        order_reference=values["order_reference"],
+        plan=values["plan"],
+        seats=values["seats"],
+        cents=values["price"],
+        by=by,
+        at=at,
+    )
+    return _contract_runs(renewed) if new else None
+
+
+def _contract_runs(contract: Subscription) -> str:
+    assert contract.ends_at is not None
+    return gettext("The contract %(reference)s runs from %(start)s to %(end)s.") % {
+        "reference": contract.order_reference,
+        "start": brief(contract.started_at),
+        "end": brief(contract.ends_at),
+    }
+
+
+def end_now(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    changed = changes.end_now(subscription, by=by, at=at)
+    return gettext("The subscription has ended; the account is on Free.") if changed else None

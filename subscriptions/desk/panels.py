@@ -1,0 +1,80 @@
+"""What this app shows of an account at the support desk: its plan now and next, and every subscription it had."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Prefetch
+from django.utils.translation import gettext_lazy as _
+
+from accounts.core import foreign_input, references
+from accounts.desk.account_page import panels, search
+from accounts.desk.account_page.panels import Panel, Subject
+from subscriptions.billing_record import BillingRecord
+from subscriptions.current_plan import standing_of
+from subscriptions.models import Cancellation, Plan, Refund, Subscription
+
+#: Subscriptions on the page, the newest first.
+MOST = 10
+
+
+def register() -> None:
+    """Called once, by `SubscriptionsConfig.ready`."""
+    panels.register(
+        Panel(_("Subscription"), "subscriptions/desk/standing.html", standing, place=10),
+        Panel(_("Refunds"), "subscriptions/desk/refunds.html", refunds, place=25, is_wide=True),
+        Panel(_("All subscriptions"), "subscriptions/desk/subscriptions.html", subscriptions, place=40, is_wide=True),
+        Panel(_("Billing records"), "subscriptions/desk/billing_records.html", billing_records, place=70, is_wide=True),
+    )
+    search.register_finder(by_reference)
+
+
+def standing(subject: Subject, at: datetime) -> dict[str, Any] | None:
+    """Plan now and next, channel, cycle, open cancellation."""
+    if subject.account is None:
+        return None
+    found = standing_of(subject.account, at)
+    live = found.subscription
+    return {
+        "standing": found,
+        "subscription": live,
+        "plan": live.plan if live else Plan.objects.free(),
+        "cycle": live.cycle(at) if live else None,
+        "on_trial": bool(live and live.on_trial(at)),
+        "money_back": bool(live and live.money_back_open(at)),
+    }
+
+
+def refunds(subject: Subject, at: datetime) -> dict[str, Any] | None:
+    """Every refund with how far it has come, the newest first."""
+    if subject.account is None:
+        return None
+    found = Refund.objects.filter(subscription__account=subject.account).order_by("-proposed_at")
+    rows = list(found.select_related("subscription", "request", "proposed_by", "approved_by", "declined_by")[:MOST])
+    return {"refunds": rows} if rows else None
+
+
+def subscriptions(subject: Subject, at: datetime) -> dict[str, Any] | None:
+    """The newest subscriptions with their cancellations."""
+    if subject.account is None:
+        return None
+    cancellations = Cancellation.objects.order_by("-requested_at").select_related("requested_by")
+    found = Subscription.objects.of(subject.account).select_related("plan").order_by("-started_at", "-pk")
+    rows = list(found.prefetch_related(Prefetch("cancellations", cancellations))[:MOST])
+    return {"subscriptions": rows} if rows else None
+
+
+def billing_records(subject: Subject, at: datetime) -> dict[str, Any] | None:
+    """What the law had us keep of an account that has been erased."""
+    records = list(BillingRecord.objects.filter(account_id=subject.account_id).order_by("pk"))
+    return {"records": records} if records else None
+
+
+def by_reference(text: str) -> Iterator[uuid.UUID]:
+    """By the reference of a cancellation, a refund, or a sales team's order."""
+    if reference := references.canonical(text):
+        yield from Cancellation.objects.filter(reference=reference).values_list("subscription__account_id", flat=True)
+        yield from Refund.objects.filter(reference=reference).values_list("subscription__account_id", flat=True)
+    if order := foreign_input.key(text):
+        yield from Subscription.objects.filter(order_key=order).values_list("account_id", flat=True)[: search.MOST]

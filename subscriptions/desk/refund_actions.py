@@ -1,0 +1,133 @@
+"""What staff can do about refunds at the support desk. Registered by `SubscriptionsConfig.ready`.
+
+One proposes, with what the payment system says; a lead approves, another one than who proposed where it takes two.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.core import roles
+from accounts.customers.history import Actor
+from accounts.desk.actions import action
+from accounts.desk.actions.action import Act, ActForm, Values
+from accounts.form_fields import MoneyField, NameField
+from accounts.models import RequestKind, SupportRequest
+from accounts.templatetags.formats import money
+from subscriptions.desk.actions import of_subscription
+from subscriptions.refunds import decisions
+from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, Refund
+from subscriptions.subscription import Subscription
+
+
+def register() -> None:
+    """Called once, by `SubscriptionsConfig.ready`."""
+    action.register(
+        Act(
+            "propose_refund",
+            _("Propose a refund"),
+            Subscription,
+            roles.ANSWER,
+            propose,
+            account_of=of_subscription,
+            # Not for direct ones alone: for the others it says whose money it is, and how to get it back.
+            offered=lambda subscription, at: subscription.started_at <= at and subscription.cents > 0,
+            form=ProposeForm,
+        ),
+        Act(
+            "approve_refund",
+            _("Approve the refund"),
+            Refund,
+            roles.REFUND,
+            approve,
+            account_of=_of_refund,
+            offered=_is_undecided,
+            is_grave=True,
+        ),
+        Act(
+            "decline_refund",
+            _("Decline the refund"),
+            Refund,
+            roles.REFUND,
+            decline,
+            account_of=_of_refund,
+            offered=_is_undecided,
+        ),
+    )
+
+
+def _of_refund(refund: Refund) -> Any:
+    return refund.subscription.account_id
+
+
+def _is_undecided(refund: Refund, at: datetime) -> bool:
+    return refund.approved_at is None and refund.declined_at is None
+
+
+class ProposeForm(ActForm):
+    amount = MoneyField(label=_("Amount"))
+    currency = NameField(label=_("Currency"), limit=3, min_length=3)
+    payment_reference = NameField(
+        label=_("Number in the payment system"),
+        limit=MAX_PAYMENT_REFERENCE,
+        help_text=_("Of the payment that is paid back, or of the refund that you have made there."),
+    )
+    ends = forms.ChoiceField(label=_("The subscription ends"), choices=Ends.choices)
+    request = forms.ModelChoiceField(
+        label=_("Request"), queryset=SupportRequest.objects.none(), required=False, empty_label=_("none")
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.row, Subscription):
+            self.initial.setdefault("currency", self.row.currency)
+            field = self.fields["request"]
+            assert isinstance(field, forms.ModelChoiceField)
+            asked = SupportRequest.objects.filter(account=self.row.account_id).open()
+            field.queryset = asked.exclude(kind=RequestKind.DELETION)
+            self.initial.setdefault("request", asked.filter(kind=RequestKind.REFUND).first())
+
+    def clean_currency(self) -> str:
+        return str(self.cleaned_data["currency"]).upper()
+
+
+def propose(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    refund, new = decisions.propose(
+        subscription,
+        cents=values["amount"],
+        currency=values["currency"],
+        ends=Ends(values["ends"]),
+        payment_reference=values["payment_reference"],
+        request=values["request"],
+        by=by,
+        at=at,
+    )
+    if not new:
+        return None
+    told = {"reference": refund.reference, "amount": money(refund.cents, refund.currency)}
+    if refund.second_person_for:
+        return gettext("%(reference)s over %(amount)s is proposed. A lead other than you has to approve it.") % told
+    return gettext("%(reference)s over %(amount)s is proposed. A lead has to approve it.") % told
+
+
+def approve(refund: Refund, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    if not decisions.approve(refund, by=by, at=at):
+        return None
+    return gettext(
+        "%(reference)s over %(amount)s is approved: it is paid, and the subscription ended, within a minute."
+    ) % {
+        "reference": refund.reference,
+        "amount": money(refund.cents, refund.currency),
+    }
+
+
+def decline(refund: Refund, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    return (
+        gettext("The refund is declined. Please answer the request.")
+        if decisions.decline(refund, by=by, at=at)
+        else None
+    )

@@ -1,0 +1,63 @@
+"""What this app adds to an account's data export (`accounts.exports.parts`)."""
+
+from accounts.exports.parts import INSTANT, INTEGER, TEXT, optional, register_part
+from subscriptions.cancellation import Cancellation
+from subscriptions.refunds.refund import Refund
+from subscriptions.subscription import Subscription
+
+
+def register() -> None:
+    """Called once, by `SubscriptionsConfig.ready`."""
+    register_part(
+        "subscriptions.json",
+        lambda account: Subscription.objects.filter(account=account),
+        {
+            "id": INTEGER,
+            "plan_id": TEXT,
+            "channel": TEXT,
+            "interval": {**INTEGER, "description": "months in a billing cycle"},
+            "seats": INTEGER,
+            "cents": {**INTEGER, "description": "for one seat and one cycle"},
+            "currency": TEXT,
+            "order_reference": {**TEXT, "description": "of the order; empty for what a marketplace sold"},
+            "started_at": INSTANT,
+            "trial_ends_at": optional(INSTANT),
+            "anchor_at": {**INSTANT, "description": "billing cycles are counted from here"},
+            "ends_at": optional(INSTANT),
+            "settled_at": optional(INSTANT),
+        },
+    )
+    register_part(
+        "cancellations.json",
+        lambda account: Cancellation.objects.filter(subscription__account=account),
+        {
+            "id": INTEGER,
+            "reference": TEXT,
+            "subscription_id": INTEGER,
+            "requested_at": INSTANT,
+            "requested_by_id": optional(INTEGER),
+            "reason": TEXT,
+            "comment": TEXT,
+            "effective_at": INSTANT,
+            "withdrawn_at": optional(INSTANT),
+            "withdrawn_by_id": optional(INTEGER),
+            "carried_out_at": optional(INSTANT),
+        },
+    )
+    register_part(
+        "refunds.json",
+        lambda account: Refund.objects.approved().filter(subscription__account=account),
+        {
+            "id": INTEGER,
+            "reference": TEXT,
+            "request_id": optional(INTEGER),
+            "subscription_id": INTEGER,
+            "cents": INTEGER,
+            "currency": TEXT,
+            "ends": TEXT,
+            "payment_reference": {**TEXT, "description": "its number in the payment system"},
+            "approved_at": INSTANT,
+            "paid_at": optional(INSTANT),
+            "ended_at": {**optional(INSTANT), "description": "when the end of the subscription was arranged"},
+        },
+    )

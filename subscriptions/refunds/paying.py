@@ -1,0 +1,150 @@
+"""Carrying out refunds: pay, then end the subscription. The sweep `refunds`.
+
+The money moves outside of any transaction (`subscriptions.refunds.payments`) and is noted at once; only then the
+subscription is ended. So a refund that was paid while ending it failed is a row that says so, and is finished by the
+next sweep: paid once, whatever is repeated.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.customers.history import Actor
+from accounts.jobs import invariants, sweeps
+from accounts.models import Outcome, SupportRequest, User
+from accounts.support.requests import conclude
+from subscriptions.cancellation import AlreadyEnded, cancel
+from subscriptions.changes import end_at_once
+from subscriptions.locks import locked
+from subscriptions.refunds.decisions import record
+from subscriptions.refunds.payments import payments
+from subscriptions.refunds.refund import Ends, Refund
+from subscriptions.subscription import Subscription
+
+#: For so long a refund that is being carried out is left to the worker that does it.
+LEASE = timedelta(minutes=10)
+#: The first wait after a failure; it doubles with every further one.
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=6)
+#: An approved refund that is not finished for so long is shown to staff.
+OVERDUE = timedelta(minutes=15)
+
+
+def register() -> None:
+    """Register the sweep and its invariants. Called once, by `SubscriptionsConfig.ready`."""
+    sweeps.register(sweeps.Sweep("refunds", run=carry_out_due, preview=preview, late_after=timedelta(minutes=5)))
+    for name, message, violations in (
+        (
+            "refund-unpaid",
+            _("refunds approved more than 15 minutes ago and still not paid"),
+            lambda at: Refund.objects.unpaid().filter(approved_at__lt=at - OVERDUE),
+        ),
+        (
+            "refund-not-ended",
+            _("refunds paid more than 15 minutes ago whose subscription has still not been ended"),
+            lambda at: Refund.objects.paid_but_not_ended().filter(paid_at__lt=at - OVERDUE),
+        ),
+    ):
+        invariants.register(invariants.Invariant(name, message, violations, example="reference"))
+
+
+def preview(at: datetime) -> Iterator[str]:
+    """What `carry_out_due` would carry out at `at`, a line each."""
+    for refund in Refund.objects.due(at).select_related("subscription__account").iterator():
+        account = refund.subscription.account
+        step = "end the subscription" if refund.paid_at else f"pay {refund.cents / 100:.2f} {refund.currency}"
+        yield f"{account.pk} {account.name}: {refund.reference}: {step}"
+
+
+def carry_out_due(at: datetime) -> int:
+    """Carry out every refund that is due at `at`. Returns how many were finished. One that fails holds up nobody."""
+    return sum(carry_out(refund, at=at) for refund in list(Refund.objects.due(at)))
+
+
+def carry_out(refund: Refund, *, at: datetime) -> bool:
+    """Pay an approved refund, then end its subscription. Returns whether this call finished it.
+
+    Whatever fails is noted on its row and tried again later. Not to be called inside a transaction: what was paid is
+    to be known whatever comes after.
+    """
+    claimed = _claim(refund, at)
+    if claimed is None:
+        return False
+    try:
+        if claimed.paid_at is None:
+            payments().refund(
+                key=claimed.reference,
+                amount=claimed.cents,
+                currency=claimed.currency,
+                reference=claimed.payment_reference,
+                at=at,
+            )
+            _note_payment(claimed, at)
+        return _end(claimed, at)
+    except Exception as error:
+        # Whatever the payment system or the ending raises is noted on this row, and never holds up the others.
+        wait = min(FIRST_WAIT * 2 ** min(claimed.attempts - 1, 20), LONGEST_WAIT)
+        Refund.objects.unfinished().filter(pk=claimed.pk).update(
+            next_attempt_at=at + wait, last_error=f"{type(error).__name__}: {error}"[:2000]
+        )
+        return False
+
+
+def _claim(refund: Refund, at: datetime) -> Refund | None:
+    """Take it for this worker until the lease is over; None if another one has it, or nothing is left to do."""
+    with transaction.atomic():
+        claimed = Refund.objects.due(at).filter(pk=refund.pk).select_for_update(skip_locked=True, no_key=True).first()
+        if claimed:
+            claimed.attempts += 1
+            claimed.next_attempt_at = at + LEASE
+            claimed.save(update_fields=["attempts", "next_attempt_at"])
+    return claimed
+
+
+def _note_payment(refund: Refund, at: datetime) -> None:
+    with transaction.atomic():
+        locked(refund.subscription)
+        refund.refresh_from_db(from_queryset=Refund.objects.locked())
+        if refund.paid_at is None:
+            refund.paid_at = at
+            refund.save(update_fields=["paid_at"])
+            record(refund, "refund.paid", by=Actor.system(), at=at)
+
+
+def _end(refund: Refund, at: datetime) -> bool:
+    """End the subscription as decided, in the name of who approved, and close the request. Raises what ending does."""
+    with transaction.atomic():
+        subscription = locked(refund.subscription)
+        refund.refresh_from_db(from_queryset=Refund.objects.locked())
+        if refund.ended_at:
+            return False
+        assert refund.approved_by_id is not None
+        approver = User.objects.filter(pk=refund.approved_by_id).first()
+        by = Actor.staff(approver) if approver else Actor.system()
+        if refund.ends == Ends.NOW:
+            end_at_once(subscription, at=at, by=by)
+        else:
+            _cancel(subscription, by=by, at=at)
+        refund.ended_at, refund.last_error = at, ""
+        refund.save(update_fields=["ended_at", "last_error"])
+        record(refund, "refund.finished", by=Actor.system(), at=at)
+        _close_request(refund, at)
+    return True
+
+
+def _close_request(refund: Refund, at: datetime) -> None:
+    if refund.request_id is None:
+        return
+    request = SupportRequest.objects.select_for_update(no_key=True).open().filter(pk=refund.request_id).first()
+    if request:
+        conclude(request, outcome=Outcome.REFUNDED, by=Actor.system(), at=at)
+
+
+def _cancel(subscription: Subscription, *, by: Actor, at: datetime) -> None:
+    try:
+        cancel(subscription, by=by, at=at)
+    except AlreadyEnded:
+        # Ended meanwhile by itself: there is nothing left to end.
+        return

@@ -1,0 +1,184 @@
+"""What tests of purges are made of: an account of which every table, every file and every session holds something."""
+
+import itertools
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import models
+
+from accounts.customers.history import Actor
+from accounts.erasure import inventory, purge
+from accounts.erasure.inventory import Erased, Order, Scrubbed
+from accounts.erasure.runner import take_turn
+from accounts.models import Account, Blueprint, Event, Membership, Purge, User
+from subscriptions.models import Subscription
+from tests.factories import NOW, subscribe
+
+HOUR, MONTH = timedelta(hours=1), timedelta(days=30)
+_numbers = itertools.count(1)
+
+
+def oblige(account: Account, *, due_at: datetime = NOW, **changes: Any) -> Purge:
+    """A purge of this account that may start at `due_at`."""
+    options: dict[str, Any] = {
+        "cause": purge.Cause.MARKETPLACE_CANCELLATION,
+        "received_at": NOW,
+        "deadline_at": NOW + MONTH,
+        "at": NOW,
+        "by": Actor.system(),
+        **changes,
+    }
+    return purge.schedule(account, due_at=due_at, **options)
+
+
+def erase_all(account: Account, at: datetime = NOW) -> Purge:
+    """Oblige, start, erase, verify."""
+    row = oblige(account)
+    assert take_turn(row, at), Purge.objects.get(pk=row.pk).last_error
+    row.refresh_from_db()
+    return row
+
+
+def erased_events(account_id: uuid.UUID) -> int:
+    return Event.objects.filter(account_id=account_id, kind="purge.verified").count()
+
+
+def fill(account: Account, person: User, marker: str) -> None:
+    """Give the account, and this person in it, a row in every table of the inventory, the marker in every text."""
+    fill_account(account, person, marker)
+    fill_person(account, person, marker)
+
+
+def fill_account(account: Account, person: User, marker: str) -> None:
+    """Give the account a row in every table that is the account's, and files."""
+    subscription = subscribe(account, ends_at=NOW)
+    assert isinstance(subscription, Subscription)
+    _fill(account, person, marker, {Order.CONTENT, Order.PLACES, Order.ACCOUNT})
+    _mark(account, marker)
+    for blueprint in Blueprint.objects.filter(account=account):
+        blueprint.thumbnail.save("thumbnail.svg", ContentFile(marker.encode()))
+    default_storage.save(f"thumbnails/{account.pk}/forgotten/{marker}.svg", ContentFile(marker.encode()))
+
+
+def fill_person(account: Account, person: User, marker: str) -> None:
+    """Give the person a row in every table that is about people, the account in front of them."""
+    _fill(account, person, marker, {Order.PERSONAL, Order.PEOPLE})
+    _mark(person, marker)
+
+
+def _fill(account: Account, person: User, marker: str, orders: set[Order]) -> None:
+    filled = {Account, User, Subscription, Membership}
+    for store in inventory.stores():
+        model = apps.get_model(store.model)
+        if isinstance(store, Erased) and model not in filled and store.find(account.pk).exists():
+            # A child has brought its parent along.
+            filled.add(model)
+        if isinstance(store, Erased | Scrubbed) and model not in filled:
+            filled.add(model)
+            if store.order in orders:
+                only = set(store.values) if isinstance(store, Scrubbed) else None
+                _row(model, account, person, marker, only).save(force_insert=True)
+
+
+def _mark(row: Account | User, marker: str) -> None:
+    for field in _texts(type(row)):
+        setattr(row, field.name, _text(field, marker))
+    row.save()
+
+
+def _row(model: type[Any], account: Account, person: User, marker: str, only: set[str] | None) -> Any:
+    row = model()
+    for field in model._meta.concrete_fields:
+        if field.is_relation:
+            ours = issubclass(field.related_model, Account | User) and field.db_constraint
+            if not field.null or ours:
+                setattr(row, field.name, _related(field.related_model, account, person, marker))
+        elif field.name == "account_id":
+            row.account_id = account.pk
+        elif isinstance(field, models.BinaryField):
+            setattr(row, field.name, (marker if only is None or field.name in only else "plain").encode())
+        elif isinstance(field, models.DateTimeField) and not field.null:
+            setattr(row, field.name, NOW + HOUR if field.name in LATER else NOW)
+        elif isinstance(field, models.IntegerField) and not isinstance(field, models.AutoField) and not field.null:
+            setattr(row, field.name, next(_numbers))
+        elif isinstance(field, models.GenericIPAddressField):
+            setattr(row, field.name, "192.0.2.1")
+    for field in _texts(model):
+        setattr(
+            row, field.name, _text(field, marker if only is None or field.name in only else f"plain{next(_numbers)}")
+        )
+    return row
+
+
+#: Instants that come after the others in their rows.
+LATER = {"effective_at", "deadline_at", "until", "expire_date", "expires_at"}
+
+
+def _related(model: type[Any], account: Account, person: User, marker: str) -> Any:
+    """The account, the person, or any row of theirs in that table; else a new one."""
+    if issubclass(model, Account | User):
+        return account if issubclass(model, Account) else person
+    found = [row for store in inventory.stores() if isinstance(store, Erased) and store.model == model._meta.label
+             for row in store.find(account.pk)]  # fmt: skip
+    if found:
+        return found[0]
+    own: dict[str, Any] = {f.name: person for f in model._meta.fields if f.is_relation and f.related_model is User}
+    own |= {f.name: account.pk for f in model._meta.fields if f.name == "account_id"}
+    row = model._default_manager.filter(**own).last()
+    if row is None:
+        # What is kept holds nothing about a person: no marker there.
+        row = _row(model, account, person, marker, None if model._meta.label in inventory.erased_models() else set())
+        row.save()
+    return row
+
+
+def _texts(model: type[Any]) -> list[Any]:
+    kinds = (models.CharField, models.TextField, models.JSONField)
+    fields = [f for f in model._meta.concrete_fields if isinstance(f, kinds) and not isinstance(f, models.FileField)]
+    return [f for f in fields if not f.is_relation]
+
+
+def _text(field: Any, marker: str) -> Any:
+    if field.choices:
+        return "" if field.blank else field.choices[0][0]
+    if isinstance(field, models.JSONField):
+        return [{marker: [marker]}]
+    if isinstance(field, models.EmailField) or field.name == "email":
+        return f"{marker}-{next(_numbers)}@{marker}.example"
+    text = f"{marker}-{next(_numbers)}" if field.unique or field.name == "uid" else marker
+    return text[: field.max_length] if field.max_length else text
+
+
+def files() -> list[str]:
+    """All files in the storage."""
+
+    def below(folder: str) -> list[str]:
+        try:
+            folders, names = default_storage.listdir(folder)
+        except FileNotFoundError:
+            return []
+        deeper = [file for name in folders for file in below(f"{folder}/{name}".lstrip("/"))]
+        return [f"{folder}/{name}".lstrip("/") for name in names] + deeper
+
+    return below("")
+
+
+class Flaky:
+    """A store outside the database that can be broken."""
+
+    def __init__(self, holds: int = 3) -> None:
+        self.holds = holds
+        self.broken_for: set[uuid.UUID] = set()
+
+    def erase(self, account_id: uuid.UUID) -> int:
+        if account_id in self.broken_for:
+            raise ConnectionError("the search index does not answer")
+        erased, self.holds = self.holds, 0
+        return erased
+
+    def count(self, account_id: uuid.UUID) -> int:
+        return self.holds

@@ -1,0 +1,151 @@
+"""`manage.py sweep`, `manage.py doctor` and `/readyz/`: one registry, one list of invariants."""
+
+from datetime import datetime, timedelta
+from io import StringIO
+
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.core import clock
+from accounts.jobs import sweeps
+from accounts.jobs.invariants import violations
+from accounts.models import Account, Event, Notice, SweepRun
+from accounts.tasks import sweep as sweep_task
+from accounts.views.health import readiness
+from subscriptions.models import Subscription
+from tests.factories import NOW, subscribe
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+#: With it `/readyz/` tells how many.
+TOKEN = {"Authorization": "Bearer test-api-token"}
+
+
+def run(command: str, *args: str) -> str:
+    out = StringIO()
+    call_command(command, *args, stdout=out)
+    return out.getvalue()
+
+
+def finished(at: datetime) -> None:
+    """As if every sweep had just finished at `at`."""
+    for sweep in sweeps.registered():
+        SweepRun.objects.update_or_create(name=sweep.name, defaults={"started_at": at, "finished_at": at})
+
+
+def test_sweep_carries_out_everything_that_is_due_in_order(account: Account) -> None:
+    subscribe(account, ends_at=NOW + DAY)
+    first, second = run("sweep").splitlines(), run("sweep").splitlines()
+    assert first[0] == "settle: 1 done"
+    assert "notices: 1 done" in first
+    assert [line.partition(": ")[2] for line in second] == ["0 done"] * len(sweeps.registered())
+    assert Notice.objects.unsent().count() == 0
+
+
+def test_sweep_carries_out_only_what_it_is_told_to(account: Account) -> None:
+    subscribe(account, ends_at=NOW + DAY)
+    assert run("sweep", "remind") == "remind: 0 done\n"
+    assert Subscription.objects.unsettled().count() == 1
+
+
+def test_a_dry_run_prints_a_line_an_account_and_changes_nothing(account: Account) -> None:
+    subscribe(account, ends_at=NOW + DAY)
+    assert run("sweep", "settle", "--dry-run", "--at", "2126-01-01T00:00:00Z") == (
+        f"settle: {account.pk} Harbour: pro ended at 2026-03-18T09:30:00Z, the account is on free\nsettle: 1 due\n"
+    )
+    assert Subscription.objects.unsettled().count() == 1
+    assert not Event.objects.filter(kind="subscription.ended").exists()
+
+
+def test_sweep_as_of_an_instant_is_exact_to_the_second(account: Account) -> None:
+    subscribe(account, ends_at=NOW + DAY)
+    assert run("sweep", "settle", "--at", "2026-03-18T09:29:59Z") == "settle: 0 done\n"
+    assert run("sweep", "settle", "--at", "2026-03-18T10:30:00+01:00") == "settle: 1 done\n"
+    assert run("sweep", "settle", "--at", "2026-03-18T09:30:00") == "settle: 0 done\n"
+
+
+def test_the_future_is_for_demonstrations(settings: Settings) -> None:
+    future = (clock.now() + DAY).isoformat()
+    with pytest.raises(CommandError, match="ALLOW_TIME_TRAVEL"):
+        run("sweep", "--at", future)
+    settings.ALLOW_TIME_TRAVEL = True
+    assert "settle: 0 done" in run("sweep", "--at", future)
+
+
+@pytest.mark.parametrize("args", [["--at", "tomorrow"], ["nonsense"]])
+def test_sweep_says_what_it_did_not_understand(args: list[str]) -> None:
+    with pytest.raises(CommandError, match=r"not an ISO 8601 instant|There is no sweep"):
+        run("sweep", *args)
+
+
+def test_the_worker_runs_a_sweep_by_name(account: Account) -> None:
+    subscribe(account, ends_at=NOW + DAY)
+    sweep_task("settle")
+    noted = SweepRun.objects.get(name="settle")
+    assert (noted.handled, noted.last_error) == (1, "")
+    assert noted.finished_at is not None
+
+
+def test_a_sweep_that_fails_is_noted_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(at: datetime) -> int:
+        raise OperationalError("the disk is full")
+
+    broken = sweeps.Sweep("broken", run=fail, preview=lambda at: iter(()), late_after=DAY)
+    with pytest.raises(OperationalError):
+        sweeps.run_and_note(broken, NOW)
+    noted = SweepRun.objects.get(name="broken")
+    assert noted.finished_at is None
+    assert noted.last_error == "OperationalError: the disk is full"
+
+
+def test_doctor_and_readyz_are_content_when_all_is_done(account: Account) -> None:
+    finished(clock.now())
+    assert run("doctor") == "All is well.\n"
+    assert Client().get("/readyz/").json() == {"status": "ready"}
+
+
+def test_doctor_and_readyz_name_a_subscription_that_nobody_settled(account: Account) -> None:
+    finished(clock.now())
+    subscription = subscribe(account, ends_at=NOW + DAY)
+    with time_machine.travel(NOW + DAY + timedelta(minutes=15), tick=False):
+        finished(clock.now())
+        assert Client().get("/readyz/").json() == {"status": "ready"}
+    readiness.forget()
+    with time_machine.travel(NOW + DAY + timedelta(minutes=15, seconds=1), tick=False):
+        finished(clock.now())
+        response = Client().get("/readyz/", headers=TOKEN)
+        out = StringIO()
+        with pytest.raises(SystemExit) as end:
+            call_command("doctor", stdout=out)
+    assert (response.status_code, end.value.code) == (503, 1)
+    assert response.json()["problems"] == [
+        "unsettled-subscription: 1 subscriptions ended more than 15 minutes ago and still not settled"
+    ]
+    assert f"({subscription.pk})" in out.getvalue()
+
+
+def test_silence_of_beat_is_noticed() -> None:
+    names = [sweep.name for sweep in sweeps.registered()]
+    assert [v.examples[0] for v in violations(NOW) if v.name == "beat"] == names
+    finished(NOW)
+    assert violations(NOW + timedelta(minutes=5)) == []
+    late = {v.examples[0] for v in violations(NOW + timedelta(minutes=6))}
+    assert {"settle", "notices", "deliveries"} <= late
+    assert "github-reconcile" not in late
+
+
+def test_readyz_is_red_without_a_broker(settings: Settings) -> None:
+    finished(clock.now())
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    response = Client().get("/readyz/", headers=TOKEN)
+    assert response.status_code == 503
+    assert response.json()["problems"] == ["broker: no connection; work is done later, nothing is lost"]
+
+
+def test_every_sweep_stands_in_the_schedule_of_beat(settings: Settings) -> None:
+    scheduled = {entry["args"][0] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert scheduled == {sweep.name for sweep in sweeps.registered()}
