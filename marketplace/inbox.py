@@ -48,7 +48,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, '', '', '', '', 0, '')
 ON CONFLICT (source, delivery_id) DO NOTHING
 """
 
-#: What processing writes: never the body, which is most of the row.
+#: What processing writes: the body, which is most of the row, only where a handler has removed it.
 PROCESSED = ("action", "account_id", "marketplace_account", "processed_at", "outcome", "alert", "last_error")
 
 #: Processes a delivery inside the inbox's transaction, makes no calls to elsewhere, and says what came of it.
@@ -130,5 +130,5 @@ def process_again(delivery: Delivery, *, at: datetime) -> bool:
 def _process(delivery: Delivery, at: datetime) -> bool:
     delivery.outcome = _handlers[delivery.source](delivery, at)
     delivery.processed_at, delivery.last_error = at, ""
-    delivery.save(update_fields=PROCESSED)
+    delivery.save(update_fields=PROCESSED if delivery.body is not None else (*PROCESSED, "body"))
     return True
