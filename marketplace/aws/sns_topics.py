@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import strict_json
 from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet, NotYet, run_due
 from marketplace import inbox
 from marketplace.aws import client
 from marketplace.aws.sns import SUBSCRIPTION, UNSUBSCRIPTION
@@ -24,26 +25,31 @@ from marketplace.github.tokens import UnreadableToken, decrypt, encrypt
 
 #: A token is of use for so long.
 TOKEN_LIFE = timedelta(days=2)
-#: The first wait after a failure; it doubles with every further one.
-FIRST_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(hours=1)
+#: A run ends after this long; the next one goes on.
+RUN = timedelta(minutes=1)
 UNSUBSCRIBED = (
     "AWS ended the subscription of this topic: its messages no longer come. Subscribe again if it was not you."
 )
 
 
-class TopicSubscriptionQuerySet(models.QuerySet["TopicSubscription"]):
+class TopicSubscriptionQuerySet(DueWorkQuerySet["TopicSubscription"]):
     def waiting(self) -> Self:
         """Asked and not confirmed, with a token that is or was of use."""
         return self.filter(token__isnull=False)
 
+    def pending(self) -> Self:
+        return self.waiting()
+
     def due(self, at: datetime) -> Self:
-        """Waiting, and not for another attempt."""
-        return self.waiting().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "pk")
+        """To be confirmed at `at`; while that is switched off, only what waits for its token to be forgotten."""
+        due = super().due(at)
+        return due if settings.AWS_SNS_CONFIRM_SUBSCRIPTIONS else due.filter(asked_at__lte=at - TOKEN_LIFE)
 
 
-class TopicSubscription(models.Model):
+class TopicSubscription(DueWork):
     """Where we stand with one topic."""
+
+    WAITING_SINCE = "asked_at"
 
     topic = models.CharField(_("topic"), max_length=300, unique=True)
     #: Encrypted, shown nowhere, and gone when it has been used or is of no use any more.
@@ -51,9 +57,7 @@ class TopicSubscription(models.Model):
     asked_at = models.DateTimeField(_("asked"))
     confirmed_at = models.DateTimeField(_("confirmed"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended by AWS"), null=True, blank=True)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
-    last_error = models.CharField(_("last error"), max_length=300, blank=True)
 
     objects = TopicSubscriptionQuerySet.as_manager()
 
@@ -122,51 +126,29 @@ def handle_confirmation(delivery: Delivery, at: datetime) -> Outcome:
 def preview(at: datetime) -> Iterator[str]:
     """What `confirm_due` would do at `at`, a line each."""
     for row in TopicSubscription.objects.due(at):
-        if at >= row.expires_at:
-            yield f"{row.topic}: forget the token, it has expired"
-        elif settings.AWS_SNS_CONFIRM_SUBSCRIPTIONS:
-            yield f"{row.topic}: confirm the subscription"
+        expired = at >= row.expires_at
+        yield f"{row.topic}: {'forget the token, it has expired' if expired else 'confirm the subscription'}"
 
 
 def confirm_due(at: datetime) -> int:
     """Confirm what waits, and forget tokens that are of no use any more. Returns how many subscriptions changed."""
-    changed = 0
-    for pk in list(TopicSubscription.objects.due(at).values_list("pk", flat=True)):
-        row = _claim(pk, at)
-        if row is None:
-            continue
-        if at >= row.expires_at:
-            changed += _settle(row, token=None, next_attempt_at=None, last_error="The token expired unused.")
-        elif settings.AWS_SNS_CONFIRM_SUBSCRIPTIONS:
-            changed += _confirm(row, at)
-    return changed
+    return run_due(TopicSubscription.objects.due, _confirm, at=at, run=RUN)
 
 
-def _claim(pk: int, at: datetime) -> TopicSubscription | None:
-    """Take the row for one attempt. The next one is set first: a worker that dies leaves it waiting, not lost."""
-    with transaction.atomic():
-        due = TopicSubscription.objects.due(at).select_for_update(skip_locked=True, no_key=True)
-        row = due.filter(pk=pk).first()
-        if row and settings.AWS_SNS_CONFIRM_SUBSCRIPTIONS:
-            row.next_attempt_at = at + min(FIRST_WAIT * 2 ** min(row.attempts, 10), LONGEST_WAIT)
-            row.attempts += 1
-            row.save(update_fields=["next_attempt_at", "attempts"])
-        return row
-
-
-def _confirm(row: TopicSubscription, at: datetime) -> int:
+def _confirm(row: TopicSubscription, at: datetime) -> bool:
+    if at >= row.expires_at:
+        return _settle(row, token=None, next_attempt_at=None, last_error="The token expired unused.")
     assert row.token is not None, "due rows have one"
     try:
         client.confirm_subscription(row.topic, decrypt(row.token), at=at)
     except (client.ApiError, UnreadableToken) as error:
-        _settle(row, last_error=str(error)[:300])
-        return 0
+        raise NotYet(str(error)) from error
     return _settle(row, token=None, next_attempt_at=None, confirmed_at=at, ended_at=None, last_error="")
 
 
-def _settle(row: TopicSubscription, **changes: object) -> int:
+def _settle(row: TopicSubscription, **changes: object) -> bool:
     """Write what came of it, unless the topic has asked anew meanwhile."""
-    return TopicSubscription.objects.filter(pk=row.pk, asked_at=row.asked_at, confirmed_at=None).update(**changes)
+    return TopicSubscription.objects.filter(pk=row.pk, asked_at=row.asked_at, confirmed_at=None).update(**changes) > 0
 
 
 def _ask(topic: str, token: str, sent_at: datetime, at: datetime) -> Outcome:
