@@ -1,14 +1,16 @@
 """What AWS's answer says of one purchase: that it runs, that it is over, that AWS knows nothing of it.
 
 The answer is everything that AWS has of one buyer: agreements and entitlements. Which of them are of this purchase is
-told by agreement, by licence, by the chain of renewals, and at last by elimination. Nothing is changed here.
+told by agreement, by licence, by the chain of renewals, and at last by elimination. Nothing is changed here, and
+nothing is asked of the database: the caller has it all.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
-from django.db.models import Q
+from django.conf import settings
 
 from marketplace.aws.agreement import Agreement, EndReason
 from marketplace.aws.client import Entitled, Held
@@ -40,10 +42,11 @@ class Verdict:
     end_reason: EndReason = EndReason.ABSENT
 
 
-def judge(row: Agreement, answer: Answer, at: datetime) -> Verdict:
-    """What the answer says of this purchase at `at`."""
-    taken = _taken_by_others(row)
-    held = _held(row, answer, taken, at)
+def judge(row: Agreement, answer: Answer, at: datetime, *, beside: Iterable[Agreement]) -> Verdict:
+    """What the answer says of this purchase at `at`. `beside`: the other purchases of its buyer with an account."""
+    others = [other for other in beside if other.pk != row.pk]
+    taken = {known for other in others for known in [*other.ids(), *other.former_ids]}
+    held = _held(row, answer, others, taken, at)
     mine = tuple(_entitlements(row, held, answer, taken, at))
     if held and held.status in ENDED:
         return Verdict(Ruling.OVER, held, (), ENDED[held.status])
@@ -59,7 +62,7 @@ def judge(row: Agreement, answer: Answer, at: datetime) -> Verdict:
     return Verdict(Ruling.ABSENT, held)
 
 
-def _held(row: Agreement, answer: Answer, taken: set[str], at: datetime) -> Held | None:
+def _held(row: Agreement, answer: Answer, others: list[Agreement], taken: set[str], at: datetime) -> Held | None:
     free = [held for held in answer.agreements or [] if held.agreement_id not in taken and _of_product(row, held)]
     free = [held for held in free if not set(held.licence_ids) & taken]
     found = next((held for held in free if held.agreement_id == row.agreement_id), None)
@@ -68,7 +71,7 @@ def _held(row: Agreement, answer: Answer, taken: set[str], at: datetime) -> Held
     if found is None and row.former_ids and not row.agreement_id:
         found = _newest([held for held in free if held.agreement_id in row.former_ids])
     if found is None:
-        return _by_elimination(row, free)
+        return _by_elimination(row, free, others)
     if found.status in ENDED or found.status in CONTINUED:
         return _successor(row, found, free, at) or found
     return found
@@ -86,12 +89,15 @@ def _successor(row: Agreement, ended: Held, free: list[Held], at: datetime) -> H
     return later[0] if len(later) == 1 else None
 
 
-def _by_elimination(row: Agreement, free: list[Held]) -> Held | None:
+def _by_elimination(row: Agreement, free: list[Held], others: list[Agreement]) -> Held | None:
     """The agreement that is left for a purchase of which we know neither agreement nor licence at AWS.
 
     Of several that nothing tells apart, the elder goes to the purchase that we have known for longer.
     """
     if row.agreement_id:
+        return None
+    if len({held.product_ids for held in free}) > 1:
+        # Several products, and nobody has told us which of them is sold here.
         return None
     # One that names its licences, none of them ours, is somebody else's.
     free = [held for held in free if not (row.licence_id and held.licence_ids)]
@@ -100,10 +106,8 @@ def _by_elimination(row: Agreement, free: list[Held]) -> Held | None:
     )
     if not left:
         return free[0] if len(free) == 1 else None
-    alike = Agreement.objects.registered().filter(
-        aws_account_id=row.aws_account_id, product_code=row.product_code, agreement_id=None
-    )
-    place = list(alike.order_by("first_heard_at", "pk").values_list("pk", flat=True)).index(row.pk)
+    alike = [other for other in others if other.agreement_id is None and _is_alike(other, row)]
+    place = sum((other.first_heard_at, other.pk) < (row.first_heard_at, row.pk) for other in alike)
     return left[place] if place < len(left) else None
 
 
@@ -132,14 +136,14 @@ def _entitlements(row: Agreement, held: Held | None, answer: Answer, taken: set[
     return rest if len({found.licence_id for found in rest}) <= 1 else []
 
 
+def _is_alike(other: Agreement, row: Agreement) -> bool:
+    return (other.aws_account_id, other.product_code) == (row.aws_account_id, row.product_code)
+
+
 def _of_product(row: Agreement, held: Held) -> bool:
-    return not (row.product_id and held.product_ids) or row.product_id in held.product_ids
-
-
-def _taken_by_others(row: Agreement) -> set[str]:
-    """The ids of all other purchases that have an account."""
-    buyer = Q(aws_account_id=row.aws_account_id) if row.aws_account_id else Q(pk=None)
-    if row.customer_identifier:
-        buyer |= Q(customer_identifier=row.customer_identifier)
-    others = Agreement.objects.registered().filter(buyer).exclude(pk=row.pk)
-    return {known for other in others for known in [*other.ids(), *other.former_ids]}
+    """Whether the agreement may be of the row's product: AWS lists those of all that we sell there."""
+    if not held.product_ids:
+        return True
+    if row.product_id:
+        return row.product_id in held.product_ids
+    return not settings.AWS_PRODUCT_IDS or bool(set(settings.AWS_PRODUCT_IDS) & set(held.product_ids))

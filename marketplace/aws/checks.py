@@ -5,7 +5,7 @@ an answer soon after an event may be stale; that nothing is there must be heard 
 and an error says nothing at all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -19,15 +19,12 @@ from accounts.jobs.due_work import NotYet, attempt, overdue, run_due
 from marketplace.aws import client, matching, purchases
 from marketplace.aws.agreement import Agreement, EndReason
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
-from marketplace.aws.dimension import Dimension, learn
+from marketplace.aws.dimension import Catalogue, Dimension
 from marketplace.aws.messages import begin_again, set_auto_renewal, stay
 from marketplace.aws.payloads import Names
-from subscriptions.models import Price
-from subscriptions.plan import CURRENCY
 
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
-MOST_SEATS = 1_000_000
 
 
 def register() -> None:
@@ -97,6 +94,11 @@ def check(row: Agreement, at: datetime) -> bool:
         raise NotYet(str(limit), until=limit.until, counts=False) from limit
     except client.ApiError as error:
         raise NotYet(str(error)) from error
+    return carry_out(row, answer, at)
+
+
+def carry_out(row: Agreement, answer: Answer, at: datetime) -> bool:
+    """Apply an answer in a transaction of its own. Raises `NotYet` for what staff must sort out first."""
     try:
         with transaction.atomic():
             apply_answer(row.pk, answer, at)
@@ -137,7 +139,7 @@ def apply_answer(pk: int, answer: Answer, at: datetime) -> None:
     if row is None:
         return
     _answered(row, at)
-    verdict = judge(row, answer, at)
+    verdict = judge(row, answer, at, beside=beside(row))
     if verdict.ruling is Ruling.RUNS:
         _runs(row, verdict, at)
     elif verdict.ruling is Ruling.OVER:
@@ -149,6 +151,45 @@ def apply_answer(pk: int, answer: Answer, at: datetime) -> None:
         _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
     row.save()
     purchases.bring_in_line(row, at=at)
+
+
+def is_as_said(row: Agreement, verdict: Verdict, catalogue: Catalogue, at: datetime) -> bool:
+    """Whether the row, and its subscription, say already what AWS says: that it runs, and on which terms.
+
+    Asked before `apply_answer` by who has many to apply; when in doubt the answer is no.
+    """
+    held = verdict.held
+    leaving = (row.absent_since, row.unsubscribe_pending_at, row.final_hour_until, row.failed_at, row.deprovisioned_at)
+    if not row.runs or any(leaving) or row.agreement_over_at or row.checks_left or row.check_attempts:
+        return False
+    if held and (
+        held.agreement_id != row.agreement_id
+        or (held.licence_ids and held.licence_ids[0] != row.licence_id)
+        or (held.offer_id and held.offer_id != row.offer_id)
+        or (held.auto_renewal is not None and held.auto_renewal != row.auto_renewal)
+        or (held.trial_ends_at is not None and held.trial_ends_at > at) != row.on_trial
+    ):
+        return False
+    expiry = max((found.expires_at for found in verdict.entitlements if found.expires_at), default=None)
+    told = {
+        "accepted_at": held and held.accepted_at,
+        "starts_at": held and held.starts_at,
+        "renews_or_ends_at": (held and held.ends_at) or expiry,
+        "trial_ends_at": held and held.trial_ends_at,
+    }
+    if any(value is not None and value != getattr(row, name) for name, value in told.items()):
+        return False
+    if verdict.entitlements and catalogue.granted(verdict.entitlements) != (row.dimension, row.seats):
+        return False
+    return purchases.is_in_line(row, at)
+
+
+def beside(row: Agreement) -> Iterable[Agreement]:
+    """The purchases of this one's buyer that have an account, itself among them."""
+    buyer = Q(aws_account_id=row.aws_account_id) if row.aws_account_id else Q(pk=row.pk)
+    if row.customer_identifier:
+        buyer |= Q(customer_identifier=row.customer_identifier)
+    return Agreement.objects.registered().filter(buyer)
 
 
 def _runs(row: Agreement, verdict: Verdict, at: datetime) -> None:
@@ -217,7 +258,7 @@ def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
     if held and not is_new:
         row.on_trial = held.trial_ends_at is not None and held.trial_ends_at > at
     if entitlements:
-        row.dimension, row.seats = _granted(entitlements)
+        row.dimension, row.seats = Catalogue().granted(entitlements)
         licences = {found.licence_id for found in entitlements if found.licence_id}
         names = Names(
             licence_id=licences.pop() if len(licences) == 1 else "",
@@ -227,21 +268,6 @@ def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
         )
         matching.add_names(row, names)
     matching.gather(row)
-
-
-def _granted(entitlements: "tuple[client.Entitled, ...]") -> tuple[Dimension, int]:
-    """The dearest plan that any of the dimensions grants, and its seats: the sum of all that grant it."""
-    prices = dict(Price.objects.filter(currency=CURRENCY).order_by("cents").values_list("plan_id", "cents"))
-    # None of a dimension is none of it, if there is some of another.
-    some = [found for found in entitlements if found.quantity != 0] or entitlements
-    dimensions = {found: learn(found.product_code, found.dimension) for found in some}
-    best = max(dimensions.values(), key=lambda dimension: prices.get(dimension.granted_plan_id, 0))
-    counted = [
-        1 if found.quantity is None else found.quantity
-        for found, dimension in dimensions.items()
-        if dimension.granted_plan_id == best.granted_plan_id
-    ]
-    return best, max(1, min(sum(counted), MOST_SEATS))
 
 
 def _over(row: Agreement, verdict: Verdict, at: datetime) -> None:

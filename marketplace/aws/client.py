@@ -22,7 +22,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from django.conf import settings
 
-from accounts.core import foreign_input
+from accounts.core import clock, foreign_input
 from marketplace.aws.payloads import Names, licence_in
 
 #: Seconds to reach AWS, and to wait for its answer.
@@ -140,21 +140,29 @@ def resolve_customer(token: str, *, at: datetime) -> Names:
 
 
 def entitlements(
-    product_code: str, *, aws_account_id: str = "", customer_identifier: str = "", at: datetime
+    product_code: str,
+    *,
+    aws_account_id: str = "",
+    customer_identifier: str = "",
+    at: datetime,
+    stop: datetime | None = None,
 ) -> list[Entitled]:
-    """All entitlements to a product, of one customer or of all: every page, empty ones with a token too."""
+    """All entitlements to a product, of one customer or of all: every page, empty ones with a token too.
+
+    Raises `Unavailable` if they have not all been read by `stop`, by the clock.
+    """
     asked: dict[str, Any] = {"ProductCode": product_code, "MaxResults": ENTITLEMENTS_AT_ONCE}
     # The two are mutually exclusive at AWS.
     if aws_account_id:
         asked["Filter"] = {"CUSTOMER_AWS_ACCOUNT_ID": [aws_account_id]}
     elif customer_identifier:
         asked["Filter"] = {"CUSTOMER_IDENTIFIER": [customer_identifier]}
-    pages = _pages("marketplace-entitlement", "get_entitlements", "NextToken", asked, at)
+    pages = _pages("marketplace-entitlement", "get_entitlements", "NextToken", asked, at, stop)
     return [_entitled(item) for page in pages for item in page.get("Entitlements") or []]
 
 
-def agreements(*, aws_account_id: str = "", at: datetime) -> list[Held]:
-    """All agreements that we proposed, with one buyer or with all, in every status."""
+def agreements(*, aws_account_id: str = "", at: datetime, stop: datetime | None = None) -> list[Held]:
+    """All agreements that we proposed, with one buyer or with all, in every status. Raises `Unavailable` at `stop`."""
     filters = {"PartyType": "Proposer", "AgreementType": AGREEMENT_TYPE}
     if aws_account_id:
         filters["AcceptorAccountId"] = aws_account_id
@@ -163,7 +171,7 @@ def agreements(*, aws_account_id: str = "", at: datetime) -> list[Held]:
         "filters": [{"name": name, "values": [value]} for name, value in filters.items()],
         "maxResults": AGREEMENTS_AT_ONCE,
     }
-    pages = _pages("marketplace-agreement", "search_agreements", "nextToken", asked, at)
+    pages = _pages("marketplace-agreement", "search_agreements", "nextToken", asked, at, stop)
     return [_held(item) for page in pages for item in page.get("agreementViewSummaries") or []]
 
 
@@ -239,11 +247,18 @@ def _instant(value: object) -> datetime | None:
 
 
 def _pages(
-    service: str, operation: str, token_name: str, asked: Mapping[str, Any], at: datetime
+    service: str,
+    operation: str,
+    token_name: str,
+    asked: Mapping[str, Any],
+    at: datetime,
+    stop: datetime | None,
 ) -> Iterator[dict[str, Any]]:
     """Every page. Raises rather than leave one out: a page that fails is no shorter list."""
     token: str | None = None
     for _page in range(MAX_PAGES):
+        if stop and clock.now() >= stop:
+            raise Unavailable(f"{operation}: too slow to be read whole")
         answer = _call(service, operation, at, **asked, **({token_name: token} if token else {}))
         yield answer
         # An empty page may still have a successor: only the token tells (reference, 2.6).

@@ -1,15 +1,29 @@
 """The dimensions of our products at AWS Marketplace, and which of our plans each one grants."""
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import ClassVar, Protocol
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from subscriptions.models import Plan
+from subscriptions.models import Plan, Price
+from subscriptions.plan import CURRENCY
 
 #: What is granted where nobody has said yet: better too much for a day than a paying customer locked out. It is also
 #: what a pay-as-you-go purchase grants, of which AWS names no dimension.
 DEFAULT = "pro"
+MOST_SEATS = 1_000_000
+
+
+class Entitled(Protocol):
+    """What is needed of an entitlement, however AWS's answer was read (`marketplace.aws.client`)."""
+
+    @property
+    def product_code(self) -> str: ...
+    @property
+    def dimension(self) -> str: ...
+    @property
+    def quantity(self) -> int | None: ...
 
 
 class Dimension(models.Model):
@@ -45,7 +59,31 @@ class Dimension(models.Model):
 
 def learn(product_code: str, name: str) -> Dimension:
     """The row of a dimension that AWS mentioned, made if it is new."""
-    row, _created = Dimension.objects.select_related("plan").get_or_create(
-        product_code=product_code[:64], name=name[:255]
-    )
+    row, _created = Dimension.objects.get_or_create(product_code=product_code[:64], name=name[:255])
     return row
+
+
+class Catalogue:
+    """The dimensions and what their plans cost, read once: for one purchase, or for a walk over all of them."""
+
+    def __init__(self) -> None:
+        self._prices = dict(Price.objects.filter(currency=CURRENCY).order_by("cents").values_list("plan_id", "cents"))
+        self._known = {(row.product_code, row.name): row for row in Dimension.objects.all()}
+
+    def granted(self, entitlements: Iterable[Entitled]) -> tuple[Dimension, int]:
+        """The dearest plan that any of the dimensions grants, and its seats: the sum of all that grant it.
+
+        A dimension that AWS mentions for the first time gets its row.
+        """
+        # None of a dimension is none of it, if there is some of another.
+        some = [each for each in entitlements if each.quantity != 0] or list(entitlements)
+        found = [(self._learned(each), 1 if each.quantity is None else each.quantity) for each in some]
+        best = max((row for row, _quantity in found), key=lambda row: self._prices.get(row.granted_plan_id, 0))
+        seats = sum(quantity for row, quantity in found if row.granted_plan_id == best.granted_plan_id)
+        return best, max(1, min(seats, MOST_SEATS))
+
+    def _learned(self, entitled: Entitled) -> Dimension:
+        name = (entitled.product_code[:64], entitled.dimension[:255])
+        if name not in self._known:
+            self._known[name] = learn(*name)
+        return self._known[name]

@@ -48,6 +48,17 @@ def bring_in_line(row: Agreement, *, at: datetime) -> bool:
     return current is not None and _end(row, account, current, at)
 
 
+def is_in_line(row: Agreement, at: datetime) -> bool:
+    """Whether `bring_in_line` would change nothing of a purchase that runs. Needs no lock, and proves nothing later."""
+    held = row.subscription
+    return (
+        held is not None
+        and held.settled_at is None
+        and (held.ends_at is None or held.ends_at > at)
+        and (held.plan_id, held.interval, held.seats, held.cents) == (row.plan_id, INTERVAL, row.seats, CENTS)
+    )
+
+
 def leaving(row: Agreement, *, at: datetime) -> None:
     """The buyer has unsubscribed, and AWS will say when it is over: tell the owner. Access stays."""
     if row.account is None or row.account.purging_at or row.final_hour_until is None:

@@ -190,6 +190,7 @@ def test_a_payment_that_fails_grants_nothing(cloud: AwsWorld, owner: User) -> No
 def test_a_usage_purchase_lives_and_ends_without_entitlements(cloud: AwsWorld, owner: User, settings: object) -> None:
     product = cloud.aws.product("payasyougo000000000000000", pricing="usage")
     settings.AWS_PRODUCT_CODES = [product.code]  # type: ignore[attr-defined]
+    settings.AWS_PRODUCT_IDS = [product.id]  # type: ignore[attr-defined]
     bought, account = cloud.customer(owner, product=product, entitlements={})
     cloud.settles()
     assert cloud.plan(account) == "pro"

@@ -48,6 +48,7 @@ def day(at: datetime | None) -> str:
 def usage(cloud: AwsWorld, settings: Any) -> Any:
     product = cloud.aws.product("payasyougo000000000000000", pricing="usage")
     settings.AWS_PRODUCT_CODES = [product.code]
+    settings.AWS_PRODUCT_IDS = [product.id]
     return {"product": product, "entitlements": {}}
 
 

@@ -1,16 +1,19 @@
 """A complete walk finds what was lost, an incomplete one changes nothing, and an error never takes anything away."""
 
 import pytest
-from pytest_django import Settings
+from django.db import connection
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.checks.breaker import BreakerOpen
+from accounts.core import clock
 from accounts.jobs import invariants
 from accounts.models import Account, User
 from marketplace.aws import client, reconciliation
+from marketplace.aws.assessment import Ruling, judge
 from marketplace.models import Agreement as Row
 from marketplace.models import Dimension
 from subscriptions.models import Plan
-from tests.factories import UserFactory
+from tests.factories import UserFactory, subscribe
 from tests.fakes.aws import Agreement
 from tests.marketplace.aws.world import DAY, HOUR, MINUTE, AwsWorld
 
@@ -256,3 +259,98 @@ def test_the_preview_changes_nothing(cloud: AwsWorld) -> None:
     ]
     assert cloud.row(left).check_at is None
     assert cloud.plan(gone) == "pro"
+
+
+def test_one_double_purchase_holds_up_nobody_else(cloud: AwsWorld) -> None:
+    (bought, account), (other, there), (left, gone) = customers(cloud, 3)
+    account.subscriptions.update(ends_at=cloud.aws.now, settled_at=cloud.aws.now)
+    subscribe(account, at=cloud.aws.now)
+    cloud.aws.amend(other, entitlements={"pro_seats": 40})
+    cancel_unheard(cloud, left)
+    cloud.passes(HOUR)
+    cloud.run("aws-reconcile", "aws-check")
+    assert "a double purchase" in cloud.row(bought).check_error
+    live = cloud.live(there)
+    assert live is not None
+    assert (live.seats, cloud.plan(gone)) == (40, "free")
+    for _time in range(4):
+        cloud.passes(HOUR)
+        cloud.run("aws-reconcile", "aws-check")
+    shown = next(found for found in invariants.violations(cloud.aws.now) if found.name == "aws-check")
+    assert (shown.count, list(shown.keys)) == (1, [cloud.row(bought).pk])
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_whatever_one_row_raises_is_noted_on_it_and_the_others_go_on(cloud: AwsWorld) -> None:
+    (bought, account), (other, there) = customers(cloud, 2)
+    for agreement in (bought, other):
+        cloud.aws.amend(agreement, entitlements={"pro_seats": 40})
+    # What no code of ours expects: the database refuses the row. Its subscription belongs to another account.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE marketplace_agreement ADD CONSTRAINT poison CHECK (seats < 40 OR account_id <> %s)",
+            [account.pk],
+        )
+    try:
+        cloud.run("aws-reconcile")
+        Row.objects.update(check_at=cloud.aws.now)
+        cloud.run("aws-check")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE marketplace_agreement DROP CONSTRAINT poison")
+    row = cloud.row(bought)
+    assert row.check_error.startswith("CheckViolation: ")
+    assert (row.check_attempts, row.check_at) == (2, cloud.aws.now + 2 * MINUTE)
+    live = cloud.live(there)
+    assert live is not None
+    assert live.seats == 40
+
+
+def test_a_purchase_that_a_message_named_meanwhile_is_judged_all_the_same(cloud: AwsWorld) -> None:
+    ((bought, account),) = customers(cloud, 1)
+    Row.objects.update(agreement_id=None, licence_id=None)
+    stale = Row.objects.get()
+    answer = reconciliation.walk(cloud.aws.now).of_buyer(stale)
+    Row.objects.update(agreement_id=bought.id)
+    verdict = judge(stale, answer, cloud.aws.now, beside=Row.objects.filter(account=account))
+    assert (verdict.ruling, verdict.held and verdict.held.agreement_id) == (Ruling.RUNS, bought.id)
+
+
+def test_purchases_that_are_as_aws_says_cost_no_statement_of_their_own(
+    cloud: AwsWorld, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    customers(cloud, 6)
+    cloud.settles()
+    cloud.passes(HOUR)
+    with django_assert_max_num_queries(8):
+        cloud.run("aws-reconcile")
+    assert set(Row.objects.values_list("checked_at", flat=True)) == {cloud.aws.now}
+
+
+def test_a_walk_that_takes_too_long_ends_with_nothing_changed(cloud: AwsWorld) -> None:
+    ((bought, account),) = customers(cloud, 1)
+    cloud.aws.amend(bought, entitlements={"pro_seats": 40})
+    with pytest.raises(client.Unavailable, match="too slow to be read whole"):
+        reconciliation.walk(cloud.aws.now, stop=clock.now())
+    live = cloud.live(account)
+    assert live is not None
+    assert live.seats == 1
+
+
+def test_a_quantity_of_zero_is_zero(cloud: AwsWorld, owner: User) -> None:
+    _bought, account = cloud.customer(owner, entitlements={"pro_seats": 5, "more_seats": 0})
+    live = cloud.live(account)
+    assert live is not None
+    assert live.seats == 5
+
+
+def test_agreements_of_our_other_products_are_never_taken_for_this_one(cloud: AwsWorld, owner: User) -> None:
+    bought, account = cloud.customer(owner)
+    other = cloud.aws.product("anothercode", title="Another")
+    cloud.aws.buy(bought.buyer, other)
+    Row.objects.update(agreement_id=None, licence_id=None, product_id="")
+    cancel_unheard(cloud, bought)
+    cloud.passes(HOUR)
+    cloud.settles()
+    assert cloud.plan(account) == "free"
+    assert Row.objects.get(account=account).product_id == ""
