@@ -82,6 +82,10 @@ def _successor(row: Agreement, ended: Held, free: list[Held], at: datetime) -> H
     active = [held for held in free if held.status == "ACTIVE"]
     if chain := [held for held in active if held.initial_id == ended.initial_id]:
         return _newest(chain)
+    if ended.status in CONTINUED:
+        # It went on, and has ended since: that end is this purchase's.
+        since = [held for held in free if held.initial_id == ended.initial_id and held.status not in CONTINUED]
+        return _newest(since)
     over_at = row.leaves_at() or ended.ends_at
     if over_at is None or over_at > at:
         return None

@@ -220,9 +220,11 @@ def _adopt(row: Agreement, verdict: Verdict, at: datetime) -> None:
     licence = next(iter(held.licence_ids), "")
     if row.agreement_id and row.agreement_id != held.agreement_id:
         row.retire_ids()
-        if row.unsubscribe_pending_at and not row.is_over:
+        if row.is_over:
+            pass
+        elif verdict.ruling is Ruling.RUNS and row.unsubscribe_pending_at:
             stay(row, at)
-        elif not row.is_over:
+        else:
             purchases.note(row, "aws.renewed", at=at)
     ids = [known for known in (held.agreement_id, licence) if known]
     known_as = Q(agreement_id__in=ids) | Q(licence_id__in=ids)
@@ -276,6 +278,11 @@ def _over(row: Agreement, verdict: Verdict, at: datetime) -> None:
     if is_too_new(row.subscribed_at, at):
         row.check_at = at + SETTLING_TIME
         return
+    if verdict.held and row.agreement_id not in (None, verdict.held.agreement_id):
+        # It had gone on under another agreement, unheard, and that one has ended.
+        _adopt(row, verdict, at)
+        if row.is_over:
+            return
     in_final_hour = row.unsubscribe_pending_at and row.final_hour_until and at < row.final_hour_until
     if in_final_hour and not row.deprovisioned_at:
         # Access stays for the final hour, however soon AWS's own books are closed.

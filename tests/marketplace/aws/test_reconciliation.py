@@ -86,6 +86,19 @@ def test_a_lost_renewal_is_found(cloud: AwsWorld) -> None:
     assert cloud.row(renewed).former_ids == sorted([bought.id, bought.license_id])
 
 
+def test_a_purchase_that_was_replaced_unheard_ends_with_what_it_became(cloud: AwsWorld) -> None:
+    ((bought, account),) = customers(cloud, 1)
+    replaced = cloud.aws.replace(bought).agreement
+    cloud.passes(DAY)
+    cancel_unheard(cloud, replaced)
+    cloud.passes(HOUR)
+    cloud.settles()
+    assert cloud.plan(account) == "free"
+    row = cloud.row(replaced)
+    assert (row.former_ids, row.end_reason) == (sorted([bought.id, bought.license_id]), "cancelled")
+    assert cloud.mails(account) == ["marketplace/aws_ended"]
+
+
 def test_all_pages_are_read_and_empty_ones_with_a_token(cloud: AwsWorld) -> None:
     cloud.aws.page_size, cloud.aws.empty_pages = 2, 2
     pairs = customers(cloud, 7)
