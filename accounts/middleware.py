@@ -71,7 +71,12 @@ class RefusalMiddleware:
         if isinstance(exception, AccountDeactivated):
             membership, account = exception.membership, exception.account
             offers_export = membership.is_owner and not account.purging_at
-            context = {"account": account, "offers_export": offers_export}
+            context = {
+                "account": account,
+                "offers_export": offers_export,
+                "offers_support": not account.purging_at,
+                "support_email": settings.SUPPORT_EMAIL,
+            }
             return render(request, "accounts/deactivated.html", context, status=403)
         if isinstance(exception, NotEntitled):
             match, membership = request.resolver_match, current_membership(request)

@@ -10,12 +10,17 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from accounts.customers.account import Membership
+from accounts.customers.account import Membership, Role
 from accounts.promises import ACCOUNT, OfNoAccount, account_named
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 MemberView = Callable[Concatenate[HttpRequest, Membership, P], HttpResponse]
+
+#: Roles of those who come in though their account is deactivated.
+NOBODY: frozenset[str] = frozenset()
+OWNER = frozenset({Role.OWNER.value})
+EVERYBODY = frozenset(Role.values)
 
 #: Where the session remembers the account that was last shown.
 SESSION_KEY = "account"
@@ -43,7 +48,7 @@ def membership_in(request: HttpRequest, account_id: uuid.UUID, *, leaving_owner:
     if membership is None:
         raise Http404
     _show(request, membership)
-    _require_active(membership, leaving_owner=leaving_owner)
+    _require_active(membership, leaving=OWNER if leaving_owner else NOBODY)
     if request.method == "POST" and account_named(request.POST) != account_id:
         raise OfNoAccount
     return membership
@@ -96,10 +101,10 @@ class AccountDeactivated(Exception):
         self.account = membership.account
 
 
-def _require_active(membership: Membership, *, leaving_owner: bool) -> None:
+def _require_active(membership: Membership, *, leaving: frozenset[str]) -> None:
+    """Raise `AccountDeactivated`; for the roles of `leaving` only once the erasing has begun."""
     account = membership.account
-    leaves = leaving_owner and membership.is_owner
-    if account.purging_at or (account.deactivated_at and not leaves):
+    if account.purging_at or (account.deactivated_at and membership.role not in leaving):
         raise AccountDeactivated(membership)
 
 
@@ -108,16 +113,24 @@ def for_members(view: MemberView[P]) -> View[P]:
 
     A form that names none does nothing (`OfNoAccount`). People without an account get a page that says so (403).
     """
-    return _for_members(view, leaving_owner=False)
+    return _for_members(view, leaving=NOBODY)
 
 
-def _for_members(view: MemberView[P], *, leaving_owner: bool) -> View[P]:
+def for_leaving_members(view: MemberView[P]) -> View[P]:
+    """As `for_members`, but open to members of a deactivated account, too, until its erasing begins.
+
+    For asking us why, and for what.
+    """
+    return _for_members(view, leaving=EVERYBODY)
+
+
+def _for_members(view: MemberView[P], *, leaving: frozenset[str]) -> View[P]:
     @wraps(view)
     def inner(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not memberships(request):
             return render(request, "accounts/no_account.html", status=403)
         membership = _asked_about(request)
-        _require_active(membership, leaving_owner=leaving_owner)
+        _require_active(membership, leaving=leaving)
         return view(request, membership, *args, **kwargs)
 
     return inner
@@ -133,7 +146,7 @@ def for_leaving_owner(view: MemberView[P]) -> View[P]:
 
     For what they must be able to do before all is gone.
     """
-    return _for_members(_owner_only(view), leaving_owner=True)
+    return _for_members(_owner_only(view), leaving=OWNER)
 
 
 def _owner_only(view: MemberView[P]) -> MemberView[P]:

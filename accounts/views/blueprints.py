@@ -15,7 +15,7 @@ from accounts.blueprints.blueprint import ChangedMeanwhile
 from accounts.blueprints.svg import draw
 from accounts.core import clock
 from accounts.customers import entitlements
-from accounts.customers.access import for_members, membership_in
+from accounts.customers.access import current_membership, for_members, membership_in
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import Feature, entitlements_of
 from accounts.customers.history import Actor
@@ -29,9 +29,15 @@ PAGE = 60
 
 
 @require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """GET /: the account's blueprints. Staff who belong to no account work at the support desk: they are sent there."""
+    if current_membership(request) is None and User.signed_in(request.user).is_staff:
+        return redirect("admin:index")
+    return _blueprints(request)
+
+
 @for_members
-def home(request: HttpRequest, membership: Membership) -> HttpResponse:
-    """GET /: the account's blueprints."""
+def _blueprints(request: HttpRequest, membership: Membership) -> HttpResponse:
     account = membership.account
     page = _page_number(request)
     blueprints = list(

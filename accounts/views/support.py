@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.core import clock
 from accounts.core.refusal import Refused
-from accounts.customers.access import for_members, for_owner
+from accounts.customers.access import for_leaving_members, for_leaving_owner
 from accounts.customers.account import Membership
 from accounts.customers.history import Actor
 from accounts.customers.user import User
@@ -27,7 +27,7 @@ SHOWN = 50
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_members
+@for_leaving_members
 def support(request: HttpRequest, membership: Membership) -> HttpResponse:
     """GET: the form and the account's requests. POST (`kind`, `message`): make one."""
     if request.method == "POST":
@@ -41,7 +41,7 @@ def support(request: HttpRequest, membership: Membership) -> HttpResponse:
 
 @require_POST
 @stands_on("support")
-@for_members
+@for_leaving_members
 def further_message(request: HttpRequest, membership: Membership, reference: str) -> HttpResponse:
     """POST (`text`): add to an open request, of one's own or as the owner. Anybody else's is not found (404)."""
     found = get_object_or_404(_readable(membership), reference=reference)
@@ -124,7 +124,7 @@ def _ask(request: HttpRequest, membership: Membership, kind: RequestKind, messag
 
 @require_POST
 @stands_on("support")
-@for_owner
+@for_leaving_owner
 def call_deletion_off(request: HttpRequest, membership: Membership) -> HttpResponse:
     """POST: nothing is to be deleted after all; until the erasing begins. Of the request that the page showed."""
     if asked := _deletion_asked(membership):

@@ -8,7 +8,7 @@ from django.test import Client, RequestFactory
 
 from accounts.models import Account, Event, Membership, Notice, Role, SupportRequest, User
 from accounts.views.errors import server_error
-from tests.factories import AccountFactory, BlueprintFactory, ConnectionFactory
+from tests.factories import NOW, AccountFactory, BlueprintFactory, ConnectionFactory
 from tests.pages import press
 
 pytestmark = pytest.mark.django_db
@@ -138,3 +138,55 @@ def test_a_failure_is_answered_in_the_right_form(error: Exception, status: int) 
     assert (page.status_code, machine.status_code) == (status, status)
     assert "Nothing was half done" in page.content.decode()
     assert machine["Content-Type"] == "application/json"
+
+
+def test_members_of_a_deactivated_account_write_to_support(
+    owner: User, member: User, account: Account, sign_in: SignIn
+) -> None:
+    Account.objects.filter(pk=account.pk).update(deactivated_at=NOW)
+    for person in (owner, member):
+        client = sign_in(person)
+        refused = client.get("/")
+        assert refused.status_code == 403
+        assert 'href="/user/support/?' in refused.content.decode().partition("<main")[2]
+        assert client.get("/user/support/").status_code == 200
+        assert press(client, "/user/support/", kind="other", message="Is this a mistake?").status_code == 302
+    made = SupportRequest.objects.order_by("pk").first()
+    assert made is not None
+    more = press(sign_in(owner), "/user/support/", f"/user/support/{made.reference}/", text="Please look soon.")
+    assert more.status_code == 302
+    assert SupportRequest.objects.count() == 2
+    assert made.messages.count() == 1
+
+
+def test_the_owner_of_a_deactivated_account_asks_for_deletion_and_calls_it_off(
+    owner: User, account: Account, sign_in: SignIn
+) -> None:
+    Account.objects.filter(pk=account.pk).update(deactivated_at=NOW)
+    client = sign_in(owner)
+    press(client, "/user/support/", kind="deletion")
+    assert press(client, "/user/support/", "/user/support/deletion/call-off/").status_code == 302
+    assert SupportRequest.objects.get().outcome == "called_off"
+
+
+def test_once_the_erasing_has_begun_an_address_is_all_that_is_left(
+    owner: User, account: Account, sign_in: SignIn
+) -> None:
+    Account.objects.filter(pk=account.pk).update(deactivated_at=NOW, purging_at=NOW)
+    refused = sign_in(owner).get("/user/support/")
+    assert refused.status_code == 403
+    page = refused.content.decode()
+    assert "mailto:support@blueprints.example" in page
+    assert 'href="/user/support/' not in page
+
+
+def test_a_deactivated_account_offers_no_door_that_is_closed(owner: User, account: Account, sign_in: SignIn) -> None:
+    Account.objects.filter(pk=account.pk).update(deactivated_at=NOW)
+    page = sign_in(owner).get("/user/support/").content.decode()
+    assert 'href="/connections/' not in page
+    assert 'href="/user/subscription/' not in page
+    assert "You have another account?" not in sign_in(owner).get("/").content.decode()
+
+
+def test_staff_without_an_account_are_sent_from_the_home_page_to_the_desk(agent: User, sign_in: SignIn) -> None:
+    assert sign_in(agent).get("/")["Location"] == "/admin/"

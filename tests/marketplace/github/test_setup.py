@@ -171,7 +171,7 @@ def test_a_deactivated_account_says_why_and_until_when_it_can_come_back(world: W
     Membership.objects.create(account=account, user=member, role=Role.OWNER)
     world.hears(world.github.cancel(buyer))
     client = sign_in(member)
-    for path in ("/", "/user/subscription/", "/connections/", "/user/support/"):
+    for path in ("/", "/user/subscription/", "/connections/"):
         response = client.get(path)
         assert response.status_code == 403
         assert "harbour is deactivated" in response.content.decode()
