@@ -15,13 +15,13 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import strict_json
+from accounts.core.encryption import Undecipherable, decrypt, encrypt
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import DueWork, DueWorkQuerySet, NotYet, run_due
 from marketplace import inbox
 from marketplace.aws import client
 from marketplace.aws.sns import SUBSCRIPTION, UNSUBSCRIPTION
 from marketplace.delivery import Delivery, Outcome
-from marketplace.github.tokens import UnreadableToken, decrypt, encrypt
 
 #: A token is of use for so long.
 TOKEN_LIFE = timedelta(days=2)
@@ -141,7 +141,7 @@ def _confirm(row: TopicSubscription, at: datetime) -> bool:
     assert row.token is not None, "due rows have one"
     try:
         client.confirm_subscription(row.topic, decrypt(row.token), at=at)
-    except (client.ApiError, UnreadableToken) as error:
+    except (client.ApiError, Undecipherable) as error:
         raise NotYet(str(error)) from error
     return _settle(row, token=None, next_attempt_at=None, confirmed_at=at, ended_at=None, last_error="")
 

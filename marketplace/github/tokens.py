@@ -1,40 +1,16 @@
 """The tokens that people gave us at GitHub: stored encrypted, shown and logged nowhere.
 
-`FIELD_ENCRYPTION_KEYS` encrypts with its first key and reads with all, so a key is rotated by putting a new one in
-front. A revoked token's text is removed; the row stays until the person is erased, to say that it is gone.
+A revoked token's text is removed; the row stays until the person is erased, to say that it is gone.
 """
 
 from datetime import datetime
-from functools import cache
 from typing import Self
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.encryption import decrypt, encrypt
 from accounts.models import User
-
-
-class UnreadableToken(Exception):
-    """None of `FIELD_ENCRYPTION_KEYS` decrypts it: a key was removed too early."""
-
-
-@cache
-def _box(keys: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in keys])
-
-
-def encrypt(text: str) -> bytes:
-    return _box(tuple(settings.FIELD_ENCRYPTION_KEYS)).encrypt(text.encode())
-
-
-def decrypt(secret: bytes | memoryview) -> str:
-    """Raises `UnreadableToken`."""
-    try:
-        return _box(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(bytes(secret)).decode()
-    except InvalidToken:
-        raise UnreadableToken("no key of FIELD_ENCRYPTION_KEYS decrypts this token") from None
 
 
 class UserTokenQuerySet(models.QuerySet["UserToken"]):

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.encryption import decrypt
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.erasure import purge
@@ -25,7 +26,7 @@ from accounts.models import Account
 from marketplace.github import checks, client
 from marketplace.github.customer import Customer
 from marketplace.github.repository_hooks import RepositoryHook
-from marketplace.github.tokens import UnreadableToken, UserToken, decrypt
+from marketplace.github.tokens import UserToken
 from marketplace.offboarding.offboarding import Offboarding, Step, StepKind
 
 #: A run of the sweep ends after this long; the next one goes on.
@@ -218,7 +219,7 @@ def _revoke_tokens(step: Step, at: datetime) -> str:
 
 
 def _in_words(error: Exception) -> str:
-    return str(error) if isinstance(error, client.ApiError | UnreadableToken) else describe(error)
+    return str(error) if isinstance(error, client.ApiError | Undecipherable) else describe(error)
 
 
 def _until_the_turn_is_over() -> Callable[[], None]:

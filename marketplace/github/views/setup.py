@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.core import clock
+from accounts.core.encryption import Undecipherable
 from accounts.customers.access import SESSION_KEY, for_owner
 from accounts.customers.account import Membership
 from accounts.customers.history import Actor
@@ -20,7 +21,7 @@ from accounts.promises import page_of, require, stands_on
 from marketplace.github.client import ApiError
 from marketplace.github.linking import link_purchases
 from marketplace.github.payloads import Unreadable
-from marketplace.github.tokens import UnreadableToken, UserToken
+from marketplace.github.tokens import UserToken
 from marketplace.offboarding import offboarding
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def setup(request: HttpRequest) -> HttpResponse:
     require(request, token.login)
     try:
         accounts = link_purchases(token, at=clock.of(request))
-    except (ApiError, Unreadable, UnreadableToken) as error:
+    except (ApiError, Unreadable, Undecipherable) as error:
         log.warning("purchases of token %s: %s", token.pk, type(error).__name__)
         messages.error(request, _("GitHub did not answer. Please try again in a minute, or authorise us again."))
         return redirect("github_setup")

@@ -15,10 +15,11 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.core import clock
+from accounts.core.encryption import Undecipherable
 from accounts.models import Account, Membership, Role, User
 from marketplace.github import tokens
 from marketplace.github.customer import Customer
-from marketplace.github.tokens import UnreadableToken, UserToken
+from marketplace.github.tokens import UserToken
 from marketplace.models import Offboarding, RepositoryHook
 from tests.factories import NOW, AccountFactory
 from tests.fakes.github import FakeGitHub
@@ -158,7 +159,7 @@ def test_keys_are_rotated_by_putting_a_new_one_in_front(owner: User, settings: S
     settings.FIELD_ENCRYPTION_KEYS = [new]
     assert UserToken.objects.get().text() == "gho_newer"
     settings.FIELD_ENCRYPTION_KEYS = [old]
-    with pytest.raises(UnreadableToken):
+    with pytest.raises(Undecipherable):
         UserToken.objects.get().text()
 
 
