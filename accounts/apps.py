@@ -10,6 +10,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import personal_data
+        from accounts.customers import session
         from accounts.customers.history import register_labels
         from accounts.desk.account_page import search, timeline
         from accounts.desk.actions import denied
@@ -64,6 +65,7 @@ class AccountsConfig(AppConfig):
         parts.register()
         builder.register()
         personal_data.register()
+        session.register()
         holds.register()
         bulk_worker.register()
         runner.register()

@@ -4,6 +4,7 @@ from accounts.blueprints.blueprint import Blueprint, Grid
 from accounts.blueprints.connection import CloudConnection, Provider
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.history import ActorKind, Event
+from accounts.customers.session import Session
 from accounts.customers.user import User
 from accounts.desk.actions.log import Deed
 from accounts.desk.bulk.run import BulkItem, BulkRun
@@ -49,6 +50,7 @@ __all__ = [
     "PurgeObligation",
     "RequestKind",
     "Role",
+    "Session",
     "Side",
     "SupportRequest",
     "SweepRun",

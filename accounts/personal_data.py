@@ -6,11 +6,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import SESSION_KEY
 from django.contrib.contenttypes.models import ContentType
-from django.contrib.sessions.models import Session
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
@@ -18,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.blueprints.blueprint import Blueprint
 from accounts.blueprints.connection import CloudConnection
 from accounts.customers.account import Account, Membership, Role
+from accounts.customers.session import Session, hashes_of
 from accounts.customers.user import User
 from accounts.desk.actions.log import Deed
 from accounts.desk.bulk.run import BulkItem, BulkRun
@@ -33,8 +33,6 @@ from accounts.support.internal_notes import InternalNote
 from accounts.support.messages import Message
 from accounts.support.requests import SupportRequest
 
-#: Untracked sessions looked into at once.
-SESSIONS = 500
 #: The text of a hold or a deed that has been emptied.
 _EMPTIED = ""
 ACCOUNTABILITY = _("GDPR art. 5(2): whoever erases must be able to show it")
@@ -129,8 +127,7 @@ def _register_people() -> None:
     """What people own who belong to no other account. Those who do keep all of it."""
     inventory.register(
         AdminLog("people", Order.PERSONAL, frozenset({Order.PERSONAL, Order.PEOPLE})),
-        SignedIn(),
-        _owned("usersessions.UserSession", "user"),
+        Erased("accounts.Session", Order.PERSONAL, sessions_of_people_who_go),
         _owned("mfa.Authenticator", "user"),
         _owned("socialaccount.SocialToken", "account__user"),
         _owned("socialaccount.SocialAccount", "user"),
@@ -211,6 +208,18 @@ def _owned(model: str, path: str, part: str = "") -> Erased:
     )
 
 
+def sessions_of_people_who_go(account_id: uuid.UUID) -> "QuerySet[Session]":
+    """Where they are signed in, or half way there, and every session of anybody's that remembers their addresses."""
+    going = people_who_go(account_id)
+    addresses = hashes_of(
+        [
+            *User.objects.filter(pk__in=going, is_staff=False).values_list("email", flat=True),
+            *EmailAddress.objects.filter(user__in=going).values_list("email", flat=True),
+        ]
+    )
+    return Session.objects.filter(Q(user__in=going) | Q(addresses__overlap=addresses))
+
+
 def unlinked(model: str, field: str) -> Scrubbed:
     """An entry that empties a link to people who go, in rows that stay with another account."""
     return Scrubbed(
@@ -266,43 +275,3 @@ class AdminLog:
                     ).order_by()
                 )
         return entries
-
-
-class SignedIn:
-    """The sessions of people who go: those that allauth keeps track of, and those that say so themselves."""
-
-    model = name = "sessions.Session"
-    order = Order.PERSONAL
-
-    def erase(self, account_id: uuid.UUID, limit: int) -> int:
-        keys = list(self._tracked(account_id).values_list("pk", flat=True)[:limit])
-        keys += self._untracked(account_id, limit - len(keys)) if len(keys) < limit else []
-        erased, _by_model = Session.objects.filter(pk__in=keys).delete()
-        return erased
-
-    def count(self, account_id: uuid.UUID) -> int:
-        return self._tracked(account_id).count() + len(self._untracked(account_id, SESSIONS))
-
-    def _tracked(self, account_id: uuid.UUID) -> "QuerySet[Session, Session]":
-        tracked = _rows("usersessions.UserSession").filter(user__in=people_who_go(account_id))
-        return Session.objects.filter(session_key__in=tracked.values("session_key"))
-
-    def _untracked(self, account_id: uuid.UUID, limit: int) -> list[str]:
-        """Up to `limit` keys. Only sessions that allauth does not know are opened, a few at a time."""
-        known = _rows("usersessions.UserSession").filter(session_key=OuterRef("session_key"))
-        unknown = Session.objects.exclude(Exists(known)).order_by("session_key")
-        found: list[str] = []
-        after = ""
-        while len(found) < limit and (batch := list(unknown.filter(session_key__gt=after)[:SESSIONS])):
-            after = batch[-1].session_key
-            people = {session.session_key: _person(session) for session in batch}
-            ids = {person for person in people.values() if person}
-            going = set(people_who_go(account_id).filter(user_id__in=ids)) if ids else set()
-            found += [key for key, person in people.items() if person in going]
-        return found[:limit]
-
-
-def _person(session: Session) -> int | None:
-    """Who is signed in in this session; None for nobody, and for one that can't be read."""
-    person = str(session.get_decoded().get(SESSION_KEY, ""))
-    return int(person) if person.isdigit() else None

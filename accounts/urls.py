@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import api, blueprints, connections, export, health, preferences, support
+from accounts.views import api, blueprints, connections, export, health, preferences, sessions, support
 
 urlpatterns = [
     path("", blueprints.home, name="home"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("connections/", connections.connections, name="connections"),
     path("connections/<uuid:connection_id>/", connections.connection, name="connection"),
     path("user/preferences/", preferences.preferences, name="preferences"),
+    path("auth/sessions/", sessions.sessions, name="sessions"),
     path("user/account/", preferences.switch_account, name="switch_account"),
     path("user/export/", export.export, name="export"),
     path("user/export/<str:token>/", export.export_file, name="export_file"),

@@ -25,6 +25,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, roles
+from accounts.customers import session
 from accounts.desk import pages
 from accounts.desk.actions import denied
 from accounts.desk.actions.denied import Denied
@@ -75,6 +76,8 @@ class OffboardAdmin(AdminSite):
                     raise _not_for_you()
                 if request.user.is_authenticated and not has_second_factor(request):
                     return _ask_for_second_factor(request)
+                if request.user.is_authenticated:
+                    session.shorten(request)
                 return inner(request, *args, **kwargs)
             except PermissionDenied as refusal:
                 denied.note(request, refusal)

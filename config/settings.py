@@ -115,7 +115,6 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.postgres",
-    "django.contrib.sessions",
     "django.contrib.staticfiles",
     "accounts",
     "subscriptions",
@@ -125,7 +124,6 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.github",
-    "allauth.usersessions",
     "csp",
     "pgtrigger",
 ]
@@ -191,17 +189,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
+        "BACKEND": "config.cache.Cache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "offboard",
         "OPTIONS": {
             "SOCKET_CONNECT_TIMEOUT": 1,
             "SOCKET_TIMEOUT": 1,
-            "IGNORE_EXCEPTIONS": True,
         },
     }
 }
-DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 # Without these a silent Redis blocks a publisher for more than 90 s.
@@ -235,6 +231,7 @@ CELERY_BEAT_SCHEDULE = {
     "bulk": beat("bulk", seconds=5),
     "purge": beat("purge", seconds=60),
     "hygiene": beat("hygiene", seconds=86_400),
+    "sessions": beat("sessions", seconds=86_400),
     "retention": beat("retention", seconds=86_400),
     "github-reconcile": beat("github-reconcile", seconds=3600),
 }
@@ -277,7 +274,8 @@ MFA_TOTP_ISSUER = "Offboard"
 #: Whether the support desk asks for a second factor. Off in `make run` alone, so that the demo sign-ins get in.
 STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=True)
 
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+#: Keys hashed, contents encrypted, found by person (`accounts.customers.session`).
+SESSION_ENGINE = "accounts.customers.session"
 
 # Languages and formats.
 
@@ -324,7 +322,10 @@ SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@blueprints.example")
 _secure = urlsplit(SITE_URL).scheme == "https"
 SECURE_SSL_REDIRECT = _secure
 SECURE_REDIRECT_EXEMPT = [r"^healthz/$", r"^readyz/$"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+#: How many proxies of ours stand in front, each adding an entry to `X-Forwarded-For` (`accounts.client_address`).
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=int(BEHIND_PROXY))
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 31_536_000 if _secure else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _secure
 SECURE_HSTS_PRELOAD = _secure

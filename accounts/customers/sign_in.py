@@ -11,6 +11,8 @@ from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
+from accounts.client_address import client_address, network_of
+from accounts.customers.session import note_place
 from accounts.customers.user import User
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,22 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """People come in through a purchase or an invitation, not through an open form."""
         return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Behind our proxies, of whoever asked them; never of the proxy, or limits would count everybody as one."""
+        return client_address(request)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """What wrong passwords are counted by: the address that is tried *and* the client that tries it.
+
+        Counting by the address alone would let anybody lock its owner out, from anywhere.
+        """
+        tried = str(credentials.get("email", "")).lower()
+        return f"{network_of(client_address(request))} {tried}"
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        super().login(request, user)
+        note_place(request, client_address(request))
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Staff begin at the support desk, unless they are customers, too."""

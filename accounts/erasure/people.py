@@ -76,8 +76,7 @@ def see_out(account_id: uuid.UUID) -> None:
         cursor.execute(_WRITE_DOWN, account)
         cursor.execute(f"UPDATE accounts_user SET is_active = FALSE WHERE id IN ({_GOING})", account)  # noqa: S608  # constant SQL
         cursor.execute(
-            "DELETE FROM django_session WHERE session_key IN ("  # noqa: S608  # constant SQL
-            f"SELECT session_key FROM usersessions_usersession WHERE user_id IN ({_GOING}))",
+            f"DELETE FROM accounts_session WHERE user_id IN ({_GOING})",  # noqa: S608  # constant SQL
             account,
         )
 

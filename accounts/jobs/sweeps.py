@@ -57,7 +57,7 @@ def registered() -> list[Sweep]:
     What staff want done comes after what the dates want. Exports go late, mail later: it tells what the others did.
     Erasing goes last: what was still to be said has been said by then.
     """
-    late = {"bulk": 1, "export": 2, "notices": 3, "purge": 4}
+    late = {"sessions": 1, "bulk": 1, "export": 2, "notices": 3, "purge": 4}
     return sorted(_sweeps.values(), key=lambda sweep: late.get(sweep.name, 0))
 
 

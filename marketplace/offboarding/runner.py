@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core.encryption import decrypt
+from accounts.core.encryption import Undecipherable, decrypt
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.erasure import purge

@@ -94,7 +94,8 @@ def _row(model: type[Any], account: Account, person: User, marker: str, only: se
     row = model()
     for field in model._meta.concrete_fields:
         if field.is_relation:
-            ours = issubclass(field.related_model, Account | User) and field.db_constraint
+            goes = field.db_constraint or field.remote_field.on_delete is models.CASCADE
+            ours = issubclass(field.related_model, Account | User) and goes
             if not field.null or ours:
                 setattr(row, field.name, _related(field.related_model, account, person, marker))
         elif field.name == "account_id":
