@@ -323,7 +323,7 @@ _secure = urlsplit(SITE_URL).scheme == "https"
 SECURE_SSL_REDIRECT = _secure
 SECURE_REDIRECT_EXEMPT = [r"^healthz/$", r"^readyz/$"]
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
-#: How many proxies of ours stand in front, each adding an entry to `X-Forwarded-For` (`accounts.client_address`).
+#: How many proxies of ours stand in front, each adding an entry to `X-Forwarded-For` (`accounts.core.client_address`).
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=int(BEHIND_PROXY))
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 31_536_000 if _secure else 0

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
-from accounts.client_address import client_address, network_of
+from accounts.core.client_address import client_address, network_of
 from accounts.customers.session import note_place
 from accounts.customers.user import User
 
