@@ -10,6 +10,7 @@ class MarketplaceConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.customers.history import register_labels
+        from accounts.support.deletion import register_obstacle
         from accounts.support.routing import register_route
         from marketplace import export, hygiene, inbox, refusal
         from marketplace.aws import checks as aws_truth
@@ -68,4 +69,5 @@ class MarketplaceConfig(AppConfig):
         register_departure(offboarding.come_back)
         register_note(Channel.GITHUB_MARKETPLACE, settings_note.note_for)
         register_note(Channel.AWS_MARKETPLACE, aws_notes.note_for)
+        register_obstacle(aws_notes.obstacle_to_deletion)
         register_route(aws_notes.refund_route, aws_notes.REFUND)

@@ -59,6 +59,15 @@ class AgreementQuerySet(CheckedQuerySet["Agreement"]):
             subscribed_at=None
         )
 
+    def holding(self) -> Self:
+        """Those by which AWS bills their accounts, or will: they run, or wait for AWS's word that they do."""
+        waiting = models.Q(subscribed_at=None, ended_at=None, failed_at=None)
+        return self.registered().filter(waiting | models.Q(pk__in=type(self)(self.model).running().values("pk")))
+
+    def billed_though_ended(self, at: datetime) -> Self:
+        """Those that run, though their subscription was ended here: AWS goes on charging, for nothing."""
+        return self.running().filter(subscription__ends_at__lte=at)
+
     def final_hour_over(self, at: datetime) -> Self:
         """Those that run, though AWS said that the agreement has ended, and whose final hour is over by far."""
         return self.running().filter(agreement_over_at__isnull=False, final_hour_until__lte=at - SETTLING_TIME)
@@ -206,6 +215,10 @@ class Agreement(Checked):
     def leaves_at(self) -> datetime | None:
         """When AWS said that it ends or has ended; None if it goes on."""
         return self.ended_at if self.is_over else self.unsubscribe_pending_at
+
+    def forget_subscription(self) -> None:
+        """It is bought again: what became of its last subscription, and by whom, is past. Not saved yet."""
+        self.subscription = None
 
     def forget_leaving(self) -> None:
         """It goes on: what was said of its end is past. Not saved yet."""

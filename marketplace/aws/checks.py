@@ -43,6 +43,14 @@ def register() -> None:
     )
     invariants.register(
         invariants.Invariant(
+            "aws-billed-though-ended",
+            _("AWS goes on billing accounts whose subscription was ended here: have it cancelled at AWS"),
+            lambda at: Agreement.objects.billed_though_ended(at),
+            warning=True,
+        )
+    )
+    invariants.register(
+        invariants.Invariant(
             "unmapped-dimension",
             _("dimensions of our AWS products that are held and mapped to none of our plans"),
             lambda at: Dimension.objects.filter(plan=None, agreements__isnull=False).distinct(),

@@ -158,6 +158,7 @@ def gather(row: Agreement) -> None:
 def absorb(row: Agreement, other: Agreement) -> None:
     """Two rows are one purchase, as a message has shown: keep `row`, which may have an account; `other` has none."""
     assert other.account_id is None
+    was_over = row.is_over
     other.delete()
     for name in Names.__dataclass_fields__:
         if not getattr(row, name):
@@ -176,6 +177,8 @@ def absorb(row: Agreement, other: Agreement) -> None:
     for name in ("failed_at", "unsubscribe_pending_at", "final_hour_until", "agreement_over_at", "deprovisioned_at"):
         if getattr(row, name) is None:
             setattr(row, name, getattr(other, name))
+    if was_over and row.runs:
+        row.forget_subscription()
     row.save()
 
 

@@ -204,6 +204,7 @@ def _runs(row: Agreement, said: Said, at: datetime) -> Outcome:
 def begin_again(row: Agreement, said_at: datetime, at: datetime) -> None:
     """A purchase that was over is bought again. What was said of its last end is past, unless it is of the next."""
     row.first_heard_at = at
+    row.forget_subscription()
     pending = row.unsubscribe_pending_at
     row.forget_leaving()
     if pending and pending > said_at:

@@ -34,7 +34,8 @@ class Conflict(Exception):
 def bring_in_line(row: Agreement, *, at: datetime) -> bool:
     """Have the account's subscription say what the agreement says. Returns whether anything changed.
 
-    Never before AWS said that the purchase runs. Raises `Conflict`.
+    Never before AWS said that the purchase runs. One that was ended here while AWS goes on with the purchase stays
+    ended: somebody at the desk decided so, and it holds until the customer buys again. Raises `Conflict`.
     """
     if row.account_id is None:
         return False
@@ -51,11 +52,10 @@ def bring_in_line(row: Agreement, *, at: datetime) -> bool:
 def is_in_line(row: Agreement, at: datetime) -> bool:
     """Whether `bring_in_line` would change nothing of a purchase that runs. Needs no lock, and proves nothing later."""
     held = row.subscription
-    return (
-        held is not None
-        and held.settled_at is None
-        and (held.ends_at is None or held.ends_at > at)
-        and (held.plan_id, held.interval, held.seats, held.cents) == (row.plan_id, INTERVAL, row.seats, CENTS)
+    if held is None:
+        return False
+    return was_ended_here(held, at) or (
+        (held.plan_id, held.interval, held.seats, held.cents) == (row.plan_id, INTERVAL, row.seats, CENTS)
     )
 
 
@@ -98,15 +98,25 @@ def is_free_for_a_purchase(account: Account, at: datetime) -> bool:
     return not paid and not waiting
 
 
+def was_ended_here(subscription: Subscription, at: datetime) -> bool:
+    """Whether the subscription of a purchase that runs is over all the same: then it was ended at the desk.
+
+    A purchase that AWS ended and that was bought again has none from before (`Agreement.begin_again`).
+    """
+    return subscription.settled_at is not None or (subscription.ends_at is not None and subscription.ends_at <= at)
+
+
 def _current(row: Agreement) -> Subscription | None:
-    """The subscription that this agreement has now, begun or still to begin."""
+    """The subscription that this agreement has now, begun, still to begin, or ended."""
     if row.subscription_id is None:
         return None
-    return Subscription.objects.locked().filter(pk=row.subscription_id, settled_at=None).first()
+    return Subscription.objects.locked().filter(pk=row.subscription_id).first()
 
 
 def _subscribe(row: Agreement, account: Account, current: Subscription | None, at: datetime) -> bool:
-    if current and (current.ends_at is None or current.ends_at > at):
+    if current and was_ended_here(current, at):
+        return False
+    if current:
         return change(current, plan_id=row.plan_id, interval=INTERVAL, seats=row.seats, cents=CENTS, at=at, by=AWS)
     begins_at = max(row.starts_at or at, at)
     others = Subscription.objects.of(account).filter(Q(ends_at=None) | Q(ends_at__gt=begins_at))

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
 from accounts.support.requests import RequestKind
 from accounts.support.routing import Route
 from marketplace.aws.agreement import Agreement
+from subscriptions.account_deletion import CANCEL_THERE_FIRST
 from subscriptions.models import Channel, Subscription
 from subscriptions.settings_notes import Note
 
@@ -53,6 +55,15 @@ def note_for(account: Account, at: datetime) -> Note | None:
         begins_later=begins_later,
     )
     return Note("marketplace/aws_note.html", about)
+
+
+def obstacle_to_deletion(account: Account, at: datetime) -> "Promise | None":
+    """What the owner must do before the account can be deleted: AWS bills it, or will, as far as it has said."""
+    return (
+        CANCEL_THERE_FIRST[Channel.AWS_MARKETPLACE]
+        if Agreement.objects.holding().filter(account=account).exists()
+        else None
+    )
 
 
 def refund_route(account: Account, kind: str, at: datetime) -> Route | None:

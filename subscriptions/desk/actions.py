@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
+from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.desk.actions import action
 from accounts.desk.actions.action import Act, ActForm, Values
@@ -88,7 +89,7 @@ def register() -> None:
             roles.END,
             end_now,
             account_of=of_subscription,
-            offered=lambda found, at: found.settled_at is None and found.is_live(at),
+            offered=_can_be_ended_here,
             is_grave=True,
             in_bulk=True,
         ),
@@ -101,6 +102,18 @@ def of_subscription(subscription: Subscription) -> uuid.UUID:
 
 def _is_running_contract(found: Subscription, at: datetime) -> bool:
     return found.channel == Channel.DATADOG_SALES and found.settled_at is None and bool(found.ends_at)
+
+
+def _can_be_ended_here(found: Subscription, at: datetime) -> bool:
+    """Whoever bought at AWS ends it there: AWS would go on charging for what was ended here alone."""
+    return found.settled_at is None and found.is_live(at) and found.channel != Channel.AWS_MARKETPLACE
+
+
+class EndsAtAws(Refused):
+    text = _(
+        "AWS Marketplace bills this subscription and would go on charging. It is ended there: by the customer in their "
+        "AWS account, or by a cancellation request of ours in the AWS Marketplace Management Portal."
+    )
 
 
 class CancelForm(ActForm):
@@ -193,5 +206,7 @@ def _contract_runs(contract: Subscription) -> str:
 
 
 def end_now(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    if subscription.channel == Channel.AWS_MARKETPLACE:
+        raise EndsAtAws
     changed = changes.end_now(subscription, by=by, at=at)
     return gettext("The subscription has ended; the account is on Free.") if changed else None

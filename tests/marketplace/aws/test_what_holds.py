@@ -1,0 +1,134 @@
+"""What holds an account at AWS, now and ahead; and what staff may decide against it, until the customer buys again."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.customers.history import Actor
+from accounts.erasure.purge import Purge
+from accounts.jobs import invariants, sweeps
+from accounts.models import Account, User
+from accounts.support import deletion
+from accounts.support.requests import RequestKind, ask
+from marketplace.models import Agreement as Row
+from subscriptions import changes
+from subscriptions.account_deletion import CANCEL_THERE_FIRST
+from subscriptions.desk.actions import EndsAtAws, end_now
+from subscriptions.models import Channel
+from tests.fakes.aws import Agreement
+from tests.marketplace.aws.world import DAY, HOUR, AwsWorld
+
+pytestmark = pytest.mark.django_db
+FIRST = CANCEL_THERE_FIRST[Channel.AWS_MARKETPLACE]
+
+
+@pytest.fixture
+def customer(cloud: AwsWorld, owner: User) -> tuple[Agreement, Account]:
+    return cloud.customer(owner)
+
+
+def deleted_all_the_same(cloud: AwsWorld, account: Account, by: User, leads: tuple[User, User]) -> Purge:
+    """Two leads delete the account, though AWS goes on."""
+    asked, _new = ask(account, by=Actor.owner(by), kind=RequestKind.DELETION, message="All of it.", at=cloud.aws.now)
+    first, second = (Actor.staff(lead) for lead in leads)
+    deletion.propose(asked, by=first, at=cloud.aws.now, override="The AWS account is lost.")
+    return deletion.approve(asked, by=second, at=cloud.aws.now, override="The AWS account is lost.")
+
+
+def test_what_was_ended_here_is_not_started_again_by_the_next_walk(
+    cloud: AwsWorld, customer: tuple[Agreement, Account]
+) -> None:
+    bought, account = customer
+    live = cloud.live(account)
+    assert live is not None
+    changes.end_at_once(live, at=cloud.aws.now, by=Actor.system())
+    for _day in range(3):
+        cloud.settles()
+        cloud.aws.amend(bought, entitlements={"pro_seats": 7})
+        cloud.receives(cloud.aws.amended(bought))
+        cloud.settles()
+    assert cloud.plan(account) == "free"
+    assert account.subscriptions.count() == 1
+    assert "aws-billed-though-ended" in [found.name for found in invariants.warnings(cloud.aws.now)]
+
+
+def test_who_buys_again_has_it_again(cloud: AwsWorld, customer: tuple[Agreement, Account]) -> None:
+    bought, account = customer
+    live = cloud.live(account)
+    assert live is not None
+    changes.end_at_once(live, at=cloud.aws.now, by=Actor.system())
+    cloud.passes(HOUR)
+    cloud.hears(cloud.aws.unsubscribe(bought))
+    cloud.passes(HOUR)
+    cloud.hears(cloud.aws.finish_unsubscribe(bought))
+    cloud.settles()
+    assert cloud.plan(account) == "free"
+    cloud.hears(cloud.aws.buy(bought.buyer))
+    cloud.settles()
+    assert cloud.plan(account) == "pro"
+    assert account.subscriptions.count() == 2
+    assert "aws-billed-though-ended" not in [found.name for found in invariants.warnings(cloud.aws.now)]
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_deletion_that_leads_decided_on_is_carried_out_in_time_though_aws_goes_on(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], owner: User, lead: User, other_lead: User
+) -> None:
+    _bought, account = customer
+    purge = deleted_all_the_same(cloud, account, owner, (lead, other_lead))
+    while cloud.aws.now < purge.due_at:
+        cloud.passes(8 * HOUR)
+        cloud.run("deliveries", "aws-check", "settle", "aws-reconcile")
+    for _turn in range(3):
+        sweeps.named("purge").run(cloud.aws.now)
+    purge.refresh_from_db()
+    assert (purge.waiting_for, purge.verified_at is not None) == ("", True)
+    assert not Account.objects.filter(pk=account.pk).exists()
+
+
+def test_an_agreement_that_begins_in_three_days_is_an_obstacle_to_deletion(cloud: AwsWorld, owner: User) -> None:
+    happened = cloud.aws.buy(cloud.buyer(), starts_at=cloud.aws.now + 3 * DAY)
+    cloud.hears(happened)
+    account = cloud.registers(happened.agreement, owner)
+    assert cloud.live(account) is None
+    assert deletion.obstacle_to(account, cloud.aws.now) == FIRST
+
+
+def test_a_purchase_that_aws_has_not_confirmed_is_an_obstacle_to_deletion(cloud: AwsWorld, owner: User) -> None:
+    bought = cloud.aws.buy(cloud.buyer()).agreement
+    found = cloud.aws.fail("marketplace-*", "InternalServiceErrorException", times=None)
+    account = cloud.registers(bought, owner)
+    assert found
+    assert not account.subscriptions.exists()
+    assert deletion.obstacle_to(account, cloud.aws.now) == FIRST
+
+
+@pytest.mark.parametrize("end", ["over", "payment failed"])
+def test_what_holds_nothing_is_no_obstacle(cloud: AwsWorld, owner: User, end: str) -> None:
+    if end == "over":
+        bought, account = cloud.customer(owner)
+        cloud.hears(cloud.aws.unsubscribe(bought))
+        cloud.passes(HOUR)
+        cloud.hears(cloud.aws.finish_unsubscribe(bought))
+    else:
+        happened = cloud.aws.buy(cloud.buyer())
+        cloud.hears(cloud.aws.fail_payment(happened.agreement))
+        account = cloud.registers(happened.agreement, owner)
+    cloud.settles()
+    assert deletion.obstacle_to(account, cloud.aws.now) is None
+
+
+def test_at_the_desk_nobody_ends_what_aws_bills(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], lead: User, sign_in: Callable[[User | None], Client]
+) -> None:
+    _bought, account = customer
+    live = cloud.live(account)
+    assert live is not None
+    page = sign_in(lead).get(f"/admin/accounts/account/{account.pk}/change/").content.decode()
+    assert "/admin/" in page
+    assert "end_now" not in page
+    with pytest.raises(EndsAtAws):
+        end_now(live, {}, Actor.staff(lead), cloud.aws.now)
+    assert cloud.plan(account) == "pro"
+    assert Row.objects.get().runs
