@@ -24,6 +24,7 @@ class Outcome(models.TextChoices):
     NO_CHANGE = "no_change", _("nothing to change")
     STALE = "stale", _("older than what is known")
     REPEATED = "repeated", _("a body that came before: left to the marketplace's own answer")
+    ASKED = "asked", _("left to the marketplace's own answer")
     UNKNOWN = "unknown", _("of a kind that is not known here")
 
 

@@ -1,6 +1,6 @@
 """What this app adds to an account's data export (`accounts.exports.parts`): what the customer bought, and where."""
 
-from accounts.exports.parts import INSTANT, INTEGER, TEXT, optional, register_part
+from accounts.exports.parts import DAY, INSTANT, INTEGER, TEXT, optional, register_part
 from marketplace.aws.agreement import Agreement
 from marketplace.github.customer import Customer
 
@@ -17,8 +17,8 @@ def register() -> None:
             "kind": TEXT,
             "listing_plan_id": INTEGER,
             "seats": INTEGER,
-            "trial_ends_at": optional(INSTANT),
-            "next_billing_at": optional(INSTANT),
+            "trial_ends_on": optional(DAY),
+            "next_billing_on": optional(DAY),
             "cancelled_at": optional(INSTANT),
         },
     )

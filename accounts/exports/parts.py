@@ -35,6 +35,7 @@ Key = list[Any]
 TEXT: Schema = {"type": "string"}
 INTEGER: Schema = {"type": "integer"}
 ID: Schema = {"type": "string", "format": "uuid"}
+DAY: Schema = {"type": "string", "format": "date", "description": "a calendar day"}
 INSTANT: Schema = {"type": "string", "format": "date-time", "description": "ISO 8601, UTC"}
 TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
 OBJECT: Schema = {"type": "object"}

@@ -2,32 +2,38 @@
 
 After each event, and again a little later, GitHub is asked what the customer holds. What it says decides, with two
 cares: an answer soon after an event may be stale, and "has not purchased" must be heard twice, apart, before it ends
-anything (reference, 2.4 and 5).
+anything (reference, 2.4 and 5). A cancellation that was in doubt needs one such answer only: the message was the other.
 """
 
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.checks.schedule import SETTLING_TIME
+from accounts.erasure import purge
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import NotYet, overdue, run_due
 from marketplace.github import client
 from marketplace.github.customer import Customer
 from marketplace.github.listing import ListingPlan
-from marketplace.github.messages import hold, let_go, lock_customer
+from marketplace.github.messages import end_doubt, hold, let_go, lock_customer
 from marketplace.github.payloads import read_subscription
-from marketplace.offboarding.offboarding import Cause
+from marketplace.offboarding.offboarding import Cause, Offboarding
 
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
+#: So long before its deadline a purge waits for no answer any more.
+LAST_CALL = timedelta(hours=2)
 
 
 def register() -> None:
     """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
+    purge.register_reason_to_wait(purchase_to_be_confirmed)
     sweeps.register(sweeps.Sweep("github-check", run=check_due, preview=preview, late_after=timedelta(minutes=10)))
     invariants.register(
         overdue(Customer, "github-check", _("GitHub customers whose state could not be confirmed for hours")),
@@ -37,6 +43,22 @@ def register() -> None:
             "github-credentials",
             _("GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID"),
             lambda at: Customer.objects.none() if client.is_configured() else Customer.objects.all(),
+            warning=True,
+        )
+    )
+    invariants.register(
+        invariants.Invariant(
+            "double-purchase",
+            _("GitHub customers whose account another subscription holds: report the double purchase to GitHub"),
+            lambda at: Customer.objects.exclude(conflict_since=None),
+            warning=True,
+        )
+    )
+    invariants.register(
+        invariants.Invariant(
+            "billed-though-ended",
+            _("GitHub customers whom GitHub goes on billing, though their subscription was ended here"),
+            lambda at: Customer.objects.billed_though_ended(at),
             warning=True,
         )
     )
@@ -52,6 +74,15 @@ def register() -> None:
     )
 
 
+def purchase_to_be_confirmed(account_id: uuid.UUID, at: datetime) -> str | None:
+    """A purge waits for GitHub's answer about somebody who may have bought again; not beyond its deadline."""
+    customer = Customer.objects.filter(account_id=account_id, cancelled_at__isnull=False).first()
+    if customer is None or not customer.says_to_be_back():
+        return None
+    in_time = Offboarding.objects.open().of(account_id).filter(deadline_at__gt=at + LAST_CALL)
+    return gettext("GitHub's answer: the customer may have bought again") if in_time.exists() else None
+
+
 def preview(at: datetime) -> Iterator[str]:
     """Which customers `check_due` would ask about at `at`, a line each."""
     for customer in Customer.objects.due(at).iterator():
@@ -61,7 +92,7 @@ def preview(at: datetime) -> Iterator[str]:
 def check_due(at: datetime) -> int:
     """Ask GitHub about every customer whose check is due at `at`. Returns how many answers were had."""
     if not client.is_configured():
-        return 0
+        return run_due(Customer.objects.doubt_over, believe, at=at, run=RUN)
     return run_due(Customer.objects.due, check, at=at, run=RUN)
 
 
@@ -69,12 +100,27 @@ def check(customer: Customer, at: datetime) -> bool:
     """Ask GitHub about one customer and apply the answer. Raises `NotYet` if there is none now."""
     try:
         answer = client.get_account(customer.github_id, at=at)
-    except client.Limited as limit:
-        raise NotYet(str(limit), until=limit.until, counts=False) from limit
     except client.ApiError as error:
-        raise NotYet(str(error)) from error
+        believe(customer, at)
+        if not isinstance(error, client.Limited):
+            raise NotYet(str(error)) from error
+        limit = error
+        raise NotYet(str(limit), until=limit.until, counts=False) from limit
     with transaction.atomic():
         apply_answer(customer.github_id, answer, at)
+    return True
+
+
+def believe(customer: Customer, at: datetime) -> bool:
+    """GitHub can't be asked: a cancellation in doubt counts from its date on all the same. Whether it does now.
+
+    Deactivating can be undone; somebody who has left must not go on for as long as GitHub is silent.
+    """
+    with transaction.atomic():
+        found = lock_customer(customer.github_id)
+        if found is None or found.doubt_until is None or found.doubt_until > at:
+            return False
+        end_doubt(found, at)
     return True
 
 
@@ -87,21 +133,36 @@ def apply_answer(github_id: int, answer: dict[str, Any] | None, at: datetime) ->
             hold(purchase, None, pending=pending, heard=False, at=at)
         return
     customer.answered(at)
-    if answer is None:
-        _absent(customer, at)
-        return
-    purchase, pending = read_subscription(answer)
-    if customer.may_be_stale(at) and (customer.cancelled_at or purchase.plan.id != customer.listing_plan_id):
-        # It contradicts what was just delivered: asked again when it can no longer be a stale read.
+    if customer.cancelled_at is None and customer.account.purging_at:
+        # Erased though GitHub goes on with the purchase: somebody decided so.
         customer.save()
         return
-    hold(purchase, customer, pending=pending, heard=False, at=at)
+    if answer is None:
+        _absent(customer, at)
+        _look_again(customer, at)
+        return
+    purchase, pending = read_subscription(answer)
+    if customer.may_be_stale(at) and (customer.cancelled_at or not customer.says_the_same(purchase)):
+        # It contradicts what was just delivered: asked again when it can no longer be a stale read.
+        customer.check_at = customer.check_at or at + SETTLING_TIME
+        customer.save()
+        return
+    _look_again(hold(purchase, customer, pending=pending, heard=False, at=at), at)
+
+
+def _look_again(customer: Customer, at: datetime) -> None:
+    """While a cancellation is in doubt, ask again no later than when it counts."""
+    if customer.doubt_until and not (customer.check_at and customer.check_at <= customer.doubt_until):
+        customer.check_at = max(customer.doubt_until, at)
+        customer.save(update_fields=["check_at"])
 
 
 def _absent(customer: Customer, at: datetime) -> None:
     """GitHub says "has not purchased". Heard twice, apart, and not just after an event, that ends what we hold."""
     if customer.cancelled_at:
         customer.save()
+    elif customer.doubt:
+        end_doubt(customer, at)
     elif customer.may_be_stale(at):
         customer.check_at = at + SETTLING_TIME
         customer.save()

@@ -30,9 +30,11 @@ def link_purchases(token: UserToken, *, at: datetime) -> list[Account]:
 @transaction.atomic
 def _link(purchase: Purchase, token: UserToken, at: datetime) -> Account:
     customer = lock_customer(purchase.buyer.id)
-    if customer is None or customer.cancelled_at:
+    if customer is None or (customer.cancelled_at and not customer.may_be_stale(at)):
         # Bought, and the webhook is late or lost: GitHub's own answer is as good.
-        customer = hold(purchase, customer, heard=True, at=at)
+        customer = hold(purchase, customer, heard=False, at=at)
+        customer.ask(at)
+        customer.save()
     if customer.authorisation_needed_at:
         Customer.objects.filter(pk=customer.pk).update(authorisation_needed_at=None)
     account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)

@@ -1,10 +1,13 @@
 """What GitHub says, applied to the account here: webhooks as they come, and GitHub's own answer, which decides.
 
 A webhook is a hint (design, idea 7). It is applied at once as far as that can be undone, and GitHub is asked
-afterwards (`marketplace.github.checks`). All of it runs in the caller's transaction and makes no calls to elsewhere.
+afterwards (`marketplace.github.checks`). What contradicts GitHub's last word is not applied at all: a purchase by
+somebody who has cancelled, a cancellation of the day of a new purchase or of a day to come. GitHub is asked, and its
+answer applied; so a message that is late, or captured and sent again, changes nothing, and a clock that runs is stopped
+by GitHub alone. All of it runs in the caller's transaction and makes no calls to elsewhere.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -16,7 +19,8 @@ from accounts.mail import notices
 from accounts.models import Account
 from marketplace import inbox
 from marketplace.delivery import Delivery, Outcome
-from marketplace.github.customer import Customer
+from marketplace.github import client
+from marketplace.github.customer import Customer, Doubt
 from marketplace.github.listing import ListingPlan, learn
 from marketplace.github.payloads import (
     ACTIONS,
@@ -34,10 +38,10 @@ from subscriptions.models import Channel, Interval, Subscription
 from subscriptions.starting import start
 
 GITHUB = Actor(ActorKind.MARKETPLACE)
-#: GitHub's redelivery window is three days; a body that comes again within it is a copy (reference, 2.7).
-REPEAT_WINDOW = timedelta(days=3)
 #: Keeps the advisory locks of this module apart from others.
 LOCK = 7301
+#: A cancellation of the day of a new purchase counts after so long, unless GitHub says otherwise.
+DOUBTED_FOR = timedelta(hours=1)
 
 
 def handle(delivery: Delivery, at: datetime) -> Outcome:
@@ -56,12 +60,14 @@ def handle(delivery: Delivery, at: datetime) -> Outcome:
         message = read_message(raw)
     except Unreadable as error:
         raise inbox.Unprocessable(str(error)) from error
-    customer = lock_customer(message.purchase.buyer.id)
-    delivery.marketplace_account = str(message.purchase.buyer.id)
+    customer = lock_customer(message.buyer.id)
+    delivery.marketplace_account = str(message.buyer.id)
     if message.unreadable:
         delivery.alert = f"Could not read: {', '.join(message.unreadable)}. Applied as of its receipt."
     outcome, customer = _apply(message, customer, delivery, at)
     delivery.account_id = customer.account_id if customer else None
+    if customer and customer.conflict_since == at:
+        delivery.alert = "A double purchase: another subscription holds the account. Report it to GitHub."
     return outcome
 
 
@@ -76,111 +82,177 @@ def _apply(
     message: Message, customer: Customer | None, delivery: Delivery, at: datetime
 ) -> tuple[Outcome, Customer | None]:
     """What comes of a message, and the customer as it is then."""
-    if customer and _came_before(delivery):
-        customer.ask_again(at)
-        customer.save()
-        return Outcome.REPEATED, customer
     if message.action == "cancelled":
         return _cancelled(message, customer, delivery, at), customer
-    if message.action == "purchased":
-        if customer and _is_older(message.effective_at, customer.cancelled_at and customer.effective_at):
-            customer.heard_of(at)
-            customer.save()
-            return Outcome.STALE, customer
-        return Outcome.APPLIED, _held(message, customer, at)
+    if message.purchase is None:
+        if customer is None:
+            raise inbox.Unprocessable("`marketplace_purchase.plan.id` is missing.")
+        delivery.alert = "`marketplace_purchase.plan.id` is missing."
+        return _ask(customer, at, Outcome.ASKED), customer
     if customer is None:
-        # A change of something whose beginning we missed: what it says now is held all the same.
-        return Outcome.APPLIED, _held(message, None, at)
-    customer.heard_of(at)
-    if customer.cancelled_at or _is_older(message.effective_at, customer.effective_at):
-        customer.save()
-        return Outcome.STALE, customer
+        # Also a change of something whose beginning we missed: what it says now is held all the same.
+        return Outcome.APPLIED, hold(message.purchase, None, effective_on=message.effective_on, heard=True, at=at)
+    return _applied(message, message.purchase, customer, delivery, at), customer
+
+
+def _applied(message: Message, purchase: Purchase, customer: Customer, delivery: Delivery, at: datetime) -> Outcome:
+    """Of somebody whom we know: a purchase, a change, or one that is pending."""
+    if _came_before(delivery):
+        return _ask(customer, at, Outcome.REPEATED)
+    if customer.cancelled_at is None and customer.account.purging_at:
+        # Erased though GitHub goes on with the purchase: somebody decided so.
+        return Outcome.NO_CHANGE
+    if message.action == "purchased":
+        return _purchased(purchase, message.effective_on, customer, at)
+    if customer.cancelled_at or _is_older(message.effective_on, customer.effective_on):
+        return _ask(customer, at, Outcome.STALE)
     if message.action == "changed":
-        _held(message, customer, at)
-    elif message.action == "pending_change":
-        customer.pending_since, customer.pending_effective_at, customer.pending_plan = at, message.effective_at, None
-        customer.save()
-    else:
-        customer.pending_since = customer.pending_effective_at = customer.pending_plan = None
-        customer.save()
-    return Outcome.APPLIED, customer
+        hold(purchase, customer, effective_on=message.effective_on, heard=True, at=at)
+        return Outcome.APPLIED
+    customer.forget_pending()
+    if message.action == "pending_change":
+        customer.pending_since, customer.pending_effective_on = at, message.effective_on
+    customer.heard_of(at)
+    customer.save()
+    return Outcome.APPLIED
 
 
-def _held(message: Message, customer: Customer | None, at: datetime) -> Customer:
-    return hold(message.purchase, customer, effective_at=message.effective_at, heard=True, at=at)
+def _ask(customer: Customer, at: datetime, outcome: Outcome) -> Outcome:
+    """Nothing is changed by the message; GitHub's answer decides.
+
+    No event is noted either: sent again and again it would make every answer look as if it could be stale.
+    """
+    customer.ask(at)
+    customer.save()
+    return outcome
 
 
 def _came_before(delivery: Delivery) -> bool:
     """Whether the same body was processed under another id: a copy, or a capture sent again with an invented id."""
     return (
-        Delivery.objects.filter(
-            source=delivery.source,
-            digest=delivery.digest,
-            received_at__gte=delivery.received_at - REPEAT_WINDOW,
-            processed_at__isnull=False,
-        )
+        Delivery.objects.filter(source=delivery.source, digest=delivery.digest, processed_at__isnull=False)
         .exclude(pk=delivery.pk)
         .exists()
     )
 
 
-def _is_older(effective_at: datetime | None, known: datetime | None) -> bool:
-    """Whether a message is of an earlier day. Dates are midnights: of two events of one day nobody knows the order."""
-    return effective_at is not None and known is not None and effective_at.date() < known.date()
+def _is_older(effective_on: date | None, known: date | None) -> bool:
+    """Whether a message is of an earlier day. Of two events of one day nobody knows the order."""
+    return effective_on is not None and known is not None and effective_on < known
+
+
+def _purchased(purchase: Purchase, effective_on: date | None, customer: Customer, at: datetime) -> Outcome:
+    """Somebody whom we know has bought, or a message of an older purchase has come late."""
+    if customer.cancelled_at is None:
+        if effective_on is None or (customer.effective_on and effective_on <= customer.effective_on):
+            return _ask(customer, at, Outcome.STALE)
+        # The cancellation in between was lost, or is still to come.
+        customer.bought_again_on = effective_on
+        hold(
+            purchase, customer, effective_on=effective_on, heard=True, anew=_ended_before(customer, effective_on), at=at
+        )
+        return Outcome.APPLIED
+    if _is_older(effective_on, customer.effective_on):
+        return _ask(customer, at, Outcome.STALE)
+    customer.bought_again_on = effective_on or at.date()
+    if client.is_configured():
+        return _ask(customer, at, Outcome.ASKED)
+    # Nobody can be asked: the message is all there is.
+    hold(purchase, customer, effective_on=effective_on, heard=True, at=at)
+    return Outcome.APPLIED
+
+
+def _ended_before(customer: Customer, day: date) -> bool:
+    """Whether the subscription of the purchase before was ended here, on an earlier day than this one."""
+    current = _current(customer)
+    return current is not None and current.ends_at is not None and current.ends_at.date() < day
 
 
 def _cancelled(message: Message, customer: Customer | None, delivery: Delivery, at: datetime) -> Outcome:
+    """`cancelled` means that it is over already: acted on at once, unless GitHub itself said something else since."""
     if customer is None:
         return Outcome.NO_CHANGE
-    customer.heard_of(at)
-    if customer.cancelled_at is None and _is_older(message.effective_at, customer.effective_at):
-        customer.save()
-        return Outcome.STALE
     if customer.cancelled_at:
-        customer.save()
-        return Outcome.NO_CHANGE
-    customer.effective_at = message.effective_at or customer.effective_at
+        return _ask(customer, at, Outcome.NO_CHANGE)
+    if _came_before(delivery):
+        return _ask(customer, at, Outcome.REPEATED)
+    if _is_older(message.effective_on, customer.effective_on):
+        return _ask(customer, at, Outcome.STALE)
+    if message.effective_on and message.effective_on > at.date():
+        delivery.alert = (
+            f"A cancellation dated ahead: {message.effective_on}. GitHub is asked; else it counts from then."
+        )
+        until = datetime.combine(message.effective_on, time(), UTC)
+        return _doubt(customer, Doubt.AHEAD, delivery.received_at, until, at)
+    if message.effective_on and message.effective_on == customer.bought_again_on:
+        return _doubt(customer, Doubt.SAME_DAY, delivery.received_at, at + DOUBTED_FOR, at)
+    customer.heard_of(at)
+    customer.effective_on = message.effective_on or customer.effective_on
     let_go(customer, cause=offboarding.Cause.CANCELLED, received_at=delivery.received_at, at=at)
     return Outcome.APPLIED
+
+
+def _doubt(customer: Customer, doubt: Doubt, received_at: datetime, until: datetime, at: datetime) -> Outcome:
+    """Ask GitHub before a cancellation counts; the first one that was heard is the one that counts."""
+    if not customer.doubt or until < (customer.doubt_until or until):
+        customer.doubt, customer.doubt_until = doubt, until
+        customer.doubt_received_at = customer.doubt_received_at or received_at
+    return _ask(customer, at, Outcome.ASKED)
+
+
+def end_doubt(customer: Customer, at: datetime) -> None:
+    """The cancellation that was in doubt counts: GitHub says so, or has said nothing else in time."""
+    assert customer.doubt_received_at
+    assert customer.doubt_until
+    received_at = customer.doubt_received_at
+    if customer.doubt == Doubt.AHEAD and at >= customer.doubt_until:
+        # Until that day it was not cancelled: the thirty days are counted from there.
+        received_at = max(received_at, customer.doubt_until)
+    let_go(customer, cause=offboarding.Cause.CANCELLED, received_at=received_at, at=at)
 
 
 def hold(
     purchase: Purchase,
     customer: Customer | None,
     *,
-    effective_at: datetime | None = None,
+    effective_on: date | None = None,
     pending: PendingChange | None = None,
     heard: bool,
+    anew: bool = False,
     at: datetime,
 ) -> Customer:
     """The customer holds this purchase: make or update account, customer and subscription; call an offboarding off.
 
-    `heard`: by webhook, so that GitHub is asked afterwards. Once a purge has begun the customer gets a fresh account.
+    `heard`: by webhook, so that GitHub is asked afterwards. `anew`: it is another purchase than the one before; who
+    had cancelled has bought anew in any case. Once a purge has begun the customer gets a fresh account.
     """
     listing_plan = learn(purchase.plan)
-    if customer and customer.cancelled_at:
-        # Bought again: what became of the purchase before says nothing about this one.
-        customer.subscription = None
     if customer is None:
         account = Account.objects.create(name=purchase.buyer.login or f"GitHub {purchase.buyer.id}", created_at=at)
         customer = Customer(github_id=purchase.buyer.id, account=account)
-    else:
+    elif customer.cancelled_at or anew:
+        # What became of the purchase before says nothing about this one.
+        customer.subscription = None
+        customer.bought_again_on = effective_on or customer.bought_again_on or at.date()
+        effective_on = customer.bought_again_on
         try:
             if offboarding.call_off(customer.account, because="purchased", at=at, by=GITHUB):
                 customer.authorisation_needed_at = None if _is_authorised(customer) else at
         except purge.TooLate:
             customer.account = Account.objects.create(name=purchase.buyer.login or "GitHub", created_at=at)
-            customer.subscription = None
     customer.login, customer.kind = purchase.buyer.login or customer.login, purchase.buyer.kind[:20]
     customer.listing_plan, customer.yearly, customer.seats = listing_plan, purchase.yearly, purchase.seats
-    customer.trial_ends_at = purchase.trial_ends_at if purchase.on_trial else None
-    customer.next_billing_at = purchase.next_billing_at
-    customer.effective_at = effective_at or customer.effective_at
+    customer.trial_ends_on = purchase.trial_ends_on if purchase.on_trial else None
+    customer.next_billing_on = purchase.next_billing_on
+    customer.effective_on = effective_on or customer.effective_on
     customer.cancelled_at = customer.absent_since = None
-    customer.pending_since = customer.pending_effective_at = customer.pending_plan = None
+    customer.forget_pending()
     if pending:
-        customer.pending_since, customer.pending_effective_at = at, pending.effective_at
+        customer.pending_since, customer.pending_effective_on = at, pending.effective_on
         customer.pending_plan = learn(pending.plan) if pending.plan else None
+        customer.pending_seats = pending.seats
+    if customer.doubt_until and at >= customer.doubt_until:
+        customer.forget_doubt()
     if heard:
         customer.heard_of(at)
     _subscribe(customer, listing_plan, at)
@@ -197,7 +269,8 @@ def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> N
     """Have the subscription of this purchase say what the customer holds: that one, and no other of the account.
 
     One that was ended here while GitHub goes on with the purchase stays ended: somebody at the desk decided so, and it
-    holds until the customer buys again (`hold` begins a purchase anew then).
+    holds until the customer buys again (`hold` begins a purchase anew then). Where another subscription holds the
+    account, none begins: a double purchase, which the row says until it is sorted out.
     """
     interval = Interval.ANNUAL if customer.yearly else Interval.MONTHLY
     cents = listing_plan.yearly_cents if customer.yearly else listing_plan.monthly_cents
@@ -215,10 +288,11 @@ def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> N
         return
     if current:
         return
-    if other := Subscription.objects.of(customer.account).holding(at).order_by("started_at").first():
-        raise inbox.Unprocessable(
-            f"The account has a subscription bought through {other.channel}: a double purchase, report it to GitHub."
-        )
+    if Subscription.objects.of(customer.account).holding(at).exists():
+        # Said by the row, shown to staff, and looked at again with GitHub's next answer.
+        customer.conflict_since = customer.conflict_since or at
+        return
+    customer.conflict_since = None
     customer.subscription = start(
         customer.account,
         plan=listing_plan.granted_plan,
@@ -245,8 +319,9 @@ def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetim
     If something does, such as a contract entered meanwhile, the account stays with all that is in it.
     """
     customer.cancelled_at, customer.absent_since = at, None
-    customer.pending_since = customer.pending_effective_at = customer.pending_plan = None
-    customer.authorisation_needed_at = None
+    customer.forget_pending()
+    customer.forget_doubt()
+    customer.authorisation_needed_at = customer.conflict_since = None
     customer.save()
     # Account first, as everywhere.
     account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)

@@ -1,13 +1,14 @@
 """Reading what GitHub says, leniently.
 
 No fixed schema accepts what GitHub really sends (reference, 1.6): fields are absent, null, or spelt differently from
-year to year. Needed are the action, the account's id and, but for a cancellation's sake, the plan's id. Everything
-else is read if it makes sense, and left out if not.
+year to year. Needed are the action, the account's id and, but for a cancellation, the plan's id. Everything else
+is read if it makes sense, and left out if not. GitHub's dates are midnights, or seven in the morning of the same day in
+REST: they are read as what they mean, days (reference, 1.5).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -57,26 +58,30 @@ class Purchase:
     yearly: bool
     seats: int
     on_trial: bool
-    trial_ends_at: datetime | None
-    next_billing_at: datetime | None
+    trial_ends_on: date | None
+    next_billing_on: date | None
 
 
 @dataclass(frozen=True)
 class PendingChange:
-    """A change that GitHub has scheduled. `plan` is known from REST only (reference, 1.2)."""
+    """A change that GitHub has scheduled. `plan` is known from REST only (reference, 1.2); no seats: a cancellation."""
 
-    effective_at: datetime | None
+    effective_on: date | None
     plan: ListedPlan | None
     seats: int | None
 
 
 @dataclass(frozen=True)
 class Message:
-    """A `marketplace_purchase` webhook. `unreadable` names what was there and could not be read."""
+    """A `marketplace_purchase` webhook. `unreadable` names what was there and could not be read.
+
+    `purchase` is None where no plan is named: enough for a cancellation, which says of one account that it has none.
+    """
 
     action: str
-    effective_at: datetime | None
-    purchase: Purchase
+    effective_on: date | None
+    buyer: Buyer
+    purchase: Purchase | None
     unreadable: tuple[str, ...]
 
 
@@ -99,16 +104,21 @@ def message_in(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def read_message(message: Mapping[str, Any]) -> Message:
-    """A `marketplace_purchase` webhook's content. Raises `Unreadable` when its account or plan is not named."""
+    """A `marketplace_purchase` webhook's content. Raises `Unreadable` when its account is not named."""
     unreadable: list[str] = []
-    if message.get("effective_date") is not None and read_instant(message["effective_date"]) is None:
+    if message.get("effective_date") is not None and read_day(message["effective_date"]) is None:
         unreadable.append("effective_date")
-    purchase = _mapping(message, "marketplace_purchase")
-    account = _mapping(purchase, "account")
+    said = _mapping(message, "marketplace_purchase")
+    buyer = _buyer(_mapping(said, "account"), "marketplace_purchase.account")
+    try:
+        purchase = _purchase(buyer, said, unreadable)
+    except Unreadable:
+        purchase = None
     return Message(
         action=str(message.get("action", "")),
-        effective_at=read_instant(message.get("effective_date")),
-        purchase=_purchase(_buyer(account, "marketplace_purchase.account"), purchase, unreadable),
+        effective_on=read_day(message.get("effective_date")),
+        buyer=buyer,
+        purchase=purchase,
         unreadable=tuple(unreadable),
     )
 
@@ -124,7 +134,7 @@ def read_subscription(answer: Mapping[str, Any]) -> tuple[Purchase, PendingChang
         return purchase, None
     plan = pending.get("plan")
     return purchase, PendingChange(
-        effective_at=read_instant(pending.get("effective_date")),
+        effective_on=read_day(pending.get("effective_date")),
         plan=read_plan(plan, "marketplace_pending_change.plan") if isinstance(plan, Mapping) else None,
         seats=_number(pending.get("unit_count")),
     )
@@ -157,11 +167,17 @@ def read_instant(value: object) -> datetime | None:
         return None
 
 
+def read_day(value: object) -> date | None:
+    """The day that an instant of GitHub's means: the one in UTC, wherever the reader is."""
+    at = read_instant(value)
+    return at.date() if at else None
+
+
 def _purchase(buyer: Buyer, purchase: Mapping[str, Any], unreadable: list[str]) -> Purchase:
-    instants = {}
+    days = {}
     for field in ("free_trial_ends_on", "next_billing_date"):
-        instants[field] = read_instant(purchase.get(field))
-        if purchase.get(field) is not None and instants[field] is None:
+        days[field] = read_day(purchase.get(field))
+        if purchase.get(field) is not None and days[field] is None:
             unreadable.append(field)
     return Purchase(
         buyer=buyer,
@@ -170,8 +186,8 @@ def _purchase(buyer: Buyer, purchase: Mapping[str, Any], unreadable: list[str]) 
         # 0 in every cancellation, null in old payloads, 1 for flat plans: a purchase is at least one seat.
         seats=max(1, min(_number(purchase.get("unit_count")) or 1, foreign_input.MAX_SEATS)),
         on_trial=purchase.get("on_free_trial") is True,
-        trial_ends_at=instants["free_trial_ends_on"],
-        next_billing_at=instants["next_billing_date"],
+        trial_ends_on=days["free_trial_ends_on"],
+        next_billing_on=days["next_billing_date"],
     )
 
 

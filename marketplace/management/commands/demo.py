@@ -240,8 +240,8 @@ class Demo:
             yearly=False,
             seats=1,
             on_trial=False,
-            trial_ends_at=None,
-            next_billing_at=self.at + timedelta(days=12),
+            trial_ends_on=None,
+            next_billing_on=(self.at + timedelta(days=12)).date(),
         )
         customer = hold(purchase, None, heard=False, at=self.at - timedelta(days=45))
         ListingPlan.objects.filter(pk=1, plan=None).update(plan=self.pro)

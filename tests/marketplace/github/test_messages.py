@@ -54,8 +54,8 @@ def test_seats_years_and_trials_are_read(world: World) -> None:
     world.hears(world.github.buy(buyer, team, billing_cycle="yearly", unit_count=12, trial_ends=NOW + 14 * DAY))
     subscription, customer = Subscription.objects.get(), Customer.objects.get()
     assert (subscription.interval, subscription.seats, subscription.total_cents) == (12, 12, 12 * 4000)
-    assert customer.trial_ends_at is not None
-    assert customer.trial_ends_at.date() == (NOW + 14 * DAY).date()
+    assert customer.trial_ends_on is not None
+    assert customer.trial_ends_on == (NOW + 14 * DAY).date()
 
 
 def test_an_unmapped_plan_grants_what_its_price_says_and_staff_are_told(world: World) -> None:
@@ -90,7 +90,7 @@ def test_the_end_of_a_trial_on_the_same_plan_is_noticed(world: World) -> None:
     world.hears(world.github.buy(buyer, pro, trial_ends=NOW + 14 * DAY))
     world.passes(14 * DAY)
     world.hears(world.github.change(buyer, pro))
-    assert Customer.objects.get().trial_ends_at is None
+    assert Customer.objects.get().trial_ends_on is None
     assert entitlements_of(world.account_of(buyer), world.now).plan == "pro"
 
 

@@ -153,6 +153,7 @@ def test_who_comes_back_within_thirty_days_finds_everything_and_is_asked_to_auth
     world.run("offboard")
     world.passes(20 * DAY)
     world.hears(world.github.buy(customer.buyer, customer.plan))
+    world.run("github-check")
     assert customer.account == account
     assert customer.account.deactivated_at is None
     assert Blueprint.objects.get() == blueprint
@@ -186,6 +187,7 @@ def test_who_comes_back_while_the_purge_runs_gets_a_fresh_account_and_the_purge_
     world.passes(29 * DAY + timedelta(hours=13))
     purge.start_due(world.now)
     world.hears(world.github.buy(customer.buyer, customer.plan))
+    world.run("github-check")
     fresh = customer.account.pk
     assert fresh != old
     assert not customer.is_deactivated()
