@@ -11,7 +11,7 @@ DAYS = {
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("marketplace", "0010_search_and_names"),
+        ("marketplace", "0011_topic_error"),
     ]
 
     operations = [
