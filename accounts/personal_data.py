@@ -21,11 +21,10 @@ from accounts.customers.session import Session, hashes_of
 from accounts.customers.user import User
 from accounts.desk.actions.log import Deed
 from accounts.desk.bulk.run import BulkItem, BulkRun
-from accounts.erasure import inventory, mail_folder
+from accounts.erasure import inventory
 from accounts.erasure.holds import Hold
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed, scrub
 from accounts.erasure.people import people_who_go
-from accounts.exports import export
 from accounts.exports.export import Export
 from accounts.mail.notices import Notice
 from accounts.support.deletion_proposal import DeletionProposal
@@ -39,163 +38,15 @@ ACCOUNTABILITY = _("GDPR art. 5(2): whoever erases must be able to show it")
 NOTHING_PERSONAL = _("holds nothing about a person")
 
 
-def register() -> None:
-    """List everything. Called once, by `AccountsConfig.ready`."""
-    inventory.register_folder(lambda account_id: f"thumbnails/{account_id}")
-    inventory.register_folder(export.folder)
-    mail_folder.register()
-    _register_content()
-    _register_people()
-    _register_kept()
-
-
-def _register_content() -> None:
-    inventory.register(
-        AdminLog("what the account owns", Order.CONTENT, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
-        Erased(
-            "accounts.Export", Order.CONTENT, lambda account: Export.objects.filter(account_id=account), files=("file",)
-        ),
-        # Before their rows, which say whose they are.
-        Scrubbed("accounts.BulkRun", Order.CONTENT, bulk_runs, {"values": None}, part="reasons"),
-        Erased("accounts.BulkItem", Order.CONTENT, lambda account: BulkItem.objects.filter(account_id=account)),
-        Erased(
-            "accounts.Notice",
-            Order.CONTENT,
-            lambda account: Notice.objects.filter(account_id=account),
-            many="account",
-        ),
-        Erased("accounts.Message", Order.CONTENT, lambda account: Message.objects.filter(request__account=account)),
-        Erased(
-            "accounts.InternalNote",
-            Order.CONTENT,
-            lambda account: InternalNote.objects.filter(request__account=account),
-        ),
-        Erased(
-            "accounts.DeletionProposal",
-            Order.CONTENT,
-            lambda account: DeletionProposal.objects.filter(request__account=account),
-        ),
-        Erased(
-            "accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)
-        ),
-        Erased(
-            "accounts.CloudConnection",
-            Order.CONTENT,
-            lambda account: CloudConnection.objects.filter(account_id=account),
-        ),
-        Erased(
-            "accounts.Blueprint",
-            Order.CONTENT,
-            lambda account: Blueprint.objects.filter(account_id=account),
-            files=("thumbnail",),
-            many="account",
-        ),
-        # The owner goes last: the database keeps an owner in every account that has members.
-        Erased(
-            "accounts.Membership",
-            Order.PLACES,
-            lambda account: Membership.objects.filter(account_id=account).order_by(
-                Case(When(role=Role.OWNER, then=Value(1)), default=Value(0))
-            ),
-        ),
-        # Late, because a hold can be set while the erasing runs.
-        Scrubbed(
-            "accounts.Hold",
-            Order.ACCOUNT,
-            lambda account: Hold.objects.of(account).exclude(reason=_EMPTIED),
-            {"reason": _EMPTIED},
-            part="reasons",
-        ),
-        Scrubbed(
-            "accounts.Deed",
-            Order.ACCOUNT,
-            lambda account: Deed.objects.of(account).exclude(reason=_EMPTIED),
-            {"reason": _EMPTIED},
-            part="reasons",
-        ),
-        Erased("accounts.Account", Order.ACCOUNT, lambda account: Account.objects.filter(pk=account)),
-    )
+def thumbnails(account_id: uuid.UUID) -> str:
+    """The folder of the pictures of an account's blueprints."""
+    return f"thumbnails/{account_id}"
 
 
 def bulk_runs(account_id: uuid.UUID) -> "QuerySet[BulkRun]":
     """Bulk runs that concern the account, and still have texts: those may speak of it. An open one can't go on then."""
     ours = BulkItem.objects.filter(run=OuterRef("pk"), account_id=account_id)
     return BulkRun.objects.filter(Exists(ours), values__isnull=False)
-
-
-def _register_people() -> None:
-    """What people own who belong to no other account. Those who do keep all of it."""
-    inventory.register(
-        AdminLog("people", Order.PERSONAL, frozenset({Order.PERSONAL, Order.PEOPLE})),
-        Erased("accounts.Session", Order.PERSONAL, sessions_of_people_who_go),
-        _owned("mfa.Authenticator", "user"),
-        _owned("socialaccount.SocialToken", "account__user"),
-        _owned("socialaccount.SocialAccount", "user"),
-        _owned("account.EmailConfirmation", "email_address__user"),
-        _owned("account.EmailAddress", "user"),
-        _owned("accounts.User_groups", "user"),
-        _owned("accounts.User_user_permissions", "user"),
-        # Written by former staff who were customers, too; staff are never erased.
-        _owned("admin.LogEntry", "user", part="written by people who go"),
-        # What they left in accounts that they do not belong to any more.
-        _owned("accounts.Notice", "recipient", part="to people who go"),
-        unlinked("accounts.SupportRequest", "made_by"),
-        unlinked("accounts.Message", "written_by"),
-        unlinked("accounts.DeletionProposal", "requested_by"),
-        unlinked("accounts.Export", "asked_for_by"),
-        Erased(
-            "accounts.User",
-            Order.PEOPLE,
-            lambda account: User.objects.filter(pk__in=people_who_go(account), is_staff=False),
-        ),
-    )
-
-
-def _register_kept() -> None:
-    inventory.register(
-        Kept("accounts.Event", _("what happened, when, by which id; no names and no texts"), ACCOUNTABILITY),
-        Kept("accounts.Purge", _("the obligation and its dates, by the account's id"), ACCOUNTABILITY),
-        Kept("accounts.PurgeObligation", _("each cause of a purge and its dates; ids alone"), ACCOUNTABILITY),
-        Kept("accounts.Certificate", _("the proof of the erasing, by the account's id"), ACCOUNTABILITY),
-        Kept(
-            "accounts.Hold",
-            _("who kept data for longer, from when to when, by ids"),
-            ACCOUNTABILITY,
-            scrubbed=_("the reason"),
-        ),
-        Kept(
-            "accounts.Deed",
-            _("what staff did, to which row, when, by ids"),
-            ACCOUNTABILITY,
-            scrubbed=_("the reason"),
-        ),
-        Kept(
-            "accounts.BulkRun",
-            _("that staff did one thing to many accounts, and when; gone after 90 days"),
-            ACCOUNTABILITY,
-            scrubbed=_("the reason"),
-        ),
-        Kept("accounts.Leaver", _("ids only, removed when the purge has been verified")),
-        Kept("accounts.DoomedFile", _("paths made of ids, removed with the files")),
-        Kept("accounts.System", NOTHING_PERSONAL),
-        Kept("accounts.SweepRun", _("of the whole system; the next run overwrites it")),
-        Kept(
-            "admin.LogEntry",
-            _("that a member of staff did something, and when"),
-            ACCOUNTABILITY,
-            scrubbed=_("names and texts of what was erased"),
-        ),
-        Kept("auth.Group", NOTHING_PERSONAL),
-        Kept("auth.Group_permissions", NOTHING_PERSONAL),
-        Kept("auth.Permission", NOTHING_PERSONAL),
-        Kept("contenttypes.ContentType", NOTHING_PERSONAL),
-        Kept("socialaccount.SocialApp", _("the vendor's own access to sign-in providers")),
-        # Places that are not tables.
-        Kept("cache", _("counters of sign-in attempts by hashed keys, gone within the hour")),
-        Kept("messages to workers", _("say only which sweep is to be run")),
-        Kept("mail sent", _("is in the reader's mailbox, not here")),
-        Kept("static files", NOTHING_PERSONAL),
-    )
 
 
 def _owned(model: str, path: str, part: str = "") -> Erased:
@@ -275,3 +126,142 @@ class AdminLog:
                     ).order_by()
                 )
         return entries
+
+
+_CONTENT = (
+    AdminLog("what the account owns", Order.CONTENT, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
+    Erased(
+        "accounts.Export", Order.CONTENT, lambda account: Export.objects.filter(account_id=account), files=("file",)
+    ),
+    # Before their rows, which say whose they are.
+    Scrubbed("accounts.BulkRun", Order.CONTENT, bulk_runs, {"values": None}, part="reasons"),
+    Erased("accounts.BulkItem", Order.CONTENT, lambda account: BulkItem.objects.filter(account_id=account)),
+    Erased(
+        "accounts.Notice",
+        Order.CONTENT,
+        lambda account: Notice.objects.filter(account_id=account),
+        many="account",
+    ),
+    Erased("accounts.Message", Order.CONTENT, lambda account: Message.objects.filter(request__account=account)),
+    Erased(
+        "accounts.InternalNote",
+        Order.CONTENT,
+        lambda account: InternalNote.objects.filter(request__account=account),
+    ),
+    Erased(
+        "accounts.DeletionProposal",
+        Order.CONTENT,
+        lambda account: DeletionProposal.objects.filter(request__account=account),
+    ),
+    Erased("accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)),
+    Erased(
+        "accounts.CloudConnection",
+        Order.CONTENT,
+        lambda account: CloudConnection.objects.filter(account_id=account),
+    ),
+    Erased(
+        "accounts.Blueprint",
+        Order.CONTENT,
+        lambda account: Blueprint.objects.filter(account_id=account),
+        files=("thumbnail",),
+        many="account",
+    ),
+    # The owner goes last: the database keeps an owner in every account that has members.
+    Erased(
+        "accounts.Membership",
+        Order.PLACES,
+        lambda account: Membership.objects.filter(account_id=account).order_by(
+            Case(When(role=Role.OWNER, then=Value(1)), default=Value(0))
+        ),
+    ),
+    # Late, because a hold can be set while the erasing runs.
+    Scrubbed(
+        "accounts.Hold",
+        Order.ACCOUNT,
+        lambda account: Hold.objects.of(account).exclude(reason=_EMPTIED),
+        {"reason": _EMPTIED},
+        part="reasons",
+    ),
+    Scrubbed(
+        "accounts.Deed",
+        Order.ACCOUNT,
+        lambda account: Deed.objects.of(account).exclude(reason=_EMPTIED),
+        {"reason": _EMPTIED},
+        part="reasons",
+    ),
+    Erased("accounts.Account", Order.ACCOUNT, lambda account: Account.objects.filter(pk=account)),
+)
+
+#: What people own who belong to no other account. Those who do keep all of it.
+_PEOPLE = (
+    AdminLog("people", Order.PERSONAL, frozenset({Order.PERSONAL, Order.PEOPLE})),
+    Erased("accounts.Session", Order.PERSONAL, sessions_of_people_who_go),
+    _owned("mfa.Authenticator", "user"),
+    _owned("socialaccount.SocialToken", "account__user"),
+    _owned("socialaccount.SocialAccount", "user"),
+    _owned("account.EmailConfirmation", "email_address__user"),
+    _owned("account.EmailAddress", "user"),
+    _owned("accounts.User_groups", "user"),
+    _owned("accounts.User_user_permissions", "user"),
+    # Written by former staff who were customers, too; staff are never erased.
+    _owned("admin.LogEntry", "user", part="written by people who go"),
+    # What they left in accounts that they do not belong to any more.
+    _owned("accounts.Notice", "recipient", part="to people who go"),
+    unlinked("accounts.SupportRequest", "made_by"),
+    unlinked("accounts.Message", "written_by"),
+    unlinked("accounts.DeletionProposal", "requested_by"),
+    unlinked("accounts.Export", "asked_for_by"),
+    Erased(
+        "accounts.User",
+        Order.PEOPLE,
+        lambda account: User.objects.filter(pk__in=people_who_go(account), is_staff=False),
+    ),
+)
+
+_KEPT = (
+    Kept("accounts.Event", _("what happened, when, by which id; no names and no texts"), ACCOUNTABILITY),
+    Kept("accounts.Purge", _("the obligation and its dates, by the account's id"), ACCOUNTABILITY),
+    Kept("accounts.PurgeObligation", _("each cause of a purge and its dates; ids alone"), ACCOUNTABILITY),
+    Kept("accounts.Certificate", _("the proof of the erasing, by the account's id"), ACCOUNTABILITY),
+    Kept(
+        "accounts.Hold",
+        _("who kept data for longer, from when to when, by ids"),
+        ACCOUNTABILITY,
+        scrubbed=_("the reason"),
+    ),
+    Kept(
+        "accounts.Deed",
+        _("what staff did, to which row, when, by ids"),
+        ACCOUNTABILITY,
+        scrubbed=_("the reason"),
+    ),
+    Kept(
+        "accounts.BulkRun",
+        _("that staff did one thing to many accounts, and when; gone after 90 days"),
+        ACCOUNTABILITY,
+        scrubbed=_("the reason"),
+    ),
+    Kept("accounts.Leaver", _("ids only, removed when the purge has been verified")),
+    Kept("accounts.DoomedFile", _("paths made of ids, removed with the files")),
+    Kept("accounts.System", NOTHING_PERSONAL),
+    Kept("accounts.SweepRun", _("of the whole system; the next run overwrites it")),
+    Kept(
+        "admin.LogEntry",
+        _("that a member of staff did something, and when"),
+        ACCOUNTABILITY,
+        scrubbed=_("names and texts of what was erased"),
+    ),
+    Kept("auth.Group", NOTHING_PERSONAL),
+    Kept("auth.Group_permissions", NOTHING_PERSONAL),
+    Kept("auth.Permission", NOTHING_PERSONAL),
+    Kept("contenttypes.ContentType", NOTHING_PERSONAL),
+    Kept("socialaccount.SocialApp", _("the vendor's own access to sign-in providers")),
+    # Places that are not tables.
+    Kept("cache", _("counters of sign-in attempts by hashed keys, gone within the hour")),
+    Kept("messages to workers", _("say only which sweep is to be run")),
+    Kept("mail sent", _("is in the reader's mailbox, not here")),
+    Kept("static files", NOTHING_PERSONAL),
+)
+
+#: In the order in which they are emptied.
+PERSONAL_DATA = (*_CONTENT, *_PEOPLE, *_KEPT)

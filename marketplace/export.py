@@ -1,13 +1,11 @@
 """What this app adds to an account's data export (`accounts.exports.parts`): what the customer bought, and where."""
 
-from accounts.exports.parts import DAY, INSTANT, INTEGER, TEXT, optional, register_part
+from accounts.exports.parts import DAY, INSTANT, INTEGER, TEXT, Rows, optional
 from marketplace.aws.agreement import Agreement
 from marketplace.github.customer import Customer
 
-
-def register() -> None:
-    """Called once, by `MarketplaceConfig.ready`."""
-    register_part(
+EXPORT_PARTS = (
+    Rows(
         "github_customers.json",
         lambda account: Customer.objects.filter(account=account),
         {
@@ -21,8 +19,8 @@ def register() -> None:
             "next_billing_on": optional(DAY),
             "cancelled_at": optional(INSTANT),
         },
-    )
-    register_part(
+    ),
+    Rows(
         "aws_agreements.json",
         lambda account: Agreement.objects.filter(account=account),
         {
@@ -37,4 +35,5 @@ def register() -> None:
             "renews_or_ends_at": optional(INSTANT),
             "ended_at": optional(INSTANT),
         },
-    )
+    ),
+)

@@ -17,11 +17,6 @@ from marketplace.delivery import Delivery, DeliveryQuerySet
 BATCH = 1000
 
 
-def register() -> None:
-    """Register the sweep. Called once, by `MarketplaceConfig.ready`."""
-    sweeps.register(sweeps.Sweep("hygiene", run=tidy, preview=preview, late_after=timedelta(days=2)))
-
-
 def old(at: datetime) -> DeliveryQuerySet:
     """Deliveries whose body has been kept for long enough."""
     limit = at - timedelta(days=settings.DELIVERY_BODY_DAYS)
@@ -47,3 +42,6 @@ def empty_old(at: datetime) -> int:
     while ids := list(old(at).order_by("received_at").values_list("pk", flat=True)[:BATCH]):
         emptied += Delivery.objects.filter(pk__in=ids).update(body=None)
     return emptied
+
+
+SWEEP = sweeps.Sweep("hygiene", run=tidy, preview=preview, late_after=timedelta(days=2))

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
 
@@ -17,19 +18,10 @@ from django.db import connection
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
+from accounts.core.registry import Registry
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import overdue, run_due
-from marketplace.delivery import Delivery, Outcome, Source, Unprocessable
-
-__all__ = [
-    "Unprocessable",
-    "accept",
-    "nudge",
-    "process_again",
-    "process_due",
-    "register",
-    "register_handler",
-]
+from marketplace.delivery import Delivery, Outcome, Source
 
 log = logging.getLogger(__name__)
 
@@ -53,33 +45,20 @@ PROCESSED = ("action", "account_id", "marketplace_account", "processed_at", "out
 
 #: Processes a delivery inside the inbox's transaction, makes no calls to elsewhere, and says what came of it.
 Handler = Callable[[Delivery, datetime], Outcome]
-_handlers: dict[str, Handler] = {}
 
 
-def register_handler(source: Source, handler: Handler) -> None:
-    """Say who processes a source's deliveries. Called once, by `MarketplaceConfig.ready`."""
-    _handlers[source] = handler
+@dataclass(frozen=True)
+class SourceHandler:
+    """Who processes a source's deliveries."""
+
+    source: Source
+    handle: Handler
+
+    def install(self) -> None:
+        HANDLERS.add(self)
 
 
-def register() -> None:
-    """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
-    sweeps.register(sweeps.Sweep("deliveries", run=process_due, preview=preview, late_after=timedelta(minutes=5)))
-    invariants.register(
-        overdue(
-            Delivery,
-            "unprocessed-delivery",
-            _("deliveries received more than 10 minutes ago and still not processed"),
-            listed_by="processed_at__isempty=1",
-        )
-    )
-    invariants.register(
-        invariants.Invariant(
-            "delivery-alert",
-            _("processed deliveries that staff should look at"),
-            lambda at: Delivery.objects.exclude(alert=""),
-            warning=True,
-        )
-    )
+HANDLERS: Registry[SourceHandler] = Registry(key=lambda handler: handler.source)
 
 
 def accept(source: Source, *, delivery_id: str, event: str, content_type: str, body: bytes, at: datetime) -> bool:
@@ -128,7 +107,25 @@ def process_again(delivery: Delivery, *, at: datetime) -> bool:
 
 
 def _process(delivery: Delivery, at: datetime) -> bool:
-    delivery.outcome = _handlers[delivery.source](delivery, at)
+    delivery.outcome = HANDLERS.named(delivery.source).handle(delivery, at)
     delivery.processed_at, delivery.last_error = at, ""
     delivery.save(update_fields=PROCESSED if delivery.body is not None else (*PROCESSED, "body"))
     return True
+
+
+SWEEP = sweeps.Sweep("deliveries", run=process_due, preview=preview, late_after=timedelta(minutes=5))
+
+INVARIANTS = (
+    overdue(
+        Delivery,
+        "unprocessed-delivery",
+        _("deliveries received more than 10 minutes ago and still not processed"),
+        listed_by="processed_at__isempty=1",
+    ),
+    invariants.Invariant(
+        "delivery-alert",
+        _("processed deliveries that staff should look at"),
+        lambda at: Delivery.objects.exclude(alert=""),
+        warning=True,
+    ),
+)

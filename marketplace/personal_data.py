@@ -1,4 +1,4 @@
-"""What this app holds about customers, and what a purge does with it. Registered by `MarketplaceConfig.ready`."""
+"""What this app holds about customers, and what a purge does with it. Declared in `marketplace.extension`."""
 
 import uuid
 
@@ -6,7 +6,7 @@ from django.db.models import CharField, Q, QuerySet
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed, register
+from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed
 from accounts.erasure.people import Leaver
 from accounts.personal_data import NOTHING_PERSONAL, unlinked
 from marketplace.aws.agreement import Agreement
@@ -68,30 +68,29 @@ def tokens(account_id: uuid.UUID) -> "QuerySet[UserToken]":
     return UserToken.objects.filter(user_id__in=going.values("user_id"))
 
 
-def register_inventory() -> None:
-    register(
-        Scrubbed(
-            "marketplace.Delivery",
-            Order.CONTENT,
-            deliveries,
-            # The id and the digest stay: they tell a message that is sent again, and nothing about a person.
-            values={"body": None, "marketplace_account": "", "last_error": "", "alert": ""},
-        ),
-        Scrubbed("marketplace.Step", Order.CONTENT, step_remarks, values={"remark": "", "last_error": ""}),
-        Erased("marketplace.RepositoryHook", Order.CONTENT, hooks),
-        Erased("marketplace.Customer", Order.CONTENT, customers),
-        Erased("marketplace.Agreement", Order.CONTENT, agreements),
-        Erased("marketplace.Registration", Order.CONTENT, registrations),
-        unlinked("marketplace.Registration", "used_by"),
-        Erased("marketplace.UserToken", Order.PERSONAL, tokens),
-        Kept("marketplace.Dimension", NOTHING_PERSONAL),
-        Kept("marketplace.ListingPlan", _("The catalogue at GitHub; nothing about a person.")),
-        Kept(
-            "marketplace.Offboarding",
-            _("Shows that the obligation was met: ids and dates only."),
-            ground=_("Accountability, GDPR art. 5(2)"),
-        ),
-        Kept("marketplace.Refusal", _("How often forged or foreign messages came; they name nobody.")),
-        Kept("marketplace.TopicSubscription", _("Our own subscriptions to AWS's topics; nothing about a person.")),
-        Kept("marketplace.Pause", _("Digests of credentials, for rate limits; they name nobody.")),
-    )
+PERSONAL_DATA = (
+    Scrubbed(
+        "marketplace.Delivery",
+        Order.CONTENT,
+        deliveries,
+        # The id and the digest stay: they tell a message that is sent again, and nothing about a person.
+        values={"body": None, "marketplace_account": "", "last_error": "", "alert": ""},
+    ),
+    Scrubbed("marketplace.Step", Order.CONTENT, step_remarks, values={"remark": "", "last_error": ""}),
+    Erased("marketplace.RepositoryHook", Order.CONTENT, hooks),
+    Erased("marketplace.Customer", Order.CONTENT, customers),
+    Erased("marketplace.Agreement", Order.CONTENT, agreements),
+    Erased("marketplace.Registration", Order.CONTENT, registrations),
+    unlinked("marketplace.Registration", "used_by"),
+    Erased("marketplace.UserToken", Order.PERSONAL, tokens),
+    Kept("marketplace.Dimension", NOTHING_PERSONAL),
+    Kept("marketplace.ListingPlan", _("The catalogue at GitHub; nothing about a person.")),
+    Kept(
+        "marketplace.Offboarding",
+        _("Shows that the obligation was met: ids and dates only."),
+        ground=_("Accountability, GDPR art. 5(2)"),
+    ),
+    Kept("marketplace.Refusal", _("How often forged or foreign messages came; they name nobody.")),
+    Kept("marketplace.TopicSubscription", _("Our own subscriptions to AWS's topics; nothing about a person.")),
+    Kept("marketplace.Pause", _("Digests of credentials, for rate limits; they name nobody.")),
+)

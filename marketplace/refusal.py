@@ -72,19 +72,6 @@ class Refusal(models.Model):
         return f"{self.source} {self.reason} {self.hour:%Y-%m-%d %H}h"
 
 
-def register() -> None:
-    """Register the warning. Called once, by `MarketplaceConfig.ready`."""
-    invariants.register(
-        invariants.Invariant(
-            "refused-messages",
-            _("kinds of messages refused at the doors of AWS within a day: forged, or set up wrongly"),
-            lambda at: Refusal.objects.filter(last_at__gt=at - SHOWN, last_at__lte=at),
-            example="reason",
-            warning=True,
-        )
-    )
-
-
 def note(source: Source, reason: Reason, *, topic: str = "", at: datetime) -> None:
     """Count a refusal, by one statement. Without a database it is only logged: the answer is the same."""
     log.warning("%s: refused (%s)", source.value, reason.value)
@@ -106,3 +93,14 @@ def forget_old(at: datetime) -> int:
 def old(at: datetime) -> "models.QuerySet[Refusal]":
     """Rows that have been kept for long enough."""
     return Refusal.objects.filter(last_at__lt=at - KEPT)
+
+
+INVARIANTS = (
+    invariants.Invariant(
+        "refused-messages",
+        _("kinds of messages refused at the doors of AWS within a day: forged, or set up wrongly"),
+        lambda at: Refusal.objects.filter(last_at__gt=at - SHOWN, last_at__lte=at),
+        example="reason",
+        warning=True,
+    ),
+)

@@ -1,6 +1,6 @@
 """What a deletion of the account means for its subscription: ended first, or to be cancelled where it is billed.
 
-Registered with `accounts.support.deletion` by `SubscriptionsConfig.ready`.
+Declared in `subscriptions.extension`.
 """
 
 from datetime import datetime

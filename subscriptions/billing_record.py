@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.jobs import invariants, sweeps
+from subscriptions.event_kinds import SubscriptionEvent
 
 #: Tax and commerce law differ by country; ten years cover the longest term that is common in the EU.
 KEPT_FOR = relativedelta(years=10)
@@ -87,19 +88,6 @@ def keep(account_id: uuid.UUID, at: datetime) -> int:
     return BillingRecord.objects.filter(account_id=account_id).count()
 
 
-def register() -> None:
-    """Register the sweep and its invariant. Called once, by `SubscriptionsConfig.ready`."""
-    sweeps.register(sweeps.Sweep("retention", run=remove_over, preview=preview, late_after=OVERDUE))
-    invariants.register(
-        invariants.Invariant(
-            "billing-records-over",
-            _("billing records kept for longer than the law asks for"),
-            lambda at: BillingRecord.objects.over(at - OVERDUE),
-            example="account_id",
-        )
-    )
-
-
 def preview(at: datetime) -> Iterator[str]:
     """Which records `remove_over` would remove at `at`, a line each."""
     for record in BillingRecord.objects.over(at).iterator():
@@ -121,5 +109,17 @@ def _remove_batch(at: datetime) -> int:
         accounts = dict(over.values_list("pk", "account_id")[:BATCH])
         removed, _by_model = BillingRecord.objects.filter(pk__in=accounts).delete()
         for account_id, records in Counter(accounts.values()).items():
-            history.record(account_id, "billing.removed", at=at, by=Actor.system(), records=records)
+            history.record(account_id, SubscriptionEvent.BILLING_REMOVED, at=at, by=Actor.system(), records=records)
     return removed
+
+
+SWEEP = sweeps.Sweep("retention", run=remove_over, preview=preview, late_after=OVERDUE)
+
+INVARIANTS = (
+    invariants.Invariant(
+        "billing-records-over",
+        _("billing records kept for longer than the law asks for"),
+        lambda at: BillingRecord.objects.over(at - OVERDUE),
+        example="account_id",
+    ),
+)

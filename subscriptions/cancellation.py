@@ -22,6 +22,7 @@ from accounts.models import User
 from accounts.promises import OutOfDate
 from accounts.templatetags.formats import day
 from subscriptions import losses, reminders
+from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.refunds.refund import Refunded
 from subscriptions.subscription import Channel, Subscription
 
@@ -175,7 +176,9 @@ def cancel(
         )
         reminders.set_end(subscription, effective_at, at=at)
         compared = {"identity": list(identity)} if identity else {}
-        _tell(cancellation, "cancellation.requested", "cancellation_confirmed", by=by, at=at, **compared)
+        _tell(
+            cancellation, SubscriptionEvent.CANCELLATION_REQUESTED, "cancellation_confirmed", by=by, at=at, **compared
+        )
     return cancellation, True
 
 
@@ -201,12 +204,12 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
         cancellation.withdrawn_at, cancellation.withdrawn_by = at, by.user
         cancellation.save(update_fields=["withdrawn_at", "withdrawn_by"])
         reminders.set_end(subscription, None, at=at)
-        _tell(cancellation, "cancellation.withdrawn", "cancellation_withdrawn", by=by, at=at)
+        _tell(cancellation, SubscriptionEvent.CANCELLATION_WITHDRAWN, "cancellation_withdrawn", by=by, at=at)
     return True
 
 
 def _tell(
-    cancellation: Cancellation, event: str, notice: str, *, by: Actor, at: datetime, **compared: list[str]
+    cancellation: Cancellation, event: SubscriptionEvent, notice: str, *, by: Actor, at: datetime, **compared: list[str]
 ) -> None:
     """History and the owner's mail, in the transaction of the transition."""
     subscription = cancellation.subscription

@@ -9,6 +9,7 @@ from django.db.models.functions import Least
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.mail import notices
+from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import Interval
 from subscriptions.subscription import Subscription
 
@@ -34,7 +35,7 @@ def change(
         subscription.save(update_fields=["plan", "interval", "seats", "cents"])
         history.record(
             subscription.account_id,
-            "subscription.changed",
+            SubscriptionEvent.SUBSCRIPTION_CHANGED,
             at=at,
             by=by,
             subscription=subscription.pk,
@@ -65,7 +66,7 @@ def end_locked(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
     subscription.cancellations.open().update(effective_at=Least("effective_at", Value(at)), carried_out_at=at)
     history.record(
         subscription.account_id,
-        "subscription.ended",
+        SubscriptionEvent.SUBSCRIPTION_ENDED,
         at=at,
         by=by,
         subscription=subscription.pk,
@@ -106,7 +107,7 @@ def call_off(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
         subscription.save(update_fields=["started_at", "ends_at", "settled_at", "next_reminder_at"])
         history.record(
             subscription.account_id,
-            "subscription.called_off",
+            SubscriptionEvent.SUBSCRIPTION_CALLED_OFF,
             at=at,
             by=by,
             subscription=subscription.pk,

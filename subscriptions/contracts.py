@@ -20,6 +20,7 @@ from accounts.mail import notices
 from accounts.models import Account
 from accounts.support import deletion
 from accounts.templatetags.formats import day
+from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.locks import locked, locked_account
 from subscriptions.plan import Interval, Plan
 from subscriptions.reminders import set_end
@@ -97,7 +98,7 @@ def enter(
             starts_at=starts_at,
             ends_at=ends_at,
             order_reference=reference,
-            event="contract.entered",
+            event=SubscriptionEvent.CONTRACT_ENTERED,
             by=by,
             at=at,
         )
@@ -123,7 +124,7 @@ def extend(contract: Subscription, *, ends_at: datetime, by: Actor, at: datetime
         set_end(contract, ends_at, at=at)
         history.record(
             contract.account_id,
-            "contract.extended",
+            SubscriptionEvent.CONTRACT_EXTENDED,
             at=at,
             by=by,
             subscription=contract.pk,
@@ -173,7 +174,7 @@ def renew(
             starts_at=starts_at,
             ends_at=ends_at,
             order_reference=reference,
-            event="contract.renewed",
+            event=SubscriptionEvent.CONTRACT_RENEWED,
             by=by,
             at=at,
         )

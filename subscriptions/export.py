@@ -1,14 +1,12 @@
 """What this app adds to an account's data export (`accounts.exports.parts`)."""
 
-from accounts.exports.parts import INSTANT, INTEGER, TEXT, optional, register_part
+from accounts.exports.parts import INSTANT, INTEGER, TEXT, Rows, optional
 from subscriptions.cancellation import Cancellation
 from subscriptions.refunds.refund import Refund
 from subscriptions.subscription import Subscription
 
-
-def register() -> None:
-    """Called once, by `SubscriptionsConfig.ready`."""
-    register_part(
+EXPORT_PARTS = (
+    Rows(
         "subscriptions.json",
         lambda account: Subscription.objects.filter(account=account),
         {
@@ -26,8 +24,8 @@ def register() -> None:
             "ends_at": optional(INSTANT),
             "settled_at": optional(INSTANT),
         },
-    )
-    register_part(
+    ),
+    Rows(
         "cancellations.json",
         lambda account: Cancellation.objects.filter(subscription__account=account),
         {
@@ -43,8 +41,8 @@ def register() -> None:
             "withdrawn_by_id": optional(INTEGER),
             "carried_out_at": optional(INSTANT),
         },
-    )
-    register_part(
+    ),
+    Rows(
         "refunds.json",
         lambda account: Refund.objects.approved().filter(subscription__account=account),
         {
@@ -60,4 +58,5 @@ def register() -> None:
             "paid_at": optional(INSTANT),
             "ended_at": {**optional(INSTANT), "description": "when the end of the subscription was arranged"},
         },
-    )
+    ),
+)

@@ -6,50 +6,12 @@ from datetime import datetime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.erasure import inventory, purge
 from accounts.erasure.inventory import Erased, Kept, Order
 from accounts.personal_data import NOTHING_PERSONAL, unlinked
-from subscriptions import billing_record
 from subscriptions.cancellation import Cancellation
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund
 from subscriptions.subscription import Subscription
-
-
-def register() -> None:
-    """List everything. Called once, by `SubscriptionsConfig.ready`."""
-    inventory.register(
-        Erased(
-            "subscriptions.Cancellation",
-            Order.CONTENT,
-            lambda account: Cancellation.objects.filter(subscription__account=account),
-        ),
-        Erased(
-            "subscriptions.Payout",
-            Order.CONTENT,
-            lambda account: Payout.objects.filter(refund__subscription__account=account),
-        ),
-        Erased(
-            "subscriptions.Refund",
-            Order.CONTENT,
-            lambda account: Refund.objects.filter(subscription__account=account),
-        ),
-        Erased(
-            "subscriptions.Subscription", Order.CONTENT, lambda account: Subscription.objects.filter(account=account)
-        ),
-        unlinked("subscriptions.Cancellation", "requested_by"),
-        unlinked("subscriptions.Cancellation", "withdrawn_by"),
-        Kept(
-            "subscriptions.BillingRecord",
-            _("what was sold and refunded, at which price, from when to when, by the account's id, for ten years"),
-            _("tax and commerce law; GDPR art. 17(3)(b)"),
-        ),
-        Kept("subscriptions.Plan", NOTHING_PERSONAL),
-        Kept("subscriptions.Price", NOTHING_PERSONAL),
-    )
-    inventory.register_keeper("subscriptions.BillingRecord", billing_record.keep)
-    purge.register_reason_to_wait(still_subscribed)
-    purge.register_reason_to_wait(still_to_be_paid)
 
 
 def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
@@ -68,3 +30,32 @@ def still_to_be_paid(account_id: uuid.UUID, at: datetime) -> str | None:
     return (
         gettext("the refund %(reference)s, which is approved and not finished") % {"reference": owed} if owed else None
     )
+
+
+PERSONAL_DATA = (
+    Erased(
+        "subscriptions.Cancellation",
+        Order.CONTENT,
+        lambda account: Cancellation.objects.filter(subscription__account=account),
+    ),
+    Erased(
+        "subscriptions.Payout",
+        Order.CONTENT,
+        lambda account: Payout.objects.filter(refund__subscription__account=account),
+    ),
+    Erased(
+        "subscriptions.Refund",
+        Order.CONTENT,
+        lambda account: Refund.objects.filter(subscription__account=account),
+    ),
+    Erased("subscriptions.Subscription", Order.CONTENT, lambda account: Subscription.objects.filter(account=account)),
+    unlinked("subscriptions.Cancellation", "requested_by"),
+    unlinked("subscriptions.Cancellation", "withdrawn_by"),
+    Kept(
+        "subscriptions.BillingRecord",
+        _("what was sold and refunded, at which price, from when to when, by the account's id, for ten years"),
+        _("tax and commerce law; GDPR art. 17(3)(b)"),
+    ),
+    Kept("subscriptions.Plan", NOTHING_PERSONAL),
+    Kept("subscriptions.Price", NOTHING_PERSONAL),
+)

@@ -25,11 +25,6 @@ DAYS_BEFORE: dict[str, tuple[int, ...]] = {
 BATCH = 500
 
 
-def register() -> None:
-    """Register the sweep. Called once, by `SubscriptionsConfig.ready`."""
-    sweeps.register(sweeps.Sweep("remind", run=remind_due, preview=preview, late_after=timedelta(minutes=15)))
-
-
 def next_reminder(channel: str, ends_at: datetime | None, after: datetime) -> datetime | None:
     """The first reminder of an end at `ends_at` that falls due later than `after`; None if there is none left."""
     if ends_at is None:
@@ -94,3 +89,6 @@ def _most_urgent(subscription: Subscription, at: datetime) -> int:
     """The smallest number of days before the end whose reminder has fallen due."""
     assert subscription.ends_at is not None
     return min(days for days in DAYS_BEFORE[subscription.channel] if subscription.ends_at - timedelta(days=days) <= at)
+
+
+SWEEP = sweeps.Sweep("remind", run=remind_due, preview=preview, late_after=timedelta(minutes=15))

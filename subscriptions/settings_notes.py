@@ -1,7 +1,7 @@
 """What other apps have to say on Subscription Settings about the accounts of a channel.
 
 A marketplace knows things about its customers that a subscription does not, such as a change that is pending there.
-It registers a function that says them, as a template and what the template needs.
+It declares a function that says them (`subscriptions.channel_extension`), as a template and what the template needs.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from accounts.core.registry import Registry
 from accounts.models import Account
 from subscriptions.subscription import Channel
 
@@ -22,12 +23,17 @@ class Note:
 
 
 NoteFor = Callable[[Account, datetime], Note | None]
-_notes: dict[str, NoteFor] = {}
 
 
-def register_note(channel: Channel, note_for: NoteFor) -> None:
-    """Say who has notes about a channel's accounts. Called once by each, from its `AppConfig.ready`."""
-    _notes[channel] = note_for
+@dataclass(frozen=True)
+class NotesOfChannel:
+    """Who has notes about a channel's accounts."""
+
+    channel: Channel
+    note_for: NoteFor
+
+
+REGISTRY: Registry[NotesOfChannel] = Registry(key=lambda notes: notes.channel)
 
 
 def notes_for(account: Account, channel: str | None, at: datetime) -> list[Note]:
@@ -35,5 +41,5 @@ def notes_for(account: Account, channel: str | None, at: datetime) -> list[Note]
 
     None: none is live. Then every marketplace may have something to say: of the last one, or of one that is to begin.
     """
-    asked = _notes.values() if channel is None else [note_for for known, note_for in _notes.items() if known == channel]
+    asked = [notes.note_for for notes in REGISTRY.all() if channel in (None, notes.channel)]
     return [note for note_for in asked if (note := note_for(account, at))]

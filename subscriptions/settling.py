@@ -65,18 +65,6 @@ ON CONFLICT DO NOTHING
 """
 
 
-def register() -> None:
-    """Register the sweep and its invariant. Called once, by `SubscriptionsConfig.ready`."""
-    sweeps.register(sweeps.Sweep("settle", run=settle_due, preview=preview, late_after=timedelta(minutes=5)))
-    invariants.register(
-        invariants.Invariant(
-            "unsettled-subscription",
-            _("subscriptions ended more than 15 minutes ago and still not settled"),
-            lambda at: Subscription.objects.unsettled().filter(ends_at__lt=at - OVERDUE),
-        )
-    )
-
-
 def preview(at: datetime) -> Iterator[str]:
     """What `settle_due` would settle at `at`, a line each."""
     ended = Subscription.objects.ended(at).unsettled().select_related("account").order_by("ends_at", "pk")
@@ -106,3 +94,14 @@ def settle_some(at: datetime, *, batch: int) -> int:
         if ids:
             cursor.execute(SETTLE, {"at": at, "ids": ids, "near": NEAR})
     return len(ids)
+
+
+SWEEP = sweeps.Sweep("settle", run=settle_due, preview=preview, late_after=timedelta(minutes=5))
+
+INVARIANTS = (
+    invariants.Invariant(
+        "unsettled-subscription",
+        _("subscriptions ended more than 15 minutes ago and still not settled"),
+        lambda at: Subscription.objects.unsettled().filter(ends_at__lt=at - OVERDUE),
+    ),
+)

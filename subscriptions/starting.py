@@ -13,6 +13,7 @@ from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.models import Account
 from subscriptions import returning
+from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import CURRENCY, Interval, Plan, Price
 from subscriptions.reminders import next_reminder
 from subscriptions.subscription import Channel, Subscription
@@ -37,7 +38,7 @@ def start(
     ends_at: datetime | None = None,
     starts_at: datetime | None = None,
     order_reference: str = "",
-    event: str = "subscription.started",
+    event: SubscriptionEvent = SubscriptionEvent.SUBSCRIPTION_STARTED,
 ) -> Subscription:
     """Start a subscription of `account` at `at`. `cents` is the price of one seat and cycle; by default the list price.
 

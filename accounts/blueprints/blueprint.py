@@ -14,6 +14,7 @@ from accounts.core.write_guard import refuse_if_purging, refused_while_erasing
 from accounts.customers import entitlements, history
 from accounts.customers.account import Account
 from accounts.customers.entitlements import Feature
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.promises import OutOfDate
 
@@ -105,7 +106,7 @@ class Blueprint(models.Model):
         with transaction.atomic():
             changed = Blueprint.objects.infinite().filter(pk=self.pk).update(grid=Grid.STANDARD, changed_at=at)
             if changed:
-                history.record(self.account_id, "blueprint.converted", at=at, by=by, blueprint=str(self.pk))
+                history.record(self.account_id, AccountEvent.BLUEPRINT_CONVERTED, at=at, by=by, blueprint=str(self.pk))
         if changed:
             self.grid, self.changed_at = Grid.STANDARD, at
         return bool(changed)

@@ -11,6 +11,7 @@ from datetime import datetime
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.registry import Registry
 from accounts.customers.account import Account
 
 
@@ -53,19 +54,13 @@ class NotEntitled(Exception):
 
 
 Answer = Callable[[Account, datetime], Entitlements]
-_answer: Answer | None = None
-
-
-def register_answer(answer: Answer) -> None:
-    """Say who answers. Called once, by `SubscriptionsConfig.ready`."""
-    global _answer
-    _answer = answer
+#: Who answers: one app.
+ANSWER: Registry[Answer] = Registry(key=lambda answer: "answer")
 
 
 def entitlements_of(account: Account, at: datetime) -> Entitlements:
     """What `account` may do at `at`. Right whether or not any job has run (design, idea 1)."""
-    assert _answer is not None, "no app has registered an answer"
-    answer = _answer(account, at)
+    answer = ANSWER.named("answer")(account, at)
     if over := [since for since in (account.deactivated_at, account.purging_at) if since and since <= at]:
         return replace(answer, features=frozenset(), since=min(over), active=False)
     return answer

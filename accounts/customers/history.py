@@ -5,10 +5,9 @@ purge. A trigger in the database refuses to change or delete a line.
 """
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Protocol, Self
 
 import pgtrigger
 from django.db import models
@@ -16,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.registry import Registry
 from accounts.customers.account import Account
 from accounts.customers.user import User
 
@@ -56,6 +56,15 @@ class Actor:
 DESK = "desk."
 
 
+class Kind(Protocol):
+    """What can happen: a member of an app's enumeration, or what staff can do (`accounts.desk.actions.action`)."""
+
+    @property
+    def value(self) -> str: ...
+    @property
+    def label(self) -> "str | Promise": ...
+
+
 class EventQuerySet(models.QuerySet["Event"]):
     def story(self) -> "EventQuerySet":
         """Newest first; of one instant, the last written first."""
@@ -63,7 +72,7 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     def for_customers(self) -> "EventQuerySet":
         """Without what staff do among themselves, and without the support desk's own lines."""
-        return self.exclude(kind__in=_internal).exclude(kind__startswith=DESK)
+        return self.exclude(kind__in=INTERNAL).exclude(kind__startswith=DESK)
 
 
 class Event(models.Model):
@@ -96,28 +105,20 @@ class Event(models.Model):
     @property
     def label(self) -> str | Promise:
         """What happened, in the reader's words."""
-        return _labels.get(self.kind, self.kind)
+        return KINDS.named(self.kind).label if self.kind in KINDS else self.kind
 
 
-_labels: dict[str, str | Promise] = {}
-_internal: set[str] = set()
+#: The kinds of events that the apps have declared.
+KINDS: Registry[Kind] = Registry(key=lambda kind: kind.value)
+#: Those that are shown to staff alone, such as that they wrote a note or passed a request on.
+INTERNAL: set[str] = set()
 
 
-def register_labels(labels: Mapping[str, str | Promise], *, internal: bool = False) -> None:
-    """Give kinds of events their words. Each app calls this from its `AppConfig.ready`.
-
-    `internal`: these are shown to staff alone, such as that they wrote a note or passed a request on.
-    """
-    _labels.update(labels)
-    if internal:
-        _internal.update(labels)
-
-
-def record(account_id: uuid.UUID | None, kind: str, *, at: datetime, by: Actor, **facts: object) -> Event:
+def record(account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, **facts: object) -> Event:
     """Write a line of history. Facts are ids, dates (ISO 8601), codes and counts: no personal data."""
     return Event.objects.create(
         account_id=account_id,
-        kind=kind,
+        kind=kind.value,
         at=at,
         actor_kind=by.kind,
         actor_id=by.user.pk if by.user else None,

@@ -59,11 +59,6 @@ _SYSTEMS = {
 _SWEPT_EVERY = timedelta(days=1)
 
 
-def register() -> None:
-    """Called once, by `AccountsConfig.ready`."""
-    sweeps.register(sweeps.Sweep("sessions", run=forget_expired, preview=preview, late_after=2 * _SWEPT_EVERY))
-
-
 class SessionQuerySet(models.QuerySet["Session"]):
     def of(self, user: User) -> Self:
         """Where this person is signed in, or half way there."""
@@ -266,3 +261,6 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)
+
+
+SWEEP = sweeps.Sweep("sessions", run=forget_expired, preview=preview, late_after=2 * _SWEPT_EVERY)

@@ -16,10 +16,10 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.customers import history
 from accounts.customers.account import Account
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, staff_member
 from accounts.customers.user import User
-from accounts.erasure import purge
 from accounts.erasure.purge import Purge
 from accounts.templatetags.formats import local_time
 
@@ -109,11 +109,6 @@ class Hold(models.Model):
         return Hold.objects.unconfirmed(at).filter(pk=self.pk).exists()
 
 
-def register() -> None:
-    """Make purges ask for holds. Called once, by `AccountsConfig.ready`."""
-    purge.register_reason_to_wait(reason_to_wait, while_erasing=True)
-
-
 def reason_to_wait(account_id: uuid.UUID, at: datetime) -> str | None:
     hold = Hold.objects.of(account_id).active(at).order_by("-until").first()
     if hold is None:
@@ -135,7 +130,7 @@ def set_hold(account: Account, *, reason: str, until: datetime, at: datetime, by
         # Waits for the chunk that is being erased just now; the next one asks for holds.
         Purge.objects.of(account.pk).open().locked().first()
         hold = Hold.objects.create(account_id=account.pk, reason=reason, until=until, set_at=at, set_by=staff)
-        history.record(account.pk, "hold.set", at=at, by=by, hold=hold.pk, until=until.isoformat())
+        history.record(account.pk, AccountEvent.HOLD_SET, at=at, by=by, hold=hold.pk, until=until.isoformat())
     return hold
 
 
@@ -153,7 +148,7 @@ def confirm_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
             return False
         hold.confirmed_at, hold.confirmed_by = at, staff
         hold.save(update_fields=["confirmed_at", "confirmed_by"])
-        history.record(hold.account_id, "hold.confirmed", at=at, by=by, hold=hold.pk)
+        history.record(hold.account_id, AccountEvent.HOLD_CONFIRMED, at=at, by=by, hold=hold.pk)
     return True
 
 
@@ -168,7 +163,7 @@ def release_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
         hold.save(update_fields=["released_at", "released_by"])
         waiting = Purge.objects.of(hold.account_id).open().exclude(waiting_for="")
         waiting.update(next_attempt_at=models.functions.Greatest("due_at", models.Value(at)))
-        history.record(hold.account_id, "hold.released", at=at, by=by, hold=hold.pk)
+        history.record(hold.account_id, AccountEvent.HOLD_RELEASED, at=at, by=by, hold=hold.pk)
     return True
 
 

@@ -2,16 +2,16 @@
 
 Each model is listed at least once: its rows are *erased* or *scrubbed* with the account they belong to, or *kept* for
 a reason and on a legal ground that stand here. A test walks every installed model and fails on an unlisted one. Each
-app registers what it holds when it starts (`accounts.personal_data`, `subscriptions.personal_data`, …); the vendor's
-own code registers erasers for what lies outside this database, and folders of files.
+app declares what it holds (`accounts.personal_data`, `subscriptions.personal_data`, …); the vendor's
+own product declares erasers for what lies outside this database, and folders of files.
 
 What a store erases at once is one SQL statement, without the ORM's cascade and without signals: memory stays
 constant, however many rows there are.
 """
 
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from django.db.models import Model, QuerySet, TextField
 from django.db.models.expressions import RawSQL
 from django.utils.functional import Promise
 
+from accounts.core.registry import Registry, function_name
 from accounts.erasure.file_deletions import insert_statement
 from accounts.erasure.table_scan import Walk
 
@@ -156,61 +157,53 @@ class Keeper:
     keep: Callable[[uuid.UUID, datetime], int]
 
 
-@dataclass
-class _Inventory:
-    stores: list[Store] = field(default_factory=list)
-    kept: dict[str, Kept] = field(default_factory=dict)
-    erasers: dict[str, Eraser] = field(default_factory=dict)
-    keepers: dict[str, Keeper] = field(default_factory=dict)
-    folders: list[Callable[[uuid.UUID], str]] = field(default_factory=list)
+#: Within a stage children come before parents.
+STORES: Registry[Store] = Registry()
+KEPT: Registry[Kept] = Registry()
+#: Stores outside this database.
+ERASERS: Registry[Eraser] = Registry()
+#: What is to be written down, in the transaction that starts a purge, before anything is erased.
+KEEPERS: Registry[Keeper] = Registry()
+#: Folders of the default storage that hold an account's files, and nothing else.
+FOLDERS: Registry[Callable[[uuid.UUID], str]] = Registry(key=function_name)
 
 
-_inventory = _Inventory()
-
-
-def register(*entries: Store | Kept) -> None:
-    """List what an app holds. Once, from its `AppConfig.ready`; children before parents."""
+def install(
+    entries: Iterable[Store | Kept],
+    erasers: Iterable[Eraser],
+    keepers: Iterable[Keeper],
+    folders: Iterable[Callable[[uuid.UUID], str]],
+) -> None:
+    """List what an app holds: children before parents. Called by `Extension.install`."""
     for entry in entries:
         if isinstance(entry, Kept):
-            _inventory.kept[entry.name] = entry
+            KEPT.add(entry)
         else:
-            _inventory.stores.append(entry)
-
-
-def register_eraser(name: str, erase: Callable[[uuid.UUID], int], count: Callable[[uuid.UUID], int]) -> None:
-    """List a store outside this database (see `Eraser`)."""
-    _inventory.erasers[name] = Eraser(name, erase, count)
-
-
-def register_keeper(name: str, keep: Callable[[uuid.UUID, datetime], int]) -> None:
-    """Add what is to be written down, in the transaction that starts a purge, before anything is erased."""
-    _inventory.keepers[name] = Keeper(name, keep)
-
-
-def register_folder(folder: Callable[[uuid.UUID], str]) -> None:
-    """List a folder of the default storage that holds an account's files, and nothing else."""
-    _inventory.folders.append(folder)
+            STORES.add(entry)
+    ERASERS.add(*erasers)
+    KEEPERS.add(*keepers)
+    FOLDERS.add(*folders)
 
 
 def stores() -> list[Store]:
     """The places in this database, in the order in which they are emptied."""
-    return sorted(_inventory.stores, key=lambda store: store.order)
+    return sorted(STORES.all(), key=lambda store: store.order)
 
 
 def kept() -> list[Kept]:
-    return list(_inventory.kept.values())
+    return KEPT.all()
 
 
 def erasers() -> list[Eraser]:
-    return list(_inventory.erasers.values())
+    return ERASERS.all()
 
 
 def keepers() -> list[Keeper]:
-    return list(_inventory.keepers.values())
+    return KEEPERS.all()
 
 
 def folders(account_id: uuid.UUID) -> list[str]:
-    return [folder(account_id) for folder in _inventory.folders]
+    return [folder(account_id) for folder in FOLDERS.all()]
 
 
 def erased_models() -> list[str]:
@@ -220,7 +213,7 @@ def erased_models() -> list[str]:
 
 def unlisted() -> list[str]:
     """The installed models that are on neither list."""
-    listed = {*_inventory.kept, *(store.model for store in _inventory.stores)}
+    listed = {*(entry.name for entry in KEPT.all()), *(store.model for store in STORES.all())}
     return sorted({model._meta.label for model in apps.get_models(include_auto_created=True)} - listed)
 
 

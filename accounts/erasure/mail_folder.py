@@ -18,7 +18,7 @@ from pathlib import Path
 from django.conf import settings
 
 from accounts.customers.user import User
-from accounts.erasure import inventory
+from accounts.erasure.inventory import Eraser
 from accounts.erasure.people import people_about_to_go
 from accounts.mail.notices import Notice
 
@@ -34,12 +34,6 @@ class _Mail:
     #: The notice that it was written from; None for what sign-in sent.
     notice: uuid.UUID | None
     readers: frozenset[str]
-
-
-def register() -> None:
-    """Put the folder on the inventory, if that is where mails go. Called once, by `accounts.personal_data.register`."""
-    if _folder():
-        inventory.register_eraser("mail folder", erase, count)
 
 
 def erase(account_id: uuid.UUID) -> int:
@@ -94,3 +88,7 @@ def _mails() -> Iterator[_Mail]:
 def _folder() -> Path | None:
     folder = getattr(settings, "EMAIL_FILE_PATH", None)
     return Path(folder) if folder else None
+
+
+#: Listed where that is where mails go.
+ERASERS = (Eraser("mail folder", erase, count),) if _folder() else ()

@@ -9,6 +9,7 @@ Transitions lock the account first, then the purge.
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -16,9 +17,11 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.refusal import Refused
+from accounts.core.registry import Registry
 from accounts.core.write_guard import BeingErased, refuse_if_purging
 from accounts.customers import history
 from accounts.customers.account import Account
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure import inventory, people
 from accounts.erasure.obligation import Cause, PurgeObligation
@@ -30,7 +33,6 @@ __all__ = [
     "TooLate",
     "call_off",
     "refuse_if_purging",
-    "register_reason_to_wait",
     "schedule",
     "start",
     "start_due",
@@ -180,22 +182,32 @@ class Purge(models.Model):
 
 #: Answers why an account's data must not be erased at an instant, or None.
 Reason = Callable[[uuid.UUID, datetime], str | None]
-_reasons: list[tuple[Reason, bool]] = []
 
 
-def register_reason_to_wait(reason: Reason, *, while_erasing: bool = False) -> None:
-    """Add a reason to wait, asked under the lock before a purge starts; with `while_erasing` before every chunk, too.
+@dataclass(frozen=True)
+class ReasonToWait:
+    """Asked under the lock before a purge starts; with `while_erasing` before every chunk, too.
 
-    Each app registers its own when it starts: a hold, a customer who has come back and pays.
+    Each app declares its own: a hold, a customer who has come back and pays.
     """
-    _reasons.append((reason, while_erasing))
+
+    name: str
+    reason: Reason
+    while_erasing: bool = False
+
+
+REASONS_TO_WAIT: Registry[ReasonToWait] = Registry()
 
 
 def reason_to_wait(purge: Purge, at: datetime, *, while_erasing: bool) -> str:
     """Why this purge must wait at `at`; empty if it need not. What is erased again after a restore never waits."""
     if purge.is_replay:
         return ""
-    asked = (reason(purge.account_id, at) for reason, always in _reasons if always or not while_erasing)
+    asked = (
+        waiting.reason(purge.account_id, at)
+        for waiting in REASONS_TO_WAIT.all()
+        if waiting.while_erasing or not while_erasing
+    )
     return next((answer for answer in asked if answer), "")
 
 
@@ -229,7 +241,7 @@ def schedule(
             return purge
         history.record(
             account.pk,
-            "purge.scheduled",
+            AccountEvent.PURGE_SCHEDULED,
             at=at,
             by=by,
             purge=purge.pk,
@@ -298,7 +310,7 @@ def call_off(account: Account, *, at: datetime, by: Actor, cause: Cause | None =
             _follow(purge)
             history.record(
                 account.pk,
-                "purge.postponed",
+                AccountEvent.PURGE_POSTPONED,
                 at=at,
                 by=by,
                 purge=purge.pk,
@@ -309,7 +321,7 @@ def call_off(account: Account, *, at: datetime, by: Actor, cause: Cause | None =
         else:
             purge.called_off_at, purge.waiting_for = at, ""
             purge.save(update_fields=["called_off_at", "waiting_for"])
-            history.record(account.pk, "purge.called_off", at=at, by=by, purge=purge.pk, cause=purge.cause)
+            history.record(account.pk, AccountEvent.PURGE_CALLED_OFF, at=at, by=by, purge=purge.pk, cause=purge.cause)
     return True
 
 
@@ -342,7 +354,9 @@ def start(purge: Purge, *, at: datetime) -> bool:
         purge.started_at = at
         purge.kept = {keeper.name: keeper.keep(purge.account_id, at) for keeper in inventory.keepers()}
         purge.save(update_fields=["started_at", "kept"])
-        history.record(purge.account_id, "purge.started", at=at, by=Actor.system(), purge=purge.pk, cause=purge.cause)
+        history.record(
+            purge.account_id, AccountEvent.PURGE_STARTED, at=at, by=Actor.system(), purge=purge.pk, cause=purge.cause
+        )
     return True
 
 

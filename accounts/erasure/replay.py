@@ -16,6 +16,7 @@ from django.db import transaction
 
 from accounts.customers import history
 from accounts.customers.account import Account
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure import hash_chain, runner
 from accounts.erasure.certificates import Certificate, System, instant
@@ -102,6 +103,11 @@ def _oblige(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Purge 
         purge.erased_before_at, purge.waiting_for = erased_at, ""
         purge.save()
         history.record(
-            account_id, "purge.replayed", at=at, by=Actor.system(), purge=purge.pk, erased_at=instant(erased_at)
+            account_id,
+            AccountEvent.PURGE_REPLAYED,
+            at=at,
+            by=Actor.system(),
+            purge=purge.pk,
+            erased_at=instant(erased_at),
         )
     return purge

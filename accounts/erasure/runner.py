@@ -19,6 +19,7 @@ from psycopg.errors import QueryCanceled
 
 from accounts.customers import history
 from accounts.customers.account import Account
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure import certificates, file_deletions, inventory
 from accounts.erasure.file_deletions import DoomedFile
@@ -57,46 +58,6 @@ FILE_STORE = "files"
 
 class LeftBehind(Exception):
     """Counting again found something that should have been gone."""
-
-
-def register() -> None:
-    """Register the sweep and its invariants. Called once, by `AccountsConfig.ready`."""
-    sweeps.register(sweeps.Sweep("purge", run=purge_due, preview=preview, late_after=timedelta(minutes=15)))
-    for name, message, violations in (
-        (
-            "purge-not-started",
-            _("purges due for more than an hour and not started"),
-            lambda at: Purge.objects.open().filter(due_at__lt=at - LATE, started_at=None, waiting_for=""),
-        ),
-        (
-            "purge-deadline",
-            _("purges whose legal deadline is less than six hours away or has passed"),
-            lambda at: (
-                Purge.objects.open()
-                .filter(deadline_at__lt=at + MARGIN)
-                .exclude(account_id__in=Hold.objects.active(at).exclude(confirmed_at=None).values("account_id"))
-            ),
-        ),
-        (
-            "purge-failing",
-            _("purges that fail again and again"),
-            lambda at: Purge.objects.open().filter(failures__gte=FAILING),
-        ),
-        (
-            "purge-left-behind",
-            _("purges after which something was still there"),
-            lambda at: Purge.objects.open().exclude(left_behind_at=None),
-        ),
-    ):
-        invariants.register(
-            invariants.Invariant(
-                name,
-                message,
-                violations,
-                example="account_id",
-                listed_by="verified_at__isempty=1&called_off_at__isempty=1",
-            )
-        )
 
 
 def preview(at: datetime) -> Iterator[str]:
@@ -288,7 +249,7 @@ def _verify(purge: Purge, at: datetime) -> bool:
             certificate = certificates.append(purge, at=at)
             history.record(
                 purge.account_id,
-                "purge.verified",
+                AccountEvent.PURGE_VERIFIED,
                 at=at,
                 by=Actor.system(),
                 purge=purge.pk,
@@ -372,3 +333,44 @@ def describe(error: Exception) -> str:
     if isinstance(error, Error) and cause is not None:
         return f"{type(cause).__name__}: {getattr(getattr(cause, 'diag', None), 'message_primary', None) or ''}"
     return f"{type(error).__name__}: {error}"[:2000]
+
+
+SWEEP = sweeps.Sweep("purge", run=purge_due, preview=preview, late_after=timedelta(minutes=15))
+
+INVARIANTS = (
+    *(
+        invariants.Invariant(
+            name,
+            message,
+            violations,
+            example="account_id",
+            listed_by="verified_at__isempty=1&called_off_at__isempty=1",
+        )
+        for (name, message, violations) in (
+            (
+                "purge-not-started",
+                _("purges due for more than an hour and not started"),
+                lambda at: Purge.objects.open().filter(due_at__lt=at - LATE, started_at=None, waiting_for=""),
+            ),
+            (
+                "purge-deadline",
+                _("purges whose legal deadline is less than six hours away or has passed"),
+                lambda at: (
+                    Purge.objects.open()
+                    .filter(deadline_at__lt=at + MARGIN)
+                    .exclude(account_id__in=Hold.objects.active(at).exclude(confirmed_at=None).values("account_id"))
+                ),
+            ),
+            (
+                "purge-failing",
+                _("purges that fail again and again"),
+                lambda at: Purge.objects.open().filter(failures__gte=FAILING),
+            ),
+            (
+                "purge-left-behind",
+                _("purges after which something was still there"),
+                lambda at: Purge.objects.open().exclude(left_behind_at=None),
+            ),
+        )
+    ),
+)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core.write_guard import BeingErased, refuse_if_purging
 from accounts.customers import history
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure.purge import Purge
 from accounts.exports.archive import Archive, Interrupted, Position, discard, index_of
@@ -33,19 +34,6 @@ FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=1)
 #: One failure may be bad luck.
 FAILING = 3
-
-
-def register() -> None:
-    """Register the sweep and its invariant. Called once, by `AccountsConfig.ready`."""
-    sweeps.register(sweeps.Sweep("export", run=export_due, preview=preview, late_after=timedelta(minutes=10)))
-    invariants.register(
-        invariants.Invariant(
-            "export-failing",
-            _("data exports that fail again and again"),
-            lambda at: Export.objects.unfinished().filter(attempts__gte=FAILING),
-            example="account_id",
-        )
-    )
 
 
 def preview(at: datetime) -> Iterator[str]:
@@ -142,7 +130,9 @@ def _finish(export: Export, archive: Archive, at: datetime) -> None:
     others = Export.objects.filter(account=export.account_id).fetchable(at).exclude(pk=export.pk)
     # An archive made for a later instant (`sweep --at`) can't expire before it was finished.
     others.filter(finished_at__lte=at).update(expires_at=at)
-    history.record(export.account_id, "export.ready", at=at, by=Actor.system(), export=str(export.pk), rows=export.done)
+    history.record(
+        export.account_id, AccountEvent.EXPORT_READY, at=at, by=Actor.system(), export=str(export.pk), rows=export.done
+    )
     queue(
         "accounts/export_ready",
         to=[export.account.owner()],
@@ -184,9 +174,23 @@ def _remove(pk: uuid.UUID, at: datetime) -> bool:
             default_storage.delete(export.file.name or "")  # missing is fine
             export.file.name, export.last_error = "", ""
             export.save(update_fields=["file", "last_error"])
-            history.record(export.account_id, "export.removed", at=at, by=Actor.system(), export=str(export.pk))
+            history.record(
+                export.account_id, AccountEvent.EXPORT_REMOVED, at=at, by=Actor.system(), export=str(export.pk)
+            )
         return True
     except OSError as error:
         # Noted, and tried again by the next run; the others go on.
         Export.objects.filter(pk=pk).update(last_error=f"{type(error).__name__}: {error}"[:2000])
         return False
+
+
+SWEEP = sweeps.Sweep("export", run=export_due, preview=preview, late_after=timedelta(minutes=10))
+
+INVARIANTS = (
+    invariants.Invariant(
+        "export-failing",
+        _("data exports that fail again and again"),
+        lambda at: Export.objects.unfinished().filter(attempts__gte=FAILING),
+        example="account_id",
+    ),
+)

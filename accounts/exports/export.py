@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core.write_guard import refuse_if_purging, refused_while_erasing
 from accounts.customers import history
 from accounts.customers.account import Account
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 
@@ -135,7 +136,7 @@ def ask(account: Account, *, by: Actor, at: datetime) -> tuple[Export, bool]:
         if existing := Export.objects.unfinished().filter(account=account).first():
             return existing, False
         export = Export.objects.create(account=account, asked_for_by=by.user, asked_at=at, next_attempt_at=at)
-        history.record(account.pk, "export.asked", at=at, by=by, export=str(export.pk))
+        history.record(account.pk, AccountEvent.EXPORT_ASKED, at=at, by=by, export=str(export.pk))
     return export, True
 
 
@@ -168,4 +169,4 @@ def export_of_link(token: str, person: User) -> Export | None:
 
 
 def note_fetched(export: Export, *, by: Actor, at: datetime) -> None:
-    history.record(export.account_id, "export.fetched", at=at, by=by, export=str(export.pk))
+    history.record(export.account_id, AccountEvent.EXPORT_FETCHED, at=at, by=by, export=str(export.pk))

@@ -1,4 +1,4 @@
-"""What a data export consists of. Each app registers what it holds when it starts.
+"""What a data export consists of. Each app declares what it holds (`accounts.extension`).
 
 A part is a table, read by its key a batch at a time, or a folder of files. Its fields are declared once, as JSON
 Schema: they are what is read, and what `schema.json` in the archive says.
@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.blueprints.blueprint import Blueprint
 from accounts.blueprints.connection import CloudConnection
+from accounts.core.registry import Registry
 from accounts.customers.account import Account
 from accounts.customers.history import Event
 from accounts.exports.archive import Archive
@@ -150,92 +151,11 @@ def as_json(document: object, *, indent: int | None = None) -> bytes:
     return json.dumps(document, default=plain, ensure_ascii=False, indent=indent).encode()
 
 
-_parts: dict[str, Part] = {}
-
-
-def register_part(
-    name: str,
-    rows: Callable[[uuid.UUID], "QuerySet[Any, Any]"],
-    fields: Mapping[str, Schema],
-    key: Sequence[str] = ("id",),
-) -> None:
-    """Add rows of an account to every export, as the file `name` (see `Rows`). Once, from `AppConfig.ready`."""
-    _parts[name] = Rows(name, rows, fields, key)
+REGISTRY: Registry[Part] = Registry()
 
 
 def parts() -> list[Part]:
-    return list(_parts.values())
-
-
-def register() -> None:
-    """Register what this app holds. Called once, by `AccountsConfig.ready`."""
-    register_part(
-        "blueprints.jsonl",
-        lambda account: Blueprint.objects.filter(account=account),
-        {
-            "id": ID,
-            "name": TEXT,
-            "grid": TEXT,
-            "components": OBJECTS,
-            "thumbnail": {**TEXT, "description": "the picture's path in this archive; empty if there is none"},
-            "created_at": INSTANT,
-            "changed_at": INSTANT,
-        },
-    )
-    _parts["thumbnails"] = Files(
-        "thumbnails", lambda account: Blueprint.objects.filter(account=account).exclude(thumbnail=""), "thumbnail"
-    )
-    register_part(
-        "connections.jsonl",
-        lambda account: CloudConnection.objects.filter(account=account),
-        {
-            "id": ID,
-            "provider": TEXT,
-            "name": TEXT,
-            "resources": OBJECTS,
-            "resources_at": optional(INSTANT),
-            "created_at": INSTANT,
-        },
-    )
-    register_part(
-        "requests.json",
-        lambda account: SupportRequest.objects.filter(account=account),
-        {
-            "id": INTEGER,
-            "reference": TEXT,
-            "kind": TEXT,
-            "message": TEXT,
-            "made_by_id": optional(INTEGER),
-            "made_at": INSTANT,
-            "identity": {**TEXTS, "description": "what support compared, if the request was made by them"},
-            "due_at": optional(INSTANT),
-            "extended_at": optional(INSTANT),
-            "answered_at": optional(INSTANT),
-            "decided_at": optional(INSTANT),
-            "case_number": {**TEXT, "description": "of the case at the marketplace; empty if there is none"},
-            "closed_at": optional(INSTANT),
-            "outcome": TEXT,
-        },
-    )
-    register_part(
-        "request_messages.json",
-        lambda account: Message.objects.filter(request__account=account),
-        {"id": INTEGER, "request_id": INTEGER, "side": TEXT, "text": TEXT, "written_at": INSTANT},
-    )
-    register_part(
-        "history.jsonl",
-        lambda account: Event.objects.filter(account=account).for_customers(),
-        {
-            "id": INTEGER,
-            "at": INSTANT,
-            "kind": TEXT,
-            "actor_kind": TEXT,
-            "actor_id": optional(INTEGER),
-            "facts": OBJECT,
-            "recorded_at": INSTANT,
-        },
-        key=("at", "id"),
-    )
+    return REGISTRY.all()
 
 
 ACCOUNT_SCHEMA: Schema = {
@@ -300,3 +220,72 @@ def readme(account: Account, at: datetime) -> str:
         f"  schema.json: JSON Schema of all of them\n  account.json: the account and its members\n{lines}"
         "  thumbnails/: the pictures of the blueprints; each blueprint names its own\n"
     )
+
+
+EXPORT_PARTS = (
+    Rows(
+        "blueprints.jsonl",
+        lambda account: Blueprint.objects.filter(account=account),
+        {
+            "id": ID,
+            "name": TEXT,
+            "grid": TEXT,
+            "components": OBJECTS,
+            "thumbnail": {**TEXT, "description": "the picture's path in this archive; empty if there is none"},
+            "created_at": INSTANT,
+            "changed_at": INSTANT,
+        },
+    ),
+    Files("thumbnails", lambda account: Blueprint.objects.filter(account=account).exclude(thumbnail=""), "thumbnail"),
+    Rows(
+        "connections.jsonl",
+        lambda account: CloudConnection.objects.filter(account=account),
+        {
+            "id": ID,
+            "provider": TEXT,
+            "name": TEXT,
+            "resources": OBJECTS,
+            "resources_at": optional(INSTANT),
+            "created_at": INSTANT,
+        },
+    ),
+    Rows(
+        "requests.json",
+        lambda account: SupportRequest.objects.filter(account=account),
+        {
+            "id": INTEGER,
+            "reference": TEXT,
+            "kind": TEXT,
+            "message": TEXT,
+            "made_by_id": optional(INTEGER),
+            "made_at": INSTANT,
+            "identity": {**TEXTS, "description": "what support compared, if the request was made by them"},
+            "due_at": optional(INSTANT),
+            "extended_at": optional(INSTANT),
+            "answered_at": optional(INSTANT),
+            "decided_at": optional(INSTANT),
+            "case_number": {**TEXT, "description": "of the case at the marketplace; empty if there is none"},
+            "closed_at": optional(INSTANT),
+            "outcome": TEXT,
+        },
+    ),
+    Rows(
+        "request_messages.json",
+        lambda account: Message.objects.filter(request__account=account),
+        {"id": INTEGER, "request_id": INTEGER, "side": TEXT, "text": TEXT, "written_at": INSTANT},
+    ),
+    Rows(
+        "history.jsonl",
+        lambda account: Event.objects.filter(account=account).for_customers(),
+        {
+            "id": INTEGER,
+            "at": INSTANT,
+            "kind": TEXT,
+            "actor_kind": TEXT,
+            "actor_id": optional(INTEGER),
+            "facts": OBJECT,
+            "recorded_at": INSTANT,
+        },
+        key=("at", "id"),
+    ),
+)

@@ -1,6 +1,6 @@
 """What must never be true for long. One list, read by `manage.py doctor`, `/readyz/` and the staff's first page.
 
-Each invariant counts its violations at an instant. Each app registers its own when it starts.
+Each invariant counts its violations at an instant. Each app declares its own (`accounts.extension`).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from accounts.core.registry import Registry
 from accounts.jobs import sweeps
 from accounts.jobs.sweeps import SweepRun
 
@@ -68,15 +69,7 @@ class Invariant:
         )
 
 
-_invariants: dict[str, Invariant] = {}
-
-
-def register(invariant: Invariant) -> None:
-    _invariants[invariant.name] = invariant
-
-
-def registered() -> list[Invariant]:
-    return list(_invariants.values())
+REGISTRY: Registry[Invariant] = Registry()
 
 
 def violations(at: datetime) -> list[Violation]:
@@ -90,7 +83,7 @@ def warnings(at: datetime) -> list[Violation]:
 
 
 def _found(at: datetime, *, warning: bool) -> list[Violation]:
-    asked = (invariant for invariant in _invariants.values() if invariant.warning is warning)
+    asked = (invariant for invariant in REGISTRY.all() if invariant.warning is warning)
     return [violation for invariant in asked if (violation := invariant.check(at))]
 
 

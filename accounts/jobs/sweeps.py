@@ -2,7 +2,7 @@
 
 Celery beat asks for each by name (`CELERY_BEAT_SCHEDULE`); `manage.py sweep` runs them by hand, as of any instant.
 A sweep looks for what is *due and not yet done*, never for what is due today, so a missed run is made up by the
-next one, and a sweep beside itself is harmless. Each app registers its own when it starts.
+next one, and a sweep beside itself is harmless. Each app declares its own (`accounts.extension`).
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock
+from accounts.core.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,8 @@ class SweepRun(models.Model):
         return self.name
 
 
-_sweeps: dict[str, Sweep] = {}
-
-
-def register(sweep: Sweep) -> None:
-    """Add a sweep. They run in the order of registration: what ends a subscription comes before what mails about it."""
-    _sweeps[sweep.name] = sweep
+#: In the order of registration: what ends a subscription comes before what mails about it.
+REGISTRY: Registry[Sweep] = Registry()
 
 
 def registered() -> list[Sweep]:
@@ -58,12 +55,12 @@ def registered() -> list[Sweep]:
     Erasing goes last: what was still to be said has been said by then.
     """
     late = {"sessions": 1, "bulk": 1, "export": 2, "notices": 3, "purge": 4}
-    return sorted(_sweeps.values(), key=lambda sweep: late.get(sweep.name, 0))
+    return sorted(REGISTRY.all(), key=lambda sweep: late.get(sweep.name, 0))
 
 
 def named(name: str) -> Sweep:
     """The sweep of this name; `KeyError` if there is none."""
-    return _sweeps[name]
+    return REGISTRY.named(name)
 
 
 def run_and_note(sweep: Sweep, at: datetime) -> int:

@@ -17,25 +17,12 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import foreign_input
-from accounts.jobs import invariants, sweeps
+from accounts.jobs import sweeps
 from accounts.jobs.due_work import overdue, run_due
 from accounts.mail.notices import Notice
 
 #: A run ends after this long; the next one goes on. Below the broker's visibility time-out of an hour by far.
 RUN = timedelta(minutes=5)
-
-
-def register() -> None:
-    """Register the sweep and its invariant. Called once, by `AccountsConfig.ready`."""
-    sweeps.register(sweeps.Sweep("notices", run=send_due, preview=preview, late_after=timedelta(minutes=5)))
-    invariants.register(
-        overdue(
-            Notice,
-            "unsent-mail",
-            _("mails queued more than 15 minutes ago and still not sent"),
-            listed_by="sent_at__isempty=1",
-        )
-    )
 
 
 def preview(at: datetime) -> Iterator[str]:
@@ -94,3 +81,15 @@ def write(notice: Notice) -> EmailMultiAlternatives:
     }
     message.attach_alternative(html, "text/html")
     return message
+
+
+SWEEP = sweeps.Sweep("notices", run=send_due, preview=preview, late_after=timedelta(minutes=5))
+
+INVARIANTS = (
+    overdue(
+        Notice,
+        "unsent-mail",
+        _("mails queued more than 15 minutes ago and still not sent"),
+        listed_by="sent_at__isempty=1",
+    ),
+)

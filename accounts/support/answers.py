@@ -13,8 +13,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.refusal import Refused
+from accounts.core.registry import Registry, function_name
 from accounts.core.text import wording
 from accounts.customers import history
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.staff import StaffOnly, staff_member
 from accounts.customers.user import User
@@ -56,12 +58,8 @@ class ReasonNeeded(Refused):
 
 #: Says what is under way with a request, or None.
 Check = Callable[[SupportRequest], "str | Promise | None"]
-_checks: list[Check] = []
-
-
-def register_under_way(check: Check) -> None:
-    """Add what keeps a request from being closed. From `AppConfig.ready`."""
-    _checks.append(check)
+#: What keeps a request from being closed.
+UNDER_WAY: Registry[Check] = Registry(key=function_name)
 
 
 def assign(request: SupportRequest, *, to: User | None, by: Actor, at: datetime) -> bool:
@@ -80,7 +78,7 @@ def assign(request: SupportRequest, *, to: User | None, by: Actor, at: datetime)
         request.save(update_fields=["assigned_to", "assigned_at"])
         history.record(
             request.account_id,
-            "request.assigned",
+            AccountEvent.REQUEST_ASSIGNED,
             at=at,
             by=by,
             reference=request.reference,
@@ -115,7 +113,7 @@ def close(request: SupportRequest, *, outcome: Outcome, by: Actor, at: datetime,
             request = locked_open(request)
         except RequestClosed:
             return False
-        if going_on := next((found for check in _checks if (found := check(request))), None):
+        if going_on := next((found for check in UNDER_WAY.all() if (found := check(request))), None):
             raise UnderWay(going_on)
         if outcome == Outcome.DECLINED and not text.strip():
             raise ReasonNeeded
@@ -159,7 +157,7 @@ def extend(request: SupportRequest, *, until: datetime, reason: str, by: Actor, 
         request.save(update_fields=["first_due_at", "due_at", "extended_at"])
         history.record(
             request.account_id,
-            "request.extended",
+            AccountEvent.REQUEST_EXTENDED,
             at=at,
             by=by,
             reference=request.reference,
@@ -182,7 +180,9 @@ def record_case(request: SupportRequest, *, case_number: str, by: Actor, at: dat
             return False
         request.case_number = number
         request.save(update_fields=["case_number"])
-        event = history.record(request.account_id, "request.case_recorded", at=at, by=by, reference=request.reference)
+        event = history.record(
+            request.account_id, AccountEvent.REQUEST_CASE_RECORDED, at=at, by=by, reference=request.reference
+        )
         _tell(request, "request_case", f"case:{event.pk}", at=at, case_number=number)
     return True
 
@@ -193,7 +193,12 @@ def _answer(request: SupportRequest, *, text: str, by: Actor, at: datetime) -> t
         request.answered_at = at
         request.save(update_fields=["answered_at"])
         history.record(
-            request.account_id, "request.answered", at=at, by=by, reference=request.reference, message=written.pk
+            request.account_id,
+            AccountEvent.REQUEST_ANSWERED,
+            at=at,
+            by=by,
+            reference=request.reference,
+            message=written.pk,
         )
     return written, new
 

@@ -5,7 +5,7 @@ answered within one month (GDPR art. 12(3)). One member of staff sees to it that
 it; another one approves. From then on everything stands for a few days more, with a banner and an undo on every page.
 Then the purge is due (`accounts.erasure.purge`).
 
-What must be settled before, the apps above register when they start: a subscription that is billed elsewhere is an
+What must be settled before, the apps above declare: a subscription that is billed elsewhere is an
 obstacle, which staff can override with a reason; one that we bill is ended first.
 """
 
@@ -17,16 +17,17 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.refusal import Refused
+from accounts.core.registry import Registry, function_name
 from accounts.core.text import wording
 from accounts.customers import history
 from accounts.customers.account import Account
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, OwnAccount, staff_member
 from accounts.customers.user import User
 from accounts.erasure import purge
 from accounts.erasure.purge import Purge
 from accounts.mail import notices
-from accounts.support import answers
 from accounts.support.deletion_proposal import MAX_OVERRIDE, DeletionProposal
 from accounts.support.identity import FACTS_NEEDED, proven
 from accounts.support.requests import Outcome, RequestKind, SupportRequest, conclude, locked
@@ -47,28 +48,15 @@ class NotToBeApproved(Refused):
 
 Obstacle = Callable[[Account, datetime], "str | Promise | None"]
 BeforeHand = Callable[[Account, datetime, Actor], None]
-_obstacles: list[Obstacle] = []
-_before: list[BeforeHand] = []
-
-
-def register() -> None:
-    """Keep approved deletions from being closed by hand. Called once, by `AccountsConfig.ready`."""
-    answers.register_under_way(under_way)
-
-
-def register_obstacle(obstacle: Obstacle) -> None:
-    """Add a reason why an account can't be deleted yet, in words for its owner. From `AppConfig.ready`."""
-    _obstacles.append(obstacle)
-
-
-def register_before(before: BeforeHand) -> None:
-    """Add what is to be ended when a deletion is approved, in its transaction. From `AppConfig.ready`."""
-    _before.append(before)
+#: Reasons why an account can't be deleted yet, in words for its owner.
+OBSTACLES: Registry[Obstacle] = Registry(key=function_name)
+#: What is to be ended when a deletion is approved, in its transaction.
+BEFORE: Registry[BeforeHand] = Registry(key=function_name)
 
 
 def obstacle_to(account: Account, at: datetime) -> "str | Promise | None":
     """What the owner must settle before the account can be deleted; None if there is nothing."""
-    return next((found for obstacle in _obstacles if (found := obstacle(account, at))), None)
+    return next((found for obstacle in OBSTACLES.all() if (found := obstacle(account, at))), None)
 
 
 def propose(
@@ -100,7 +88,7 @@ def propose(
         )
         history.record(
             request.account_id,
-            "deletion.proposed",
+            AccountEvent.DELETION_PROPOSED,
             at=at,
             by=by,
             reference=request.reference,
@@ -125,7 +113,7 @@ def take_back(request: SupportRequest, *, by: Actor, at: datetime) -> bool:
             raise NotToBeApproved(_("This deletion has been approved already. It can be called off."))
         proposal.withdrawn_at = at
         proposal.save(update_fields=["withdrawn_at"])
-        history.record(request.account_id, "deletion.sent_back", at=at, by=by, reference=request.reference)
+        history.record(request.account_id, AccountEvent.DELETION_SENT_BACK, at=at, by=by, reference=request.reference)
     return True
 
 
@@ -149,7 +137,7 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
             raise NotToBeApproved(_("Nobody has proposed this deletion yet: that is the first step."))
         proposal.override = proposal.override or override
         obstacle = _unobstructed(account, at, proposal.override)
-        for before in _before:
+        for before in BEFORE.all():
             before(account, at, by)
         due_at = at + GRACE
         found = purge.schedule(
@@ -167,7 +155,7 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
         request.save(update_fields=["decided_at", "answered_at"])
         history.record(
             account.pk,
-            "deletion.approved",
+            AccountEvent.DELETION_APPROVED,
             at=at,
             by=by,
             reference=request.reference,
@@ -191,7 +179,7 @@ def call_off(account: Account, *, by: Actor, at: datetime) -> bool:
         if request is None:
             return stopped
         conclude(request, outcome=Outcome.CALLED_OFF, by=by, at=at)
-        history.record(account.pk, "deletion.called_off", at=at, by=by, reference=request.reference)
+        history.record(account.pk, AccountEvent.DELETION_CALLED_OFF, at=at, by=by, reference=request.reference)
         # What else obliges us stands: a marketplace's thirty days are not forgotten, and the mail says so.
         stands = Purge.objects.of(account.pk).open().first()
         _tell(account, "deletion_called_off", request, at=at, **({"due_at": stands.due_at} if stands else {}))

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core.text import wording
 from accounts.customers import history
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.staff import staff_member
 from accounts.customers.user import User
@@ -50,5 +51,7 @@ def note(request: SupportRequest, *, text: str, by: Actor, at: datetime) -> tupl
         if last and (last.text, last.written_by_id) == (text, staff.pk):
             return last, False
         written = InternalNote.objects.create(request=request, text=text, written_by=staff, written_at=at)
-        history.record(request.account_id, "request.noted", at=at, by=by, reference=request.reference, note=written.pk)
+        history.record(
+            request.account_id, AccountEvent.REQUEST_NOTED, at=at, by=by, reference=request.reference, note=written.pk
+        )
     return written, True

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core.refusal import Refused
 from accounts.core.text import wording
 from accounts.customers import history
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor, ActorKind
 from accounts.customers.user import User
 from accounts.support.requests import ANSWER_WITHIN, MAX_MESSAGE, RequestKind, SupportRequest, locked_open
@@ -72,7 +73,7 @@ def write_further(request: SupportRequest, *, text: str, by: Actor, at: datetime
             request.due_at = at + ANSWER_WITHIN[request.kind]
         request.answered_at = None
         request.save(update_fields=["answered_at", "due_at"])
-        history.record(request.account_id, "request.added_to", at=at, by=by, reference=request.reference)
+        history.record(request.account_id, AccountEvent.REQUEST_ADDED_TO, at=at, by=by, reference=request.reference)
     return message, True
 
 

@@ -14,6 +14,7 @@ from accounts.core.refusal import Refused
 from accounts.core.write_guard import BeingErased
 from accounts.customers import history
 from accounts.customers.account import Account, Membership, Role
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.mail import notices
@@ -52,7 +53,7 @@ def hand_over(
             old.delete()
         history.record(
             account.pk,
-            "ownership.handed_over",
+            AccountEvent.OWNERSHIP_HANDED_OVER,
             at=at,
             by=by,
             owner=to.pk,

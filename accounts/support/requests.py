@@ -20,6 +20,7 @@ from accounts.core.text import wording
 from accounts.core.write_guard import BeingErased, refused_while_erasing
 from accounts.customers import history
 from accounts.customers.account import Account
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor, ActorKind
 from accounts.customers.staff import staff_member
 from accounts.customers.user import User
@@ -218,31 +219,6 @@ class SupportRequest(models.Model):
         return [asked if still_there else self.account.owner()]
 
 
-def register() -> None:
-    """Register invariants. Called once, by `AccountsConfig.ready`."""
-    invariants.register(
-        invariants.Invariant(
-            "deletion-request-overdue",
-            _("requests for deletion that were not decided within the legal time"),
-            lambda at: SupportRequest.objects.overdue(at).filter(kind=RequestKind.DELETION),
-            example="reference",
-        )
-    )
-    for name, message, violations in (
-        (
-            "request-overdue",
-            _("requests that were not answered within the time that we promise"),
-            lambda at: SupportRequest.objects.overdue(at).exclude(kind=RequestKind.DELETION),
-        ),
-        (
-            "request-due-soon",
-            _("requests to be answered within two days"),
-            lambda at: SupportRequest.objects.due_soon(at),
-        ),
-    ):
-        invariants.register(invariants.Invariant(name, message, violations, example="reference", warning=True))
-
-
 def ask(
     account: Account,
     *,
@@ -276,7 +252,9 @@ def ask(
             due_at=at + ANSWER_WITHIN[kind],
         )
         checked = {"identity": compared} if on_behalf else {}
-        history.record(account.pk, "request.made", at=at, by=by, reference=request.reference, about=kind, **checked)
+        history.record(
+            account.pk, AccountEvent.REQUEST_MADE, at=at, by=by, reference=request.reference, about=kind, **checked
+        )
         if by.user:
             queue(
                 "accounts/request_received",
@@ -319,5 +297,35 @@ def conclude(request: SupportRequest, *, outcome: Outcome, by: Actor, at: dateti
     request.closed_at, request.outcome = at, outcome
     request.save(update_fields=["closed_at", "outcome"])
     history.record(
-        request.account_id, "request.closed", at=at, by=by, reference=request.reference, outcome=str(outcome.value)
+        request.account_id,
+        AccountEvent.REQUEST_CLOSED,
+        at=at,
+        by=by,
+        reference=request.reference,
+        outcome=str(outcome.value),
     )
+
+
+INVARIANTS = (
+    invariants.Invariant(
+        "deletion-request-overdue",
+        _("requests for deletion that were not decided within the legal time"),
+        lambda at: SupportRequest.objects.overdue(at).filter(kind=RequestKind.DELETION),
+        example="reference",
+    ),
+    *(
+        invariants.Invariant(name, message, violations, example="reference", warning=True)
+        for (name, message, violations) in (
+            (
+                "request-overdue",
+                _("requests that were not answered within the time that we promise"),
+                lambda at: SupportRequest.objects.overdue(at).exclude(kind=RequestKind.DELETION),
+            ),
+            (
+                "request-due-soon",
+                _("requests to be answered within two days"),
+                lambda at: SupportRequest.objects.due_soon(at),
+            ),
+        )
+    ),
+)

@@ -1,6 +1,6 @@
 """Routes: where a request to support goes when it is not ours alone to answer.
 
-A marketplace that bills an account also pays its refunds. It registers that here, and the Support page and the
+A marketplace that bills an account also pays its refunds. It declares that, and the Support page and the
 acknowledgement say so, in the reader's language.
 """
 
@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.utils.functional import Promise
 
+from accounts.core.registry import Registry
 from accounts.customers.account import Account
 
 
@@ -25,21 +26,26 @@ class Route:
 
 #: The route of a request of this kind by this account; None: it is ours.
 RouteFor = Callable[[Account, str, datetime], Route | None]
-_routes_for: list[RouteFor] = []
-_routes: dict[str, Route] = {}
 
 
-def register_route(route_for: RouteFor, *routes: Route) -> None:
-    """Say which requests take another way, and all the ways that can be. From `AppConfig.ready`."""
-    _routes_for.append(route_for)
-    _routes.update({route.code: route for route in routes})
+@dataclass(frozen=True)
+class Router:
+    """Says which requests take another way, and all the ways that there can be."""
+
+    name: str
+    route_for: RouteFor
+    routes: tuple[Route, ...]
+
+
+ROUTERS: Registry[Router] = Registry()
 
 
 def route_of(account: Account, kind: str, at: datetime) -> Route | None:
     """The way that a request of this kind takes; None: it is answered here."""
-    return next((route for route_for in _routes_for if (route := route_for(account, kind, at))), None)
+    return next((route for router in ROUTERS.all() if (route := router.route_for(account, kind, at))), None)
 
 
 def named(code: str) -> Route | None:
     """The route with this code; None if there is none."""
-    return _routes.get(code)
+    routes = (route for router in ROUTERS.all() for route in router.routes)
+    return next((route for route in routes if route.code == code), None)

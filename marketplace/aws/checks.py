@@ -22,41 +22,10 @@ from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
 from marketplace.aws.dimension import Catalogue, Dimension
 from marketplace.aws.messages import begin_again, set_auto_renewal, stay
 from marketplace.aws.payloads import Names
+from marketplace.event_kinds import MarketplaceEvent
 
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
-
-
-def register() -> None:
-    """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
-    sweeps.register(sweeps.Sweep("aws-check", run=check_due, preview=preview, late_after=timedelta(minutes=10)))
-    invariants.register(
-        overdue(Agreement, "aws-check", _("AWS agreements whose state could not be confirmed for hours")),
-    )
-    invariants.register(
-        invariants.Invariant(
-            "aws-credentials",
-            _("AWS agreements that can't be confirmed: no credentials, or no AWS_PRODUCT_CODES"),
-            lambda at: Agreement.objects.none() if client.is_configured() else Agreement.objects.registered(),
-            warning=True,
-        )
-    )
-    invariants.register(
-        invariants.Invariant(
-            "aws-billed-though-ended",
-            _("AWS goes on billing accounts whose subscription was ended here: have it cancelled at AWS"),
-            lambda at: Agreement.objects.billed_though_ended(at),
-            warning=True,
-        )
-    )
-    invariants.register(
-        invariants.Invariant(
-            "unmapped-dimension",
-            _("dimensions of our AWS products that are held and mapped to none of our plans"),
-            lambda at: Dimension.objects.filter(plan=None, agreements__isnull=False).distinct(),
-            warning=True,
-        )
-    )
 
 
 def preview(at: datetime) -> Iterator[str]:
@@ -233,7 +202,7 @@ def _adopt(row: Agreement, verdict: Verdict, at: datetime) -> None:
         elif verdict.ruling is Ruling.RUNS and row.unsubscribe_pending_at:
             stay(row, at)
         else:
-            purchases.note(row, "aws.renewed", at=at)
+            purchases.note(row, MarketplaceEvent.AWS_RENEWED, at=at)
     ids = [known for known in (held.agreement_id, licence) if known]
     known_as = Q(agreement_id__in=ids) | Q(licence_id__in=ids)
     for other in Agreement.objects.filter(known_as, account=None).exclude(pk=row.pk):
@@ -342,3 +311,28 @@ def _answered(row: Agreement, at: datetime) -> None:
         # Whether it has ended is known when the hour is over, whatever becomes of the message that says so.
         later = row.final_hour_until + SETTLING_TIME
         row.check_at = later if later > at else None
+
+
+SWEEP = sweeps.Sweep("aws-check", run=check_due, preview=preview, late_after=timedelta(minutes=10))
+
+INVARIANTS = (
+    overdue(Agreement, "aws-check", _("AWS agreements whose state could not be confirmed for hours")),
+    invariants.Invariant(
+        "aws-credentials",
+        _("AWS agreements that can't be confirmed: no credentials, or no AWS_PRODUCT_CODES"),
+        lambda at: Agreement.objects.none() if client.is_configured() else Agreement.objects.registered(),
+        warning=True,
+    ),
+    invariants.Invariant(
+        "aws-billed-though-ended",
+        _("AWS goes on billing accounts whose subscription was ended here: have it cancelled at AWS"),
+        lambda at: Agreement.objects.billed_though_ended(at),
+        warning=True,
+    ),
+    invariants.Invariant(
+        "unmapped-dimension",
+        _("dimensions of our AWS products that are held and mapped to none of our plans"),
+        lambda at: Dimension.objects.filter(plan=None, agreements__isnull=False).distinct(),
+        warning=True,
+    ),
+)

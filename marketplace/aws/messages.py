@@ -15,6 +15,7 @@ from marketplace.aws.agreement import FINAL_HOUR, Agreement, EndReason
 from marketplace.aws.payloads import Names, Said, Unreadable, Word, kind_of_event, read_event, read_notification
 from marketplace.aws.sns_topics import handle_confirmation
 from marketplace.delivery import Delivery, Outcome
+from marketplace.event_kinds import MarketplaceEvent
 
 #: What ends a purchase, or begins its end.
 TAKES_AWAY = frozenset({Word.FAILED, Word.LEAVING, Word.ENDED, Word.OVER, Word.DEPROVISIONED})
@@ -130,7 +131,7 @@ def _continued(said: Said, at: datetime) -> Agreement | None:
         rows = [row for row in matching.of_buyer(matching.complete(said.names)) if not row.is_over]
         row = rows[0] if len(rows) == 1 else None
     if row is not None:
-        purchases.note(row, "aws.renewed", at=at)
+        purchases.note(row, MarketplaceEvent.AWS_RENEWED, at=at)
     else:
         row = matching.bought_again(said.names, said.terms.accepted_at or said.at)
     if row is None or (row.account and row.account.purging_at):
@@ -177,7 +178,7 @@ def set_auto_renewal(row: Agreement, on: bool | None, at: datetime) -> None:
     if on is None or on == row.auto_renewal:
         return
     if row.auto_renewal is not None and row.pk:
-        purchases.note(row, "aws.renewal_on" if on else "aws.renewal_off", at=at)
+        purchases.note(row, MarketplaceEvent.AWS_RENEWAL_ON if on else MarketplaceEvent.AWS_RENEWAL_OFF, at=at)
     row.auto_renewal = on
 
 
@@ -213,7 +214,7 @@ def begin_again(row: Agreement, said_at: datetime, at: datetime) -> None:
 
 def stay(row: Agreement, at: datetime) -> None:
     """The buyer has subscribed again before the end: AWS will never say that it is over (reference, 2.2)."""
-    purchases.note(row, "aws.stays", at=at)
+    purchases.note(row, MarketplaceEvent.AWS_STAYS, at=at)
     row.forget_leaving()
 
 
@@ -299,7 +300,7 @@ def _ask(row: Agreement, said: Said, at: datetime) -> Outcome:
 
 
 def _noted(row: Agreement, said: Said, at: datetime) -> Outcome:
-    purchases.note(row, "aws.noted", at=at, about=said.kind, **said.facts)
+    purchases.note(row, MarketplaceEvent.AWS_NOTED, at=at, about=said.kind, **said.facts)
     return Outcome.APPLIED
 
 

@@ -17,21 +17,6 @@ from marketplace.aws.payloads import MANUFACTURER
 from marketplace.refusal import Reason
 
 
-def register() -> None:
-    """Register the warning. Called once, by `MarketplaceConfig.ready`."""
-    invariants.register(
-        invariants.Invariant(
-            "aws-origin",
-            _(
-                "AWS agreements whose events can't be told from other products': set AWS_SELLER_ACCOUNT_IDS and "
-                "AWS_PRODUCT_IDS"
-            ),
-            lambda at: Agreement.objects.none() if is_set_up() else Agreement.objects.registered(),
-            warning=True,
-        )
-    )
-
-
 def is_set_up() -> bool:
     """Whether events need to be, and can be, told from those of other products."""
     told = bool(settings.AWS_SELLER_ACCOUNT_IDS and settings.AWS_PRODUCT_IDS)
@@ -66,3 +51,16 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _differs(told: object, ours: list[str]) -> bool:
     return isinstance(told, str) and bool(told.strip()) and told.strip() not in ours
+
+
+INVARIANTS = (
+    invariants.Invariant(
+        "aws-origin",
+        _(
+            "AWS agreements whose events can't be told from other products': set AWS_SELLER_ACCOUNT_IDS and "
+            "AWS_PRODUCT_IDS"
+        ),
+        lambda at: Agreement.objects.none() if is_set_up() else Agreement.objects.registered(),
+        warning=True,
+    ),
+)

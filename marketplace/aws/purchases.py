@@ -14,6 +14,7 @@ from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
 from accounts.models import Account
 from marketplace.aws.agreement import Agreement
+from marketplace.event_kinds import MarketplaceEvent
 from subscriptions.changes import call_off, change, end_at_once
 from subscriptions.models import Channel, Interval, Plan, Subscription
 from subscriptions.starting import start
@@ -66,7 +67,7 @@ def leaving(row: Agreement, *, at: datetime) -> None:
     assert row.unsubscribe_pending_at is not None
     history.record(
         row.account.pk,
-        "aws.leaving",
+        MarketplaceEvent.AWS_LEAVING,
         at=at,
         by=AWS,
         agreement=row.pk,
@@ -83,7 +84,7 @@ def leaving(row: Agreement, *, at: datetime) -> None:
     )
 
 
-def note(row: Agreement, kind: str, *, at: datetime, **facts: object) -> None:
+def note(row: Agreement, kind: MarketplaceEvent, *, at: datetime, **facts: object) -> None:
     """Write a line of the account's history, if there is an account."""
     if row.account and not row.account.purging_at:
         history.record(row.account.pk, kind, at=at, by=AWS, agreement=row.pk, **facts)

@@ -36,11 +36,6 @@ RUN = timedelta(minutes=15)
 _Item = TypeVar("_Item")
 
 
-def register() -> None:
-    """Register the sweep. Called once, by `MarketplaceConfig.ready`."""
-    sweeps.register(sweeps.Sweep("aws-reconcile", run=reconcile, preview=preview, late_after=timedelta(hours=26)))
-
-
 def preview(at: datetime) -> Iterator[str]:
     """What `reconcile` would find at `at`: asks AWS, changes nothing."""
     if not client.is_configured():
@@ -159,3 +154,6 @@ def _carry_out(answer: Answer, row: Agreement, at: datetime) -> bool:
 
 def _ask_about(rows: Iterable[Agreement], at: datetime) -> None:
     ask_once(Agreement.objects.filter(pk__in=[row.pk for row in rows]), at)
+
+
+SWEEP = sweeps.Sweep("aws-reconcile", run=reconcile, preview=preview, late_after=timedelta(hours=26))

@@ -22,6 +22,7 @@ from accounts.models import Account, Membership, Role, User
 from marketplace.aws import client, matching, purchases
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.payloads import Names
+from marketplace.event_kinds import MarketplaceEvent
 
 #: AWS answers the same for a token for so long (reference, 2.5); from then on the buyer comes again from AWS.
 VALID_FOR = timedelta(hours=4)
@@ -233,4 +234,4 @@ def _chosen(user: User, account_id: uuid.UUID | None, name: str, at: datetime) -
 def _link(row: Agreement, account: Account, user: User, at: datetime) -> None:
     row.account, row.registered_at = account, at
     row.save()
-    history.record(account.pk, "aws.registered", at=at, by=Actor.owner(user), agreement=row.pk)
+    history.record(account.pk, MarketplaceEvent.AWS_REGISTERED, at=at, by=Actor.owner(user), agreement=row.pk)

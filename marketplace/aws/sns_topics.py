@@ -81,31 +81,6 @@ class TopicSubscription(DueWork):
         return self.asked_at + TOKEN_LIFE
 
 
-def register() -> None:
-    """Register the sweep and its warnings. Called once, by `MarketplaceConfig.ready`."""
-    sweeps.register(
-        sweeps.Sweep("aws-confirm", run=confirm_due, preview=preview, late_after=timedelta(minutes=30)),
-    )
-    invariants.register(
-        invariants.Invariant(
-            "topic-unconfirmed",
-            _("topics wait to be confirmed: check that you subscribed, then set AWS_SNS_CONFIRM_SUBSCRIPTIONS=1"),
-            lambda at: TopicSubscription.objects.waiting(),
-            example="topic",
-            warning=True,
-        )
-    )
-    invariants.register(
-        invariants.Invariant(
-            "topic-silent",
-            _("topics send nothing: not confirmed within two days, or ended by AWS; request a confirmation again"),
-            lambda at: TopicSubscription.objects.filter(token=None, confirmed_at=None),
-            example="topic",
-            warning=True,
-        )
-    )
-
-
 def handle_confirmation(delivery: Delivery, at: datetime) -> Outcome:
     """A topic asks to be confirmed, or says that it sends no more. Part of the inbox's transaction."""
     message = _message_in(delivery)
@@ -185,3 +160,23 @@ def _message_in(delivery: Delivery) -> dict[str, str]:
     if not isinstance(message, dict):
         raise inbox.Unprocessable("The JSON is not an object.")
     return message
+
+
+SWEEP = sweeps.Sweep("aws-confirm", run=confirm_due, preview=preview, late_after=timedelta(minutes=30))
+
+INVARIANTS = (
+    invariants.Invariant(
+        "topic-unconfirmed",
+        _("topics wait to be confirmed: check that you subscribed, then set AWS_SNS_CONFIRM_SUBSCRIPTIONS=1"),
+        lambda at: TopicSubscription.objects.waiting(),
+        example="topic",
+        warning=True,
+    ),
+    invariants.Invariant(
+        "topic-silent",
+        _("topics send nothing: not confirmed within two days, or ended by AWS; request a confirmation again"),
+        lambda at: TopicSubscription.objects.filter(token=None, confirmed_at=None),
+        example="topic",
+        warning=True,
+    ),
+)

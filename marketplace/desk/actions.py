@@ -1,4 +1,4 @@
-"""What staff can do about marketplaces at the support desk. Registered by `MarketplaceConfig.ready`."""
+"""What staff can do about marketplaces at the support desk. Declared in `marketplace.extension`."""
 
 from datetime import datetime
 
@@ -9,71 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import roles
 from accounts.customers import history
 from accounts.customers.history import Actor
-from accounts.desk.actions import action
 from accounts.desk.actions.action import Act, Values
 from accounts.models import Account, Purge
 from accounts.templatetags.formats import brief
 from marketplace import inbox
 from marketplace.delivery import Delivery
+from marketplace.event_kinds import MarketplaceEvent
 from marketplace.offboarding import offboarding, runner
 from marketplace.offboarding.offboarding import Step, StepKind
-
-
-def register() -> None:
-    """Called once, by `MarketplaceConfig.ready`."""
-    action.register(
-        Act(
-            "reactivate",
-            _("Reactivate the account"),
-            Account,
-            roles.REACTIVATE,
-            reactivate,
-            account_of=lambda account: account.pk,
-            in_bulk=True,
-            offered=lambda account, at: account.deactivated_at is not None and account.purging_at is None,
-        ),
-        Act(
-            "retry_step",
-            _("Try again now"),
-            Step,
-            roles.MEND,
-            retry_step,
-            account_of=lambda step: step.offboarding.account_id,
-            in_bulk=True,
-            # The erasing goes by its own dates (`accounts.erasure.purge`).
-            offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
-        ),
-        Act(
-            "skip_step",
-            _("Skip"),
-            Step,
-            roles.MEND,
-            skip_step,
-            account_of=lambda step: step.offboarding.account_id,
-            offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
-            is_grave=True,
-        ),
-        Act(
-            "process_again",
-            _("Process again"),
-            Delivery,
-            roles.MEND,
-            process_again,
-            account_of=lambda delivery: delivery.account_id,
-            in_bulk=True,
-            offered=lambda delivery, at: delivery.processed_at is None,
-        ),
-        Act(
-            "acknowledge",
-            _("Acknowledge the alert"),
-            Delivery,
-            roles.MEND,
-            acknowledge,
-            account_of=lambda delivery: delivery.account_id,
-            in_bulk=True,
-            offered=lambda delivery, at: bool(delivery.alert),
-        ),
-    )
 
 
 def _is_open(step: Step, at: datetime) -> bool:
@@ -111,5 +54,60 @@ def acknowledge(delivery: Delivery, values: Values, by: Actor, at: datetime) -> 
     """Staff have looked at what could not be read; the alert goes, the history stays."""
     if not Delivery.objects.filter(pk=delivery.pk).exclude(alert="").update(alert=""):
         return None
-    history.record(delivery.account_id, "delivery.acknowledged", at=at, by=by, delivery=delivery.pk)
+    history.record(delivery.account_id, MarketplaceEvent.DELIVERY_ACKNOWLEDGED, at=at, by=by, delivery=delivery.pk)
     return gettext("The alert is acknowledged.")
+
+
+ACTIONS = (
+    Act(
+        "reactivate",
+        _("Reactivate the account"),
+        Account,
+        roles.REACTIVATE,
+        reactivate,
+        account_of=lambda account: account.pk,
+        in_bulk=True,
+        offered=lambda account, at: account.deactivated_at is not None and account.purging_at is None,
+    ),
+    Act(
+        "retry_step",
+        _("Try again now"),
+        Step,
+        roles.MEND,
+        retry_step,
+        account_of=lambda step: step.offboarding.account_id,
+        in_bulk=True,
+        # The erasing goes by its own dates (`accounts.erasure.purge`).
+        offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
+    ),
+    Act(
+        "skip_step",
+        _("Skip"),
+        Step,
+        roles.MEND,
+        skip_step,
+        account_of=lambda step: step.offboarding.account_id,
+        offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
+        is_grave=True,
+    ),
+    Act(
+        "process_again",
+        _("Process again"),
+        Delivery,
+        roles.MEND,
+        process_again,
+        account_of=lambda delivery: delivery.account_id,
+        in_bulk=True,
+        offered=lambda delivery, at: delivery.processed_at is None,
+    ),
+    Act(
+        "acknowledge",
+        _("Acknowledge the alert"),
+        Delivery,
+        roles.MEND,
+        acknowledge,
+        account_of=lambda delivery: delivery.account_id,
+        in_bulk=True,
+        offered=lambda delivery, at: bool(delivery.alert),
+    ),
+)

@@ -1,6 +1,6 @@
 """What this app shows on the desk's first page: steps and deliveries that fail, and how long each step takes.
 
-Registered by `MarketplaceConfig.ready`.
+Declared in `marketplace.extension`.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from accounts.templatetags.formats import duration
 from marketplace.aws.agreement import Agreement
 from marketplace.delivery import Delivery
 from marketplace.offboarding.offboarding import Cause, Offboarding, Step, StepKind
-from subscriptions.desk.figures import Departures, register_departures
+from subscriptions.desk.figures import Departures, DeparturesOfChannel
 from subscriptions.subscription import Channel
 
 #: Times are taken from so many of each step, the newest: enough for a percentile to stand still, and as quick to read
@@ -46,13 +46,6 @@ SELECT wanted.kind, count(*),
        ) AS done
  GROUP BY wanted.kind
 """
-
-
-def register() -> None:
-    """Called once, by `MarketplaceConfig.ready`."""
-    register_departures(Channel.GITHUB_MARKETPLACE, _told_by_github)
-    register_departures(Channel.AWS_MARKETPLACE, _told_by_aws)
-    figures.register(_steps(), _deliveries(), _times())
 
 
 def _steps() -> Listing:
@@ -227,3 +220,15 @@ def _told_by_aws(begin: datetime, end: datetime) -> dict[date, Departures]:
     weeks = told.filter(told_at__gte=begin, told_at__lte=end).annotate(week=TruncWeek("told_at", tzinfo=UTC))
     counted = weeks.order_by().values_list("week").annotate(gone=Count("*"))
     return {week.date(): Departures(gone=gone) for week, gone in counted}
+
+
+FIGURES = (
+    _steps(),
+    _deliveries(),
+    _times(),
+)
+
+MARKETPLACE_DEPARTURES = (
+    DeparturesOfChannel(Channel.GITHUB_MARKETPLACE, _told_by_github),
+    DeparturesOfChannel(Channel.AWS_MARKETPLACE, _told_by_aws),
+)

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from accounts.desk.account_page import panels, search, timeline
+from accounts.desk.account_page import search
 from accounts.desk.account_page.panels import Panel, Subject
 from accounts.desk.account_page.timeline import Line
 from marketplace.aws.agreement import Agreement
@@ -31,17 +31,6 @@ _LOGIN = re.compile(
     r"(?:https?://)?(?:www\.)?(?:github\.com/(?:orgs/)?|@)?([A-Za-z0-9][A-Za-z0-9-]{0,99})(?:/.*)?", re.ASCII
 )
 _AWS_ACCOUNT = re.compile(r"[0-9]{12}")
-
-
-def register() -> None:
-    """Called once, by `MarketplaceConfig.ready`."""
-    panels.register(
-        Panel(_("GitHub Marketplace"), "marketplace/desk/github.html", github, place=15),
-        Panel(_("AWS Marketplace"), "marketplace/desk/aws.html", aws, place=16),
-        Panel(_("Offboarding"), "marketplace/desk/offboarding.html", offboardings, place=50, is_wide=True),
-    )
-    timeline.register_source(deliveries)
-    search.register_finder(by_github, by_aws, by_delivery)
 
 
 def github(subject: Subject, at: datetime) -> dict[str, Any] | None:
@@ -142,3 +131,18 @@ def delivery(text: str) -> Q:
 def by_delivery(text: str) -> Iterable[uuid.UUID]:
     found = Delivery.objects.filter(delivery(text), account_id__isnull=False)
     return [account_id for account_id in found.values_list("account_id", flat=True) if account_id]
+
+
+PANELS = (
+    Panel(_("GitHub Marketplace"), "marketplace/desk/github.html", github, place=15),
+    Panel(_("AWS Marketplace"), "marketplace/desk/aws.html", aws, place=16),
+    Panel(_("Offboarding"), "marketplace/desk/offboarding.html", offboardings, place=50, is_wide=True),
+)
+
+TIMELINE_SOURCES = (deliveries,)
+
+FINDERS = (
+    by_github,
+    by_aws,
+    by_delivery,
+)

@@ -15,7 +15,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.checks.schedule import SETTLING_TIME
-from accounts.erasure import purge
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import NotYet, overdue, run_due
 from marketplace.github import client
@@ -29,49 +28,6 @@ from marketplace.offboarding.offboarding import Cause, Offboarding
 RUN = timedelta(minutes=2)
 #: So long before its deadline a purge waits for no answer any more.
 LAST_CALL = timedelta(hours=2)
-
-
-def register() -> None:
-    """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
-    purge.register_reason_to_wait(purchase_to_be_confirmed)
-    sweeps.register(sweeps.Sweep("github-check", run=check_due, preview=preview, late_after=timedelta(minutes=10)))
-    invariants.register(
-        overdue(Customer, "github-check", _("GitHub customers whose state could not be confirmed for hours")),
-    )
-    invariants.register(
-        invariants.Invariant(
-            "github-credentials",
-            _("GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID"),
-            lambda at: Customer.objects.none() if client.is_configured() else Customer.objects.all(),
-            warning=True,
-        )
-    )
-    invariants.register(
-        invariants.Invariant(
-            "double-purchase",
-            _("GitHub customers whose account another subscription holds: report the double purchase to GitHub"),
-            lambda at: Customer.objects.exclude(conflict_since=None),
-            warning=True,
-        )
-    )
-    invariants.register(
-        invariants.Invariant(
-            "billed-though-ended",
-            _("GitHub customers whom GitHub goes on billing, though their subscription was ended here"),
-            lambda at: Customer.objects.billed_though_ended(at),
-            warning=True,
-        )
-    )
-    invariants.register(
-        invariants.Invariant(
-            "unmapped-plan",
-            _("plans of the GitHub listing that have customers and are mapped to none of our plans"),
-            lambda at: ListingPlan.objects.filter(
-                plan=None, customers__cancelled_at=None, customers__isnull=False
-            ).distinct(),
-            warning=True,
-        )
-    )
 
 
 def purchase_to_be_confirmed(account_id: uuid.UUID, at: datetime) -> str | None:
@@ -174,3 +130,36 @@ def _absent(customer: Customer, at: datetime) -> None:
         customer.save()
     else:
         let_go(customer, cause=Cause.ABSENT, received_at=at, at=at)
+
+
+SWEEP = sweeps.Sweep("github-check", run=check_due, preview=preview, late_after=timedelta(minutes=10))
+
+INVARIANTS = (
+    overdue(Customer, "github-check", _("GitHub customers whose state could not be confirmed for hours")),
+    invariants.Invariant(
+        "github-credentials",
+        _("GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID"),
+        lambda at: Customer.objects.none() if client.is_configured() else Customer.objects.all(),
+        warning=True,
+    ),
+    invariants.Invariant(
+        "double-purchase",
+        _("GitHub customers whose account another subscription holds: report the double purchase to GitHub"),
+        lambda at: Customer.objects.exclude(conflict_since=None),
+        warning=True,
+    ),
+    invariants.Invariant(
+        "billed-though-ended",
+        _("GitHub customers whom GitHub goes on billing, though their subscription was ended here"),
+        lambda at: Customer.objects.billed_though_ended(at),
+        warning=True,
+    ),
+    invariants.Invariant(
+        "unmapped-plan",
+        _("plans of the GitHub listing that have customers and are mapped to none of our plans"),
+        lambda at: ListingPlan.objects.filter(
+            plan=None, customers__cancelled_at=None, customers__isnull=False
+        ).distinct(),
+        warning=True,
+    ),
+)

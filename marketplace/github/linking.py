@@ -11,6 +11,7 @@ from django.db import transaction
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role
+from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import client
 from marketplace.github.customer import Customer
 from marketplace.github.messages import hold, lock_customer
@@ -46,5 +47,5 @@ def _link(purchase: Purchase, token: UserToken, at: datetime) -> Account:
     )
     if new:
         by = Actor.member(token.user) if has_owner else Actor.owner(token.user)
-        history.record(account.pk, "github.linked", at=at, by=by, person=token.user_id)
+        history.record(account.pk, MarketplaceEvent.GITHUB_LINKED, at=at, by=by, person=token.user_id)
     return account

@@ -19,6 +19,7 @@ from accounts.mail import notices
 from accounts.models import Account
 from marketplace import inbox
 from marketplace.delivery import Delivery, Outcome
+from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import client
 from marketplace.github.customer import Customer, Doubt
 from marketplace.github.listing import ListingPlan, learn
@@ -329,7 +330,7 @@ def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetim
     if Subscription.objects.of(account).holding(at).exclude(pk=customer.subscription_id).exists():
         if current:
             end_now(current, at=at, by=GITHUB)
-        history.record(account.pk, "github.left", at=at, by=GITHUB, cause=cause)
+        history.record(account.pk, MarketplaceEvent.GITHUB_LEFT, at=at, by=GITHUB, cause=cause)
         return
     if current:
         end_locked(current, at=max(at, current.started_at), by=GITHUB)

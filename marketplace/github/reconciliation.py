@@ -22,11 +22,6 @@ from marketplace.github.listing import learn
 from marketplace.github.payloads import Unreadable, read_plan, read_subscription
 
 
-def register() -> None:
-    """Register the sweep. Called once, by `MarketplaceConfig.ready`."""
-    sweeps.register(sweeps.Sweep("github-reconcile", run=reconcile, preview=preview, late_after=timedelta(hours=26)))
-
-
 def preview(at: datetime) -> Iterator[str]:
     """What `reconcile` would find at `at`: asks GitHub, changes nothing."""
     if not client.is_configured():
@@ -73,3 +68,6 @@ def walk(at: datetime) -> dict[int, dict[str, Any]]:
 def missing(answers: dict[int, dict[str, Any]]) -> CustomerQuerySet:
     """The customers of ours that the list does not name."""
     return Customer.objects.active().exclude(github_id__in=list(answers))
+
+
+SWEEP = sweeps.Sweep("github-reconcile", run=reconcile, preview=preview, late_after=timedelta(hours=26))

@@ -20,6 +20,7 @@ from accounts.erasure import purge
 from accounts.jobs.due_work import DueWork, DueWorkQuerySet, storable
 from accounts.mail import notices
 from accounts.models import Account
+from marketplace.event_kinds import MarketplaceEvent
 
 #: seeds/000: all customer data within 30 days of receiving the `cancelled` event.
 DEADLINE = timedelta(days=30)
@@ -174,7 +175,7 @@ class Step(DueWork):
                 return False
             history.record(
                 self.offboarding.account_id,
-                f"offboarding.{self.kind}",
+                MarketplaceEvent(f"offboarding.{self.kind}"),
                 at=at,
                 by=by,
                 offboarding=self.offboarding_id,
@@ -236,7 +237,7 @@ def begin(
     )
     history.record(
         account.pk,
-        "offboarding.begun",
+        MarketplaceEvent.OFFBOARDING_BEGUN,
         at=at,
         by=by,
         offboarding=offboarding.pk,
@@ -269,7 +270,9 @@ def call_off(account: Account, *, because: str, at: datetime, by: Actor) -> bool
     offboarding.called_off_at, offboarding.called_off_because = at, because
     offboarding.save(update_fields=["called_off_at", "called_off_because"])
     Account.objects.filter(pk=account.pk).update(deactivated_at=None, returnable_until=None)
-    history.record(account.pk, "offboarding.called_off", at=at, by=by, offboarding=offboarding.pk, because=because)
+    history.record(
+        account.pk, MarketplaceEvent.OFFBOARDING_CALLED_OFF, at=at, by=by, offboarding=offboarding.pk, because=because
+    )
     if was_deactivated:
         stands = purge.Purge.objects.of(account.pk).open().first()
         notices.queue(

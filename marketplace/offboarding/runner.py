@@ -45,28 +45,6 @@ class NotToBeSkipped(Refused):
     text = _("The erasing can't be skipped. Set a hold, if there is a reason to wait.")
 
 
-def register() -> None:
-    """Register the sweep and its invariants. Called once, by `MarketplaceConfig.ready`."""
-    sweeps.register(sweeps.Sweep("offboard", run=carry_out_due, preview=preview, late_after=timedelta(minutes=20)))
-    invariants.register(
-        overdue(
-            Step,
-            "offboarding-step",
-            _("offboarding steps still not done a day after the customer left"),
-            shown_as="offboarding",
-            listed_by="finished_at__isempty=1&called_off_at__isempty=1",
-        )
-    )
-    invariants.register(
-        invariants.Invariant(
-            "offboarding-without-purge",
-            _("open offboardings that nothing will finish: no erasing is scheduled for them"),
-            lambda at: Offboarding.objects.open().without_purge(),
-            listed_by="finished_at__isempty=1&called_off_at__isempty=1",
-        )
-    )
-
-
 def preview(at: datetime) -> Iterator[str]:
     """Which steps `carry_out_due` would try at `at`, a line each."""
     for step in Step.objects.due(at).select_related("offboarding").iterator():
@@ -282,3 +260,22 @@ _WORK: dict[StepKind, Callable[[Step, datetime], str]] = {
     StepKind.TOKENS: _revoke_tokens,
     StepKind.PURGE: _await_purge,
 }
+
+
+SWEEP = sweeps.Sweep("offboard", run=carry_out_due, preview=preview, late_after=timedelta(minutes=20))
+
+INVARIANTS = (
+    overdue(
+        Step,
+        "offboarding-step",
+        _("offboarding steps still not done a day after the customer left"),
+        shown_as="offboarding",
+        listed_by="finished_at__isempty=1&called_off_at__isempty=1",
+    ),
+    invariants.Invariant(
+        "offboarding-without-purge",
+        _("open offboardings that nothing will finish: no erasing is scheduled for them"),
+        lambda at: Offboarding.objects.open().without_purge(),
+        listed_by="finished_at__isempty=1&called_off_at__isempty=1",
+    ),
+)

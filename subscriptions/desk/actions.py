@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import roles
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
-from accounts.desk.actions import action
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.desk.own.account_actions import itself
@@ -22,78 +21,6 @@ from subscriptions import cancellation, changes, contracts
 from subscriptions.cancellation import Cancellation, Reason
 from subscriptions.plan import FREE, Plan
 from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription
-
-
-def register() -> None:
-    """Called once, by `SubscriptionsConfig.ready`."""
-    action.register(
-        Act(
-            "cancel",
-            _("Cancel on behalf of the owner"),
-            Subscription,
-            roles.CANCEL,
-            cancel,
-            account_of=of_subscription,
-            offered=lambda found, at: found.channel == Channel.DIRECT and found.is_live(at) and found.ends_at is None,
-            form=CancelForm,
-            is_grave=True,
-            in_bulk=True,
-        ),
-        Act(
-            "keep",
-            _("Keep the subscription after all"),
-            Cancellation,
-            roles.CANCEL,
-            keep,
-            account_of=lambda found: found.subscription.account_id,
-            offered=lambda found, at: (
-                found.withdrawn_at is None and found.carried_out_at is None and at < found.effective_at
-            ),
-            in_bulk=True,
-        ),
-        Act(
-            "enter_contract",
-            _("Enter a contract"),
-            Account,
-            roles.SELL,
-            enter_contract,
-            account_of=itself,
-            offered=lambda account, at: account.purging_at is None,
-            form=EnterContractForm,
-        ),
-        Act(
-            "extend_contract",
-            _("Extend the contract"),
-            Subscription,
-            roles.SELL,
-            extend_contract,
-            account_of=of_subscription,
-            offered=_is_running_contract,
-            form=ExtendContractForm,
-            in_bulk=True,
-        ),
-        Act(
-            "renew_contract",
-            _("Renew with a new contract"),
-            Subscription,
-            roles.SELL,
-            renew_contract,
-            account_of=of_subscription,
-            offered=_is_running_contract,
-            form=RenewContractForm,
-        ),
-        Act(
-            "end_now",
-            _("End at once"),
-            Subscription,
-            roles.END,
-            end_now,
-            account_of=of_subscription,
-            offered=_can_be_ended_here,
-            is_grave=True,
-            in_bulk=True,
-        ),
-    )
 
 
 def of_subscription(subscription: Subscription) -> uuid.UUID:
@@ -210,3 +137,73 @@ def end_now(subscription: Subscription, values: Values, by: Actor, at: datetime)
         raise EndsAtAws
     changed = changes.end_now(subscription, by=by, at=at)
     return gettext("The subscription has ended; the account is on Free.") if changed else None
+
+
+ACTIONS = (
+    Act(
+        "cancel",
+        _("Cancel on behalf of the owner"),
+        Subscription,
+        roles.CANCEL,
+        cancel,
+        account_of=of_subscription,
+        offered=lambda found, at: found.channel == Channel.DIRECT and found.is_live(at) and found.ends_at is None,
+        form=CancelForm,
+        is_grave=True,
+        in_bulk=True,
+    ),
+    Act(
+        "keep",
+        _("Keep the subscription after all"),
+        Cancellation,
+        roles.CANCEL,
+        keep,
+        account_of=lambda found: found.subscription.account_id,
+        offered=lambda found, at: (
+            found.withdrawn_at is None and found.carried_out_at is None and at < found.effective_at
+        ),
+        in_bulk=True,
+    ),
+    Act(
+        "enter_contract",
+        _("Enter a contract"),
+        Account,
+        roles.SELL,
+        enter_contract,
+        account_of=itself,
+        offered=lambda account, at: account.purging_at is None,
+        form=EnterContractForm,
+    ),
+    Act(
+        "extend_contract",
+        _("Extend the contract"),
+        Subscription,
+        roles.SELL,
+        extend_contract,
+        account_of=of_subscription,
+        offered=_is_running_contract,
+        form=ExtendContractForm,
+        in_bulk=True,
+    ),
+    Act(
+        "renew_contract",
+        _("Renew with a new contract"),
+        Subscription,
+        roles.SELL,
+        renew_contract,
+        account_of=of_subscription,
+        offered=_is_running_contract,
+        form=RenewContractForm,
+    ),
+    Act(
+        "end_now",
+        _("End at once"),
+        Subscription,
+        roles.END,
+        end_now,
+        account_of=of_subscription,
+        offered=_can_be_ended_here,
+        is_grave=True,
+        in_bulk=True,
+    ),
+)

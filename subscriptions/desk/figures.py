@@ -2,7 +2,7 @@
 
 A cancellation that is withdrawn is none: it counts as kept, never as an end. A subscription that another one follows,
 such as a renewed contract, or that of a customer who came back to a marketplace in time, has not ended either.
-Registered by `SubscriptionsConfig.ready`.
+Declared in `subscriptions.extension`.
 """
 
 from collections import Counter
@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.registry import Registry
 from accounts.desk.dashboard import figures, svg_charts
 from accounts.desk.dashboard.figures import Chart, Choice, Column, Link, Listing, Place, Row
 from accounts.desk.dashboard.svg_charts import Bar, Series, Words
@@ -55,80 +56,17 @@ class Quarter:
 
 #: The departures of each week, by its Monday, between two instants.
 Source = Callable[[datetime, datetime], dict[date, Departures]]
-_sources: dict[Channel, Source] = {}
 
 
-def register_departures(channel: Channel, source: Source) -> None:
-    """Add how customers of a channel say that they leave, where that is not here. Once, from `AppConfig.ready`."""
-    _sources[channel] = source
+@dataclass(frozen=True)
+class DeparturesOfChannel:
+    """How customers of a channel say that they leave."""
+
+    channel: Channel
+    source: Source
 
 
-def register() -> None:
-    """Called once, by `SubscriptionsConfig.ready`."""
-    register_departures(Channel.DIRECT, _cancelled_here)
-    figures.register(
-        _ends_of("ends-today", _("Ends today"), _("Subscriptions that end today."), figures.today),
-        _ends_of("ends-this-week", _("Ends this week"), _("Subscriptions that end this week."), figures.this_week),
-        Chart(
-            name="cancellations",
-            title=_("Cancellations by week and channel"),
-            definition=_(
-                "Cancellations by the week in which they were asked for, or in which the marketplace told of them; "
-                "those undone since, and those of accounts that have been erased, are not counted."
-            ),
-            place=Place.LEAVING,
-            columns=(WEEK, *CHANNELS, TOTAL),
-            read=departures,
-            count=cancellations,
-            say=lambda rows: _say_weeks(rows, gettext("%(all)s in 13 weeks, %(now)s of them this week.")),
-            draw=_draw_channels,
-        ),
-        Chart(
-            name="ends",
-            title=_("Ends by week and channel"),
-            definition=_(
-                "Subscriptions by the week in which they ended, those of erased accounts included; one that another "
-                "follows within 30 days has not ended."
-            ),
-            place=Place.LEAVING,
-            columns=(WEEK, *CHANNELS, TOTAL),
-            count=ends,
-            say=lambda rows: _say_weeks(rows, gettext("%(all)s in 13 weeks, %(now)s of them this week.")),
-            draw=_draw_channels,
-        ),
-        Chart(
-            name="reasons",
-            title=_("Reasons"),
-            definition=_(
-                "Why owners cancelled in the last 13 weeks, in their own choice; undone cancellations are not counted."
-            ),
-            place=Place.LEAVING,
-            columns=(Column("reason", _("reason")), Column("cancellations", _("cancellations"))),
-            count=reasons,
-            say=_say_reasons,
-            draw=_draw_reasons,
-        ),
-        Chart(
-            name="kept",
-            title=_("Kept after cancelling"),
-            definition=_(
-                "The share of the cancellations of each week that were undone since: withdrawn by the owner, or called "
-                "off because the customer came back to the marketplace."
-            ),
-            place=Place.LEAVING,
-            columns=(
-                WEEK,
-                Column("cancelled", _("cancelled")),
-                Column("kept", _("kept")),
-                Column("percent_kept", _("percent kept")),
-            ),
-            read=departures,
-            count=kept,
-            say=_say_kept,
-            draw=_draw_kept,
-        ),
-        _comments(),
-    )
+DEPARTURES: Registry[DeparturesOfChannel] = Registry(key=lambda departures: departures.channel)
 
 
 def ending(begin: datetime, end: datetime) -> "QuerySet[Subscription]":
@@ -227,7 +165,7 @@ def _comment(found: Cancellation, at: datetime) -> Row:
 def departures(at: datetime) -> Quarter:
     """Who said in the last weeks that they leave, and who of them stayed. A statement for each channel that says so."""
     begin = figures.window(at)
-    return Quarter(figures.weeks(at), {channel: source(begin, at) for channel, source in _sources.items()})
+    return Quarter(figures.weeks(at), {each.channel: each.source(begin, at) for each in DEPARTURES.all()})
 
 
 def cancellations(quarter: Quarter) -> list[Row]:
@@ -364,3 +302,70 @@ def _weeks(rows: Sequence[Row]) -> list[str]:
 
 def _numbers(rows: Sequence[Row], place: int) -> list[int]:
     return [value for row in rows if isinstance(value := row[place], int)]
+
+
+FIGURES = (
+    _ends_of("ends-today", _("Ends today"), _("Subscriptions that end today."), figures.today),
+    _ends_of("ends-this-week", _("Ends this week"), _("Subscriptions that end this week."), figures.this_week),
+    Chart(
+        name="cancellations",
+        title=_("Cancellations by week and channel"),
+        definition=_(
+            "Cancellations by the week in which they were asked for, or in which the marketplace told of them; "
+            "those undone since, and those of accounts that have been erased, are not counted."
+        ),
+        place=Place.LEAVING,
+        columns=(WEEK, *CHANNELS, TOTAL),
+        read=departures,
+        count=cancellations,
+        say=lambda rows: _say_weeks(rows, gettext("%(all)s in 13 weeks, %(now)s of them this week.")),
+        draw=_draw_channels,
+    ),
+    Chart(
+        name="ends",
+        title=_("Ends by week and channel"),
+        definition=_(
+            "Subscriptions by the week in which they ended, those of erased accounts included; one that another "
+            "follows within 30 days has not ended."
+        ),
+        place=Place.LEAVING,
+        columns=(WEEK, *CHANNELS, TOTAL),
+        count=ends,
+        say=lambda rows: _say_weeks(rows, gettext("%(all)s in 13 weeks, %(now)s of them this week.")),
+        draw=_draw_channels,
+    ),
+    Chart(
+        name="reasons",
+        title=_("Reasons"),
+        definition=_(
+            "Why owners cancelled in the last 13 weeks, in their own choice; undone cancellations are not counted."
+        ),
+        place=Place.LEAVING,
+        columns=(Column("reason", _("reason")), Column("cancellations", _("cancellations"))),
+        count=reasons,
+        say=_say_reasons,
+        draw=_draw_reasons,
+    ),
+    Chart(
+        name="kept",
+        title=_("Kept after cancelling"),
+        definition=_(
+            "The share of the cancellations of each week that were undone since: withdrawn by the owner, or called "
+            "off because the customer came back to the marketplace."
+        ),
+        place=Place.LEAVING,
+        columns=(
+            WEEK,
+            Column("cancelled", _("cancelled")),
+            Column("kept", _("kept")),
+            Column("percent_kept", _("percent kept")),
+        ),
+        read=departures,
+        count=kept,
+        say=_say_kept,
+        draw=_draw_kept,
+    ),
+    _comments(),
+)
+
+DIRECT_DEPARTURES = (DeparturesOfChannel(Channel.DIRECT, _cancelled_here),)

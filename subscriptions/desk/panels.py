@@ -9,7 +9,7 @@ from django.db.models import Prefetch
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import foreign_input, references
-from accounts.desk.account_page import panels, search
+from accounts.desk.account_page import search
 from accounts.desk.account_page.panels import Panel, Subject
 from subscriptions.billing_record import BillingRecord
 from subscriptions.current_plan import standing_of
@@ -17,17 +17,6 @@ from subscriptions.models import Cancellation, Plan, Refund, Subscription
 
 #: Subscriptions on the page, the newest first.
 MOST = 10
-
-
-def register() -> None:
-    """Called once, by `SubscriptionsConfig.ready`."""
-    panels.register(
-        Panel(_("Subscription"), "subscriptions/desk/standing.html", standing, place=10),
-        Panel(_("Refunds"), "subscriptions/desk/refunds.html", refunds, place=25, is_wide=True),
-        Panel(_("All subscriptions"), "subscriptions/desk/subscriptions.html", subscriptions, place=40, is_wide=True),
-        Panel(_("Billing records"), "subscriptions/desk/billing_records.html", billing_records, place=70, is_wide=True),
-    )
-    search.register_finder(by_reference)
 
 
 def standing(subject: Subject, at: datetime) -> dict[str, Any] | None:
@@ -78,3 +67,13 @@ def by_reference(text: str) -> Iterator[uuid.UUID]:
         yield from Refund.objects.filter(reference=reference).values_list("subscription__account_id", flat=True)
     if order := foreign_input.key(text):
         yield from Subscription.objects.filter(order_key=order).values_list("account_id", flat=True)[: search.MOST]
+
+
+PANELS = (
+    Panel(_("Subscription"), "subscriptions/desk/standing.html", standing, place=10),
+    Panel(_("Refunds"), "subscriptions/desk/refunds.html", refunds, place=25, is_wide=True),
+    Panel(_("All subscriptions"), "subscriptions/desk/subscriptions.html", subscriptions, place=40, is_wide=True),
+    Panel(_("Billing records"), "subscriptions/desk/billing_records.html", billing_records, place=70, is_wide=True),
+)
+
+FINDERS = (by_reference,)

@@ -1,4 +1,4 @@
-"""What staff can do about refunds at the support desk. Registered by `SubscriptionsConfig.ready`.
+"""What staff can do about refunds at the support desk. Declared in `subscriptions.extension`.
 
 One proposes, with what the payment system says; a lead approves, another one than who proposed where it takes two.
 """
@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
 from accounts.customers.history import Actor
-from accounts.desk.actions import action
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.form_fields import MoneyField, NameField
 from accounts.models import RequestKind, SupportRequest
@@ -22,42 +21,6 @@ from subscriptions.desk.actions import of_subscription
 from subscriptions.refunds import decisions
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, Refund
 from subscriptions.subscription import Subscription
-
-
-def register() -> None:
-    """Called once, by `SubscriptionsConfig.ready`."""
-    action.register(
-        Act(
-            "propose_refund",
-            _("Propose a refund"),
-            Subscription,
-            roles.ANSWER,
-            propose,
-            account_of=of_subscription,
-            # Not for direct ones alone: for the others it says whose money it is, and how to get it back.
-            offered=lambda subscription, at: subscription.started_at <= at and subscription.cents > 0,
-            form=ProposeForm,
-        ),
-        Act(
-            "approve_refund",
-            _("Approve the refund"),
-            Refund,
-            roles.REFUND,
-            approve,
-            account_of=_of_refund,
-            offered=_is_undecided,
-            is_grave=True,
-        ),
-        Act(
-            "decline_refund",
-            _("Decline the refund"),
-            Refund,
-            roles.REFUND,
-            decline,
-            account_of=_of_refund,
-            offered=_is_undecided,
-        ),
-    )
 
 
 def _of_refund(refund: Refund) -> Any:
@@ -131,3 +94,37 @@ def decline(refund: Refund, values: Values, by: Actor, at: datetime) -> str | Pr
         if decisions.decline(refund, by=by, at=at)
         else None
     )
+
+
+ACTIONS = (
+    Act(
+        "propose_refund",
+        _("Propose a refund"),
+        Subscription,
+        roles.ANSWER,
+        propose,
+        account_of=of_subscription,
+        # Not for direct ones alone: for the others it says whose money it is, and how to get it back.
+        offered=lambda subscription, at: subscription.started_at <= at and subscription.cents > 0,
+        form=ProposeForm,
+    ),
+    Act(
+        "approve_refund",
+        _("Approve the refund"),
+        Refund,
+        roles.REFUND,
+        approve,
+        account_of=_of_refund,
+        offered=_is_undecided,
+        is_grave=True,
+    ),
+    Act(
+        "decline_refund",
+        _("Decline the refund"),
+        Refund,
+        roles.REFUND,
+        decline,
+        account_of=_of_refund,
+        offered=_is_undecided,
+    ),
+)

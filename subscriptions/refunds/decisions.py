@@ -19,8 +19,8 @@ from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, staff_member
 from accounts.mail import notices
 from accounts.models import RequestKind, SupportRequest
-from accounts.support import answers
 from accounts.support.requests import RequestClosed
+from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.locks import locked
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, PaidElsewhere, Refund
 from subscriptions.subscription import Channel, Subscription
@@ -48,11 +48,6 @@ class ProposedBefore(Refused):
 
 class Decided(Refused):
     text = _("This refund has been decided already.")
-
-
-def register() -> None:
-    """Keep requests open while their refund is under way. Called once, by `SubscriptionsConfig.ready`."""
-    answers.register_under_way(under_way)
 
 
 def propose(
@@ -102,7 +97,7 @@ def propose(
             proposed_at=at,
             second_person_for=second_person_for(subscription, cents, _asked_at(request, at)),
         )
-        record(refund, "refund.proposed", by=by, at=at)
+        record(refund, SubscriptionEvent.REFUND_PROPOSED, by=by, at=at)
     return refund, True
 
 
@@ -144,7 +139,7 @@ def approve(refund: Refund, *, by: Actor, at: datetime) -> bool:
         refund.save(update_fields=["approved_at", "approved_by", "next_attempt_at"])
         if refund.request_id:
             SupportRequest.objects.filter(pk=refund.request_id).update(decided_at=at, answered_at=at)
-        record(refund, "refund.approved", by=by, at=at)
+        record(refund, SubscriptionEvent.REFUND_APPROVED, by=by, at=at)
         cycle_end = subscription.ends_at or subscription.paid_through(at)
         notices.queue(
             "subscriptions/refund_approved",
@@ -178,7 +173,7 @@ def decline(refund: Refund, *, by: Actor, at: datetime) -> bool:
             raise Decided
         refund.declined_at, refund.declined_by = at, staff
         refund.save(update_fields=["declined_at", "declined_by"])
-        record(refund, "refund.declined", by=by, at=at)
+        record(refund, SubscriptionEvent.REFUND_DECLINED, by=by, at=at)
     return True
 
 
@@ -199,7 +194,7 @@ def _fitting(request: SupportRequest, subscription: Subscription) -> SupportRequ
     return request
 
 
-def record(refund: Refund, kind: str, *, by: Actor, at: datetime) -> None:
+def record(refund: Refund, kind: SubscriptionEvent, *, by: Actor, at: datetime) -> None:
     """Write a refund's line of history, in the caller's transaction."""
     history.record(
         refund.subscription.account_id,

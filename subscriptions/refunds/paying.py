@@ -17,6 +17,7 @@ from accounts.models import Outcome, SupportRequest, User
 from accounts.support.requests import conclude
 from subscriptions.cancellation import AlreadyEnded, cancel
 from subscriptions.changes import end_at_once
+from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.locks import locked
 from subscriptions.refunds.decisions import record
 from subscriptions.refunds.payments import payments
@@ -30,24 +31,6 @@ FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=6)
 #: An approved refund that is not finished for so long is shown to staff.
 OVERDUE = timedelta(minutes=15)
-
-
-def register() -> None:
-    """Register the sweep and its invariants. Called once, by `SubscriptionsConfig.ready`."""
-    sweeps.register(sweeps.Sweep("refunds", run=carry_out_due, preview=preview, late_after=timedelta(minutes=5)))
-    for name, message, violations in (
-        (
-            "refund-unpaid",
-            _("refunds approved more than 15 minutes ago and still not paid"),
-            lambda at: Refund.objects.unpaid().filter(approved_at__lt=at - OVERDUE),
-        ),
-        (
-            "refund-not-ended",
-            _("refunds paid more than 15 minutes ago whose subscription has still not been ended"),
-            lambda at: Refund.objects.paid_but_not_ended().filter(paid_at__lt=at - OVERDUE),
-        ),
-    ):
-        invariants.register(invariants.Invariant(name, message, violations, example="reference"))
 
 
 def preview(at: datetime) -> Iterator[str]:
@@ -110,7 +93,7 @@ def _note_payment(refund: Refund, at: datetime) -> None:
         if refund.paid_at is None:
             refund.paid_at = at
             refund.save(update_fields=["paid_at"])
-            record(refund, "refund.paid", by=Actor.system(), at=at)
+            record(refund, SubscriptionEvent.REFUND_PAID, by=Actor.system(), at=at)
 
 
 def _end(refund: Refund, at: datetime) -> bool:
@@ -129,7 +112,7 @@ def _end(refund: Refund, at: datetime) -> bool:
             _cancel(subscription, by=by, at=at)
         refund.ended_at, refund.last_error = at, ""
         refund.save(update_fields=["ended_at", "last_error"])
-        record(refund, "refund.finished", by=Actor.system(), at=at)
+        record(refund, SubscriptionEvent.REFUND_FINISHED, by=Actor.system(), at=at)
         _close_request(refund, at)
     return True
 
@@ -148,3 +131,24 @@ def _cancel(subscription: Subscription, *, by: Actor, at: datetime) -> None:
     except AlreadyEnded:
         # Ended meanwhile by itself: there is nothing left to end.
         return
+
+
+SWEEP = sweeps.Sweep("refunds", run=carry_out_due, preview=preview, late_after=timedelta(minutes=5))
+
+INVARIANTS = (
+    *(
+        invariants.Invariant(name, message, violations, example="reference")
+        for (name, message, violations) in (
+            (
+                "refund-unpaid",
+                _("refunds approved more than 15 minutes ago and still not paid"),
+                lambda at: Refund.objects.unpaid().filter(approved_at__lt=at - OVERDUE),
+            ),
+            (
+                "refund-not-ended",
+                _("refunds paid more than 15 minutes ago whose subscription has still not been ended"),
+                lambda at: Refund.objects.paid_but_not_ended().filter(paid_at__lt=at - OVERDUE),
+            ),
+        )
+    ),
+)

@@ -1,6 +1,6 @@
 """The door to money: how a refund is paid.
 
-Whoever runs this with a payment system of their own registers an implementation that calls it. The one that is here
+Whoever runs this with a payment system of their own declares an implementation that calls it. The one that is here
 calls nothing: it writes down what staff have done in their payment system, once for each refund.
 """
 
@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.registry import Registry
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Refund
 
 
@@ -67,13 +68,9 @@ class RecordedPayments:
             raise PaymentFailed(f"{key} was paid before, with another amount: {payout.cents} {payout.currency}")
 
 
-_registered: list[Payments] = []
-
-
-def register(payments: Payments) -> None:
-    """Say how refunds are paid from now on. From `AppConfig.ready`; the last one counts."""
-    _registered[:] = [payments]
+#: How refunds are paid: one way.
+REGISTRY: Registry[Payments] = Registry(key=lambda payments: "payments")
 
 
 def payments() -> Payments:
-    return _registered[0]
+    return REGISTRY.named("payments")

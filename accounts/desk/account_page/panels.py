@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 
+from accounts.core.registry import Registry
 from accounts.customers.account import Account
 
 
@@ -40,15 +41,10 @@ class Shown:
     about: dict[str, Any]
 
 
-_panels: list[Panel] = []
-
-
-def register(*panels: Panel) -> None:
-    """Add panels. Each app calls this from its `AppConfig.ready`."""
-    _panels.extend(panels)
+REGISTRY: Registry[Panel] = Registry(key=lambda panel: panel.template)
 
 
 def panels_of(subject: Subject, at: datetime) -> list[Shown]:
     """The panels that have something to show, in their order."""
-    ordered = sorted(_panels, key=lambda panel: panel.place)
+    ordered = sorted(REGISTRY.all(), key=lambda panel: panel.place)
     return [Shown(panel, about) for panel in ordered if (about := panel.about(subject, at)) is not None]

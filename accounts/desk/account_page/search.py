@@ -1,6 +1,6 @@
 """Finding an account by whatever a customer or a colleague quotes: a name, an e-mail, a login, a reference, an id.
 
-Each app registers how it finds accounts by what it knows; the lists of the desk find their rows by the same, and by
+Each app declares how it finds accounts by what it knows; the lists of the desk find their rows by the same, and by
 what a row is called itself (`Way`). What is searched for takes the same way through `accounts.core.foreign_input` as
 what is stored. Every search is one statement over an index.
 """
@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from accounts.core import foreign_input, references
+from accounts.core.registry import Registry, function_name
 from accounts.customers.account import Account, Membership
 from accounts.customers.history import Event
 from accounts.customers.user import User
@@ -30,17 +31,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 #: Given the trimmed text of a search: the ids of accounts, not many more than `MOST`.
 Finder = Callable[[str], Iterable[uuid.UUID]]
-_finders: list[Finder] = []
-
-
-def register_finder(*finders: Finder) -> None:
-    """Add ways of finding accounts. Each app calls this from its `AppConfig.ready`."""
-    _finders.extend(finders)
-
-
-def register() -> None:
-    """Register this app's own. Called once, by `AccountsConfig.ready`."""
-    register_finder(_by_id, _by_reference, _by_address, _by_certificate, _by_name, _by_person)
+FINDERS: Registry[Finder] = Registry(key=function_name)
 
 
 def find(text: str) -> list[uuid.UUID]:
@@ -49,7 +40,7 @@ def find(text: str) -> list[uuid.UUID]:
     if not text:
         return []
     found: dict[uuid.UUID, None] = {}
-    for finder in _finders:
+    for finder in FINDERS.all():
         found.update(dict.fromkeys(finder(text)))
     return list(found)[:MOST]
 
@@ -139,3 +130,14 @@ def _by_bitmap() -> Iterator[None]:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_indexscan = off")
         yield
+
+
+#: This app's own, the surest first.
+OWN_FINDERS = (
+    _by_id,
+    _by_reference,
+    _by_address,
+    _by_certificate,
+    _by_name,
+    _by_person,
+)

@@ -17,6 +17,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.registry import Registry, function_name
 from accounts.customers.history import DESK, Event
 from accounts.customers.user import User
 from accounts.desk.actions.action import act_named
@@ -42,17 +43,7 @@ class Line:
 
 #: The newest lines of an account up to and with an instant, newest first, at most so many.
 Source = Callable[[uuid.UUID, datetime, int], list[Line]]
-_sources: list[Source] = []
-
-
-def register_source(*sources: Source) -> None:
-    """Add sources of lines. Each app calls this from its `AppConfig.ready`."""
-    _sources.extend(sources)
-
-
-def register() -> None:
-    """Register this app's own. Called once, by `AccountsConfig.ready`."""
-    register_source(events, deeds, mails)
+SOURCES: Registry[Source] = Registry(key=function_name)
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ def story_of(account_id: uuid.UUID, *, before: datetime) -> Page:
     """A page of the story: the newest lines up to and with `before`. Lines of one instant are never torn apart."""
     limit = PAGE
     while True:
-        found = [source(account_id, before, limit + 1) for source in _sources]
+        found = [source(account_id, before, limit + 1) for source in SOURCES.all()]
         merged = list(islice(heapq.merge(*found, key=lambda line: line.at, reverse=True), limit + 1))
         if len(merged) <= limit:
             return Page(merged, None)
@@ -143,3 +134,10 @@ def mails(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
         what = _("Mail “%(kind)s”") % {"kind": notice.kind.split("/")[1].replace("_", " ")}
         lines.append(Line(notice.queued_at, "mail", what, who=str(notice.recipient), facts=facts, link=link))
     return lines
+
+
+TIMELINE_SOURCES = (
+    events,
+    deeds,
+    mails,
+)

@@ -22,6 +22,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.refusal import Refused
+from accounts.core.registry import Registry
 from accounts.core.write_guard import BeingErased
 from accounts.customers import history
 from accounts.customers.history import DESK, Actor, Event
@@ -87,6 +88,14 @@ CarryOut = Callable[[Row, Values, Actor, datetime], "str | Promise | None"]
 
 
 @dataclass(frozen=True)
+class ActEvent:
+    """The kind of the event that an act leaves in the history."""
+
+    value: str
+    label: str | Promise
+
+
+@dataclass(frozen=True)
 class Act:
     """Something staff can do to a row of `model`. `name` stands in URLs and in the history, as `desk.<name>`.
 
@@ -111,6 +120,11 @@ class Act:
     #: The page to go on with; the account's by default.
     leads_to: Callable[[Row], str] | None = None
 
+    @property
+    def event(self) -> ActEvent:
+        """What the history says when it has been done."""
+        return ActEvent(f"{DESK}{self.name}", self.label)
+
     def perform(self, row: Row, values: Values, *, by: Actor, at: datetime) -> str:
         """Carry the act out, and write down who did it and why. Returns how it ended, in words for staff.
 
@@ -134,28 +148,21 @@ class Act:
                     by=staff,
                     at=at,
                 )
-                history.record(account_id, f"{DESK}{self.name}", at=at, by=by, deed=deed.pk, target=str(row.pk))
+                history.record(account_id, self.event, at=at, by=by, deed=deed.pk, target=str(row.pk))
         return str(said)
 
 
-_acts: dict[str, Act] = {}
-
-
-def register(*acts: Act) -> None:
-    """Add acts, and their words for the history. Each app calls this from its `AppConfig.ready`."""
-    for act in acts:
-        _acts[act.name] = act
-    history.register_labels({f"{DESK}{act.name}": act.label for act in acts}, internal=True)
+REGISTRY: Registry[Act] = Registry()
 
 
 def act_named(name: str) -> Act:
     """The act of this name; `KeyError` if there is none."""
-    return _acts[name]
+    return REGISTRY.named(name)
 
 
 def registered() -> list[Act]:
     """All acts, in the order of registration."""
-    return list(_acts.values())
+    return REGISTRY.all()
 
 
 def acts_of(model: type[models.Model]) -> list[Act]:
@@ -178,7 +185,7 @@ def rehearse(act: Act, row: Row, values: Values, *, by: Actor, at: datetime) -> 
             last = events.aggregate(last=models.Max("id"))["last"] or 0
             queued = set(notices.filter(sent_at=None).values_list("pk", flat=True))
             said = act.perform(row, values, by=by, at=at)
-            written = events.filter(id__gt=last).exclude(kind=f"{DESK}{act.name}").order_by("id")
+            written = events.filter(id__gt=last).exclude(kind=act.event.value).order_by("id")
             mails = notices.filter(sent_at=None).exclude(pk__in=queued).select_related("recipient", "account")
             rehearsal = Rehearsal(said, [str(event.label) for event in written], [_mail(notice) for notice in mails])
             raise _Undone

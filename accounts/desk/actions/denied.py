@@ -12,11 +12,9 @@ from django.utils.translation import gettext as _
 
 from accounts.core import clock
 from accounts.customers import history
-from accounts.customers.history import DESK, Actor
+from accounts.customers.event_kinds import AccountEvent
+from accounts.customers.history import Actor
 from accounts.customers.user import User
-
-#: The kind of such a line.
-DENIED = f"{DESK}denied"
 
 
 class Denied(PermissionDenied):
@@ -43,7 +41,7 @@ def note(request: HttpRequest, refusal: PermissionDenied) -> None:
     match = request.resolver_match
     history.record(
         refusal.account_id if isinstance(refusal, Denied) else None,
-        DENIED,
+        AccountEvent.DESK_DENIED,
         at=clock.now(),
         by=by,
         door=match.url_name if match else "",

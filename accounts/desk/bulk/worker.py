@@ -41,18 +41,6 @@ OVERDUE = timedelta(hours=1)
 KEPT = timedelta(days=90)
 
 
-def register() -> None:
-    """Register the sweep and its invariant. Called once, by `AccountsConfig.ready`."""
-    sweeps.register(sweeps.Sweep("bulk", run=work_through, preview=preview, late_after=timedelta(minutes=5)))
-    invariants.register(
-        invariants.Invariant(
-            "bulk-run",
-            _("bulk runs confirmed more than an hour ago and still not finished"),
-            lambda at: BulkRun.objects.open().filter(confirmed_at__lt=at - OVERDUE),
-        )
-    )
-
-
 def preview(at: datetime) -> Iterator[str]:
     """What `work_through` would carry out at `at`, a line each."""
     for item in BulkItem.objects.due(at).select_related("run").iterator():
@@ -175,3 +163,14 @@ def _finish(pk: int, at: datetime) -> None:
         if run and not run.items.open().exists():
             run.finished_at = at
             run.save(update_fields=["finished_at"])
+
+
+SWEEP = sweeps.Sweep("bulk", run=work_through, preview=preview, late_after=timedelta(minutes=5))
+
+INVARIANTS = (
+    invariants.Invariant(
+        "bulk-run",
+        _("bulk runs confirmed more than an hour ago and still not finished"),
+        lambda at: BulkRun.objects.open().filter(confirmed_at__lt=at - OVERDUE),
+    ),
+)

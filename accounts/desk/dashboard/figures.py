@@ -15,6 +15,8 @@ from django.db.models import QuerySet
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 
+from accounts.core.registry import Registry
+
 #: A quarter: long enough to see a trend, short enough to be counted while somebody waits.
 WEEKS = 13
 #: Rows of a listing on the page; the sheet has all of them.
@@ -132,22 +134,17 @@ class Chart(Figure):
         return self.count(self.read(at))
 
 
-_figures: dict[str, Figure] = {}
-
-
-def register(*figures: Figure) -> None:
-    """Add figures. Each app calls this from its `AppConfig.ready`."""
-    _figures.update({figure.name: figure for figure in figures})
+REGISTRY: Registry[Figure] = Registry()
 
 
 def registered(place: Place | None = None) -> list[Figure]:
     """All figures, or those of a place, in the order of registration."""
-    return [figure for figure in _figures.values() if place in (None, figure.place)]
+    return [figure for figure in REGISTRY.all() if place in (None, figure.place)]
 
 
 def named(name: str) -> Figure:
     """The figure of this name; `KeyError` if there is none."""
-    return _figures[name]
+    return REGISTRY.named(name)
 
 
 def weeks(at: datetime) -> list[date]:

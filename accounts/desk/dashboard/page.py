@@ -107,25 +107,6 @@ class Alarms(Figure):
         ]
 
 
-def register() -> None:
-    """Called once, by `AccountsConfig.ready`."""
-    figures.register(
-        Alarms(
-            name="attention",
-            title=_("Needs attention"),
-            definition=_("What is overdue or inconsistent, and what staff should look at though nothing is overdue."),
-            place=Place.ALARMS,
-            columns=(
-                Column("severity", _("severity")),
-                Column("name", _("name")),
-                Column("message", _("message")),
-                Column("count", _("count")),
-                Column("examples", _("examples")),
-            ),
-        )
-    )
-
-
 def _shown(
     figure: Figure, now: datetime, zone: tzinfo, read: Callable[[Callable[[datetime], Any]], Any]
 ) -> Listed | Drawn:
@@ -151,3 +132,20 @@ def _alarm(violation: Violation, *, is_overdue: bool) -> Alarm:
     ]
     query = f"?{violation.listed_by}" if violation.listed_by else ""
     return Alarm(violation, is_overdue, examples, reverse(f"{page}_changelist") + query)
+
+
+FIGURES = (
+    Alarms(
+        name="attention",
+        title=_("Needs attention"),
+        definition=_("What is overdue or inconsistent, and what staff should look at though nothing is overdue."),
+        place=Place.ALARMS,
+        columns=(
+            Column("severity", _("severity")),
+            Column("name", _("name")),
+            Column("message", _("message")),
+            Column("count", _("count")),
+            Column("examples", _("examples")),
+        ),
+    ),
+)

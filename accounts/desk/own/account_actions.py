@@ -1,4 +1,4 @@
-"""What staff can do to accounts and holds at the support desk. Registered by `AccountsConfig.ready`."""
+"""What staff can do to accounts and holds at the support desk. Declared in `accounts.extension`."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -13,7 +13,6 @@ from accounts.core.refusal import Refused
 from accounts.customers.account import Account
 from accounts.customers.history import Actor
 from accounts.customers.user import User
-from accounts.desk.actions import action
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.erasure import holds
@@ -24,42 +23,6 @@ from accounts.templatetags.formats import brief
 
 #: A hold is for a case that somebody works on; longer ones are set again, and so looked at again.
 LONGEST_HOLD = timedelta(days=365)
-
-
-def register() -> None:
-    """Called once, by `AccountsConfig.ready`."""
-    action.register(
-        Act(
-            "hand_over",
-            _("Hand over ownership"),
-            Account,
-            roles.HAND_OVER,
-            hand_over,
-            account_of=itself,
-            offered=lambda account, at: account.purging_at is None,
-            form=HandOverForm,
-        ),
-        Act("hold", _("Hold data"), Account, roles.HOLD, set_hold, account_of=itself, form=HoldForm, in_bulk=True),
-        Act(
-            "confirm_hold",
-            _("Confirm as the second person"),
-            Hold,
-            roles.HOLD,
-            confirm_hold,
-            account_of=_of_hold,
-            offered=lambda hold, at: hold.confirmed_at is None and _is_current(hold, at),
-        ),
-        Act(
-            "release_hold",
-            _("Release"),
-            Hold,
-            roles.HOLD,
-            release_hold,
-            account_of=_of_hold,
-            in_bulk=True,
-            offered=lambda hold, at: _is_current(hold, at),
-        ),
-    )
 
 
 def itself(account: Account) -> uuid.UUID:
@@ -127,3 +90,37 @@ def confirm_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | P
 
 def release_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     return gettext("The hold is released.") if holds.release_hold(hold, at=at, by=by) else None
+
+
+ACTIONS = (
+    Act(
+        "hand_over",
+        _("Hand over ownership"),
+        Account,
+        roles.HAND_OVER,
+        hand_over,
+        account_of=itself,
+        offered=lambda account, at: account.purging_at is None,
+        form=HandOverForm,
+    ),
+    Act("hold", _("Hold data"), Account, roles.HOLD, set_hold, account_of=itself, form=HoldForm, in_bulk=True),
+    Act(
+        "confirm_hold",
+        _("Confirm as the second person"),
+        Hold,
+        roles.HOLD,
+        confirm_hold,
+        account_of=_of_hold,
+        offered=lambda hold, at: hold.confirmed_at is None and _is_current(hold, at),
+    ),
+    Act(
+        "release_hold",
+        _("Release"),
+        Hold,
+        roles.HOLD,
+        release_hold,
+        account_of=_of_hold,
+        in_bulk=True,
+        offered=lambda hold, at: _is_current(hold, at),
+    ),
+)

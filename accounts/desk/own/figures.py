@@ -1,6 +1,6 @@
 """What this app shows on the desk's first page: purges by deadline and their margins, mails, requests.
 
-Registered by `AccountsConfig.ready`.
+Declared in `accounts.extension`.
 """
 
 from collections.abc import Sequence
@@ -37,11 +37,6 @@ SELECT width_bucket(EXTRACT(EPOCH FROM deadline_at - verified_at) / 3600, %(bord
  WHERE verified_at BETWEEN %(begin)s AND %(at)s AND erased_before_at IS NULL
  GROUP BY 1
 """
-
-
-def register() -> None:
-    """Called once, by `AccountsConfig.ready`."""
-    figures.register(_purges(), _requests(), _mails(), _margins())
 
 
 def _purges() -> Listing:
@@ -220,3 +215,11 @@ def _draw_margins(chart: Chart, rows: Sequence[Row], said: str) -> SafeString:
         assert isinstance(count, int)
         bars.append(svg_charts.Bar(choice.label, count, str(count) if count else "", is_bad=choice.code == "missed"))
     return svg_charts.columns(svg_charts.Words(chart.name, chart.title, said), bars, every_label=True)
+
+
+FIGURES = (
+    _purges(),
+    _requests(),
+    _mails(),
+    _margins(),
+)

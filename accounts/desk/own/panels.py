@@ -7,7 +7,6 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.desk.account_page import panels
 from accounts.desk.account_page.panels import Panel, Subject
 from accounts.erasure import inventory
 from accounts.erasure.certificates import Certificate
@@ -16,15 +15,6 @@ from accounts.erasure.purge import Purge
 
 #: Members and requests on the page; the lists in the admin have the rest.
 MOST = 20
-
-
-def register() -> None:
-    """Called once, by `AccountsConfig.ready`."""
-    panels.register(
-        Panel(_("People"), "accounts/desk/members.html", members, place=30),
-        Panel(_("Requests"), "accounts/desk/requests.html", requests, place=20),
-        Panel(_("Erasing"), "accounts/desk/erasing.html", erasing, place=60, is_wide=True),
-    )
 
 
 def members(subject: Subject, at: datetime) -> dict[str, Any] | None:
@@ -84,3 +74,10 @@ def erasing(subject: Subject, at: datetime) -> dict[str, Any] | None:
         "certificates": Certificate.objects.filter(account_id=subject.account_id),
         "at": at,
     }
+
+
+PANELS = (
+    Panel(_("People"), "accounts/desk/members.html", members, place=30),
+    Panel(_("Requests"), "accounts/desk/requests.html", requests, place=20),
+    Panel(_("Erasing"), "accounts/desk/erasing.html", erasing, place=60, is_wide=True),
+)

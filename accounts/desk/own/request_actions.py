@@ -1,4 +1,4 @@
-"""What staff can do to requests at the support desk. Registered by `AccountsConfig.ready`."""
+"""What staff can do to requests at the support desk. Declared in `accounts.extension`."""
 
 import uuid
 from datetime import datetime
@@ -14,7 +14,6 @@ from accounts.core import roles
 from accounts.customers.account import Account
 from accounts.customers.history import Actor
 from accounts.customers.user import User
-from accounts.desk.actions import action
 from accounts.desk.actions.action import Act, ActForm, PlainForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.desk.own.account_actions import itself
@@ -24,58 +23,6 @@ from accounts.support import deletion, internal_notes, requests
 from accounts.support.deletion_proposal import MAX_OVERRIDE
 from accounts.support.requests import MAX_CASE_NUMBER, MAX_MESSAGE, Outcome, RequestKind, SupportRequest
 from accounts.templatetags.formats import brief
-
-
-def register() -> None:
-    """Called once, by `AccountsConfig.ready`."""
-    on_request = partial(Act, model=SupportRequest, account_of=of_request, leads_to=request_url)
-    answers = partial(on_request, permission=roles.ANSWER)
-    action.register(
-        Act(
-            "ask",
-            _("Enter a request"),
-            Account,
-            roles.ANSWER,
-            ask,
-            account_of=itself,
-            offered=lambda account, at: account.purging_at is None,
-            form=AskForm,
-        ),
-        answers("answer", _("Answer"), carry_out=answer, offered=_is_open, form=AnswerForm, in_bulk=True),
-        answers("note", _("Write an internal note"), carry_out=note, form=NoteForm, in_bulk=True),
-        answers("assign", _("Assign"), carry_out=assign, offered=_is_open, form=AssignForm, in_bulk=True),
-        answers(
-            "record_case", _("Record the marketplace's case"), carry_out=record_case, offered=_is_open, form=CaseForm
-        ),
-        answers("extend", _("Take more time"), carry_out=extend, offered=_is_extensible, form=ExtendForm),
-        answers(
-            "propose_deletion",
-            _("Propose the deletion"),
-            carry_out=propose_deletion,
-            offered=_may_be_decided,
-            form=ProposeDeletionForm,
-        ),
-        answers(
-            "send_back_deletion", _("Send the proposal back"), carry_out=send_back_deletion, offered=_may_be_decided
-        ),
-        on_request(
-            "approve_deletion",
-            _("Approve the deletion"),
-            permission=roles.DELETE,
-            carry_out=approve_deletion,
-            offered=_may_be_decided,
-            form=OverrideForm,
-            is_grave=True,
-        ),
-        on_request(
-            "call_off_deletion",
-            _("Call the deletion off"),
-            permission=roles.DELETE,
-            carry_out=call_off_deletion,
-            offered=lambda request, at: request.kind == RequestKind.DELETION and _is_open(request, at),
-        ),
-        answers("close", _("Close"), carry_out=close, offered=_is_open, form=CloseForm, in_bulk=True),
-    )
 
 
 def of_request(request: SupportRequest) -> uuid.UUID:
@@ -222,3 +169,49 @@ def call_off_deletion(request: SupportRequest, values: Values, by: Actor, at: da
 def close(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     changed = answering.close(request, outcome=Outcome(values["outcome"]), text=values["text"], by=by, at=at)
     return gettext("The request is closed.") if changed else None
+
+
+_on_request = partial(Act, model=SupportRequest, account_of=of_request, leads_to=request_url)
+_answers = partial(_on_request, permission=roles.ANSWER)
+ACTIONS = (
+    Act(
+        "ask",
+        _("Enter a request"),
+        Account,
+        roles.ANSWER,
+        ask,
+        account_of=itself,
+        offered=lambda account, at: account.purging_at is None,
+        form=AskForm,
+    ),
+    _answers("answer", _("Answer"), carry_out=answer, offered=_is_open, form=AnswerForm, in_bulk=True),
+    _answers("note", _("Write an internal note"), carry_out=note, form=NoteForm, in_bulk=True),
+    _answers("assign", _("Assign"), carry_out=assign, offered=_is_open, form=AssignForm, in_bulk=True),
+    _answers("record_case", _("Record the marketplace's case"), carry_out=record_case, offered=_is_open, form=CaseForm),
+    _answers("extend", _("Take more time"), carry_out=extend, offered=_is_extensible, form=ExtendForm),
+    _answers(
+        "propose_deletion",
+        _("Propose the deletion"),
+        carry_out=propose_deletion,
+        offered=_may_be_decided,
+        form=ProposeDeletionForm,
+    ),
+    _answers("send_back_deletion", _("Send the proposal back"), carry_out=send_back_deletion, offered=_may_be_decided),
+    _on_request(
+        "approve_deletion",
+        _("Approve the deletion"),
+        permission=roles.DELETE,
+        carry_out=approve_deletion,
+        offered=_may_be_decided,
+        form=OverrideForm,
+        is_grave=True,
+    ),
+    _on_request(
+        "call_off_deletion",
+        _("Call the deletion off"),
+        permission=roles.DELETE,
+        carry_out=call_off_deletion,
+        offered=lambda request, at: request.kind == RequestKind.DELETION and _is_open(request, at),
+    ),
+    _answers("close", _("Close"), carry_out=close, offered=_is_open, form=CloseForm, in_bulk=True),
+)

@@ -76,9 +76,8 @@ class Till:
 @pytest.fixture
 def till() -> Iterator[Till]:
     found = Till()
-    payments.register(found)
-    yield found
-    payments.register(RecordedPayments())
+    with payments.REGISTRY.replaced(found):
+        yield found
 
 
 def proposed(subscription: Subscription, by: Actor, **changes: Any) -> Refund:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -93,14 +93,12 @@ class Stubborn:
 
 
 @pytest.fixture
-def stubborn(monkeypatch: pytest.MonkeyPatch) -> Stubborn:
+def stubborn() -> Iterator[Stubborn]:
     """Registered as `stubborn`, for as long as the test lasts."""
     stubborn = Stubborn()
-    monkeypatch.setattr(action, "_acts", dict(action._acts))
-    action.register(
-        Act("stubborn", "Switch off", Account, roles.CANCEL, stubborn, account_of=lambda account: account.pk)
-    )
-    return stubborn
+    act = Act("stubborn", "Switch off", Account, roles.CANCEL, stubborn, account_of=lambda account: account.pk)
+    with action.REGISTRY.replaced(act):
+        yield stubborn
 
 
 def accounts(*names: str) -> list[Account]:
@@ -309,9 +307,11 @@ def test_what_the_database_refuses_only_at_commit_is_a_failure_of_its_row_alone(
             Membership.objects.filter(account=row, role="owner").delete()
         return "done"
 
-    action.register(Act("lose", "Lose", Account, roles.CANCEL, lose_the_owner, account_of=lambda row: row.pk))
-    run = confirmed(by, name="lose")
-    work_through(NOW + SECOND)
+    with action.REGISTRY.replaced(
+        Act("lose", "Lose", Account, roles.CANCEL, lose_the_owner, account_of=lambda row: row.pk)
+    ):
+        run = confirmed(by, name="lose")
+        work_through(NOW + SECOND)
     assert states(run) == ["retrying", "done"]
     assert "no owner" in run.items.get(name="One").last_error
     assert one.owner() is not None
@@ -331,10 +331,10 @@ def test_who_has_lost_the_right_meanwhile_does_nothing_more(by: Actor, lead: Use
 def test_an_act_that_is_no_longer_offered_is_refused(by: Actor, stubborn: Stubborn) -> None:
     accounts("One")
     run = confirmed(by, name="stubborn")
-    del action._acts["stubborn"]
-    work_through(NOW + SECOND)
-    assert run.items.get().outcome == "This is no longer offered."
-    assert bulk.act_of(run) is None
+    with action.REGISTRY.without("stubborn"):
+        work_through(NOW + SECOND)
+        assert run.items.get().outcome == "This is no longer offered."
+        assert bulk.act_of(run) is None
 
 
 def test_an_error_in_the_rehearsal_is_told_and_its_row_left_alone(by: Actor, stubborn: Stubborn) -> None:

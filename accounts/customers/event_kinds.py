@@ -1,0 +1,50 @@
+"""What can happen to an account, as far as this app knows: the kinds of its events, and their words.
+
+Append-only like the history itself: a value that has been written is never given another meaning.
+"""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class AccountEvent(models.TextChoices):
+    REQUEST_MADE = "request.made", _("Request made to support")
+    REQUEST_ADDED_TO = "request.added_to", _("Message added to a request")
+    REQUEST_ANSWERED = "request.answered", _("Request answered")
+    REQUEST_EXTENDED = "request.extended", _("Time for the answer to a request extended")
+    REQUEST_CASE_RECORDED = "request.case_recorded", _("Case at the marketplace recorded")
+    REQUEST_CLOSED = "request.closed", _("Request closed")
+    BLUEPRINT_CONVERTED = "blueprint.converted", _("Blueprint converted to the standard grid")
+    DELETION_APPROVED = "deletion.approved", _("Deletion of the account approved")
+    DELETION_CALLED_OFF = "deletion.called_off", _("Deletion of the account called off")
+    EXPORT_ASKED = "export.asked", _("Data export asked for")
+    EXPORT_READY = "export.ready", _("Data export ready")
+    EXPORT_FETCHED = "export.fetched", _("Data export fetched")
+    EXPORT_REMOVED = "export.removed", _("Data export deleted: it had expired")
+    PURGE_SCHEDULED = "purge.scheduled", _("Erasing of all data scheduled")
+    PURGE_CALLED_OFF = "purge.called_off", _("Erasing called off: the data stays")
+    PURGE_POSTPONED = "purge.postponed", _("One reason to erase the data is off; another one stands")
+    PURGE_STARTED = "purge.started", _("Erasing begun")
+    PURGE_REPLAYED = "purge.replayed", _("Erasing repeated after a restore")
+    PURGE_VERIFIED = "purge.verified", _("All data erased, and counted again: nothing is left")
+    HOLD_SET = "hold.set", _("Data held back from erasing")
+    HOLD_CONFIRMED = "hold.confirmed", _("Hold confirmed by a second person")
+    HOLD_RELEASED = "hold.released", _("Hold released")
+    OWNERSHIP_HANDED_OVER = "ownership.handed_over", _("Ownership handed over")
+    #: Begins as all lines of the desk do (`accounts.customers.history.DESK`).
+    DESK_DENIED = "desk.denied", _("Turned away at the support desk")
+    REQUEST_ASSIGNED = "request.assigned", _("Request assigned")
+    REQUEST_NOTED = "request.noted", _("Internal note about a request")
+    DELETION_PROPOSED = "deletion.proposed", _("Deletion of the account proposed")
+    DELETION_SENT_BACK = "deletion.sent_back", _("Proposal to delete the account taken back")
+
+
+#: Shown to staff alone.
+INTERNAL = frozenset(
+    {
+        AccountEvent.REQUEST_ASSIGNED,
+        AccountEvent.REQUEST_NOTED,
+        AccountEvent.DELETION_PROPOSED,
+        AccountEvent.DELETION_SENT_BACK,
+    }
+)

@@ -1,0 +1,133 @@
+"""What an app adds to Offboard, declared in one place.
+
+Each app has an `extension.py` with one `EXTENSION`, its table of contents, which its `AppConfig.ready` installs. A
+product of the vendor's own is declared in the same way: nothing here knows who declares.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from django.db.models import TextChoices
+
+from accounts import personal_data
+from accounts.customers import entitlements, history, session
+from accounts.customers.entitlements import Answer
+from accounts.customers.event_kinds import INTERNAL, AccountEvent
+from accounts.desk.account_page import panels, search, timeline
+from accounts.desk.account_page.panels import Panel
+from accounts.desk.account_page.search import Finder
+from accounts.desk.actions import action
+from accounts.desk.actions.action import Act
+from accounts.desk.bulk import worker as bulk_worker
+from accounts.desk.dashboard import figures
+from accounts.desk.dashboard import page as dashboard
+from accounts.desk.dashboard.figures import Figure
+from accounts.desk.own import account_actions, request_actions
+from accounts.desk.own import figures as own_figures
+from accounts.desk.own import panels as own_panels
+from accounts.erasure import holds, inventory, mail_folder, purge, runner
+from accounts.erasure.inventory import Eraser, Keeper, Kept, Store
+from accounts.erasure.purge import ReasonToWait
+from accounts.exports import builder, export, parts
+from accounts.exports.parts import Part
+from accounts.jobs import invariants, sweeps
+from accounts.jobs.invariants import Invariant
+from accounts.jobs.sweeps import Sweep
+from accounts.mail import sending
+from accounts.support import answers, deletion, requests, routing
+from accounts.support.routing import Router
+
+
+class Installable(Protocol):
+    """What an app declares to another than this one, such as a channel to `subscriptions`."""
+
+    def install(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Extension:
+    """All that an app adds. What it leaves out it does not have."""
+
+    #: What can happen to an account, in words; `internal_event_kinds` are shown to staff alone.
+    event_kinds: type[TextChoices] | None = None
+    internal_event_kinds: frozenset[str] = frozenset()
+    #: The jobs, in the order in which `manage.py sweep` runs them, and what must never be true for long.
+    sweeps: tuple[Sweep, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
+    #: Where data of an account lies, children before parents, and what a purge does there.
+    personal_data: tuple[Store | Kept, ...] = ()
+    erasers: tuple[Eraser, ...] = ()
+    keepers: tuple[Keeper, ...] = ()
+    folders: tuple[Callable[[uuid.UUID], str], ...] = ()
+    #: Why an account's data must not be erased yet.
+    reasons_to_wait: tuple[ReasonToWait, ...] = ()
+    export_parts: tuple[Part, ...] = ()
+    #: What its owner must settle before an account can be deleted, and what ends when the deletion is approved.
+    deletion_obstacles: tuple[deletion.Obstacle, ...] = ()
+    before_deletion: tuple[deletion.BeforeHand, ...] = ()
+    #: Where requests go that are not ours alone to answer, and what keeps a request from being closed.
+    routers: tuple[Router, ...] = ()
+    under_way: tuple[answers.Check, ...] = ()
+    #: The support desk: what staff can do, what an account's page shows, how accounts are found, the first page.
+    actions: tuple[Act, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    finders: tuple[Finder, ...] = ()
+    timeline_sources: tuple[timeline.Source, ...] = ()
+    #: Who says what an account may do; one app alone.
+    entitlements: Answer | None = None
+    #: What this app declares to others than `accounts`.
+    also: tuple[Installable, ...] = ()
+
+    def install(self) -> None:
+        """Add everything to its registry. Once a process; raises `AlreadyRegistered` for a name that is taken."""
+        if self.event_kinds is not None:
+            history.KINDS.add(*self.event_kinds)
+            history.INTERNAL.update(self.internal_event_kinds)
+        sweeps.REGISTRY.add(*self.sweeps)
+        invariants.REGISTRY.add(*self.invariants)
+        inventory.install(self.personal_data, self.erasers, self.keepers, self.folders)
+        purge.REASONS_TO_WAIT.add(*self.reasons_to_wait)
+        parts.REGISTRY.add(*self.export_parts)
+        deletion.OBSTACLES.add(*self.deletion_obstacles)
+        deletion.BEFORE.add(*self.before_deletion)
+        routing.ROUTERS.add(*self.routers)
+        answers.UNDER_WAY.add(*self.under_way)
+        action.REGISTRY.add(*self.actions)
+        history.KINDS.add(*(act.event for act in self.actions))
+        panels.REGISTRY.add(*self.panels)
+        figures.REGISTRY.add(*self.figures)
+        search.FINDERS.add(*self.finders)
+        timeline.SOURCES.add(*self.timeline_sources)
+        if self.entitlements is not None:
+            entitlements.ANSWER.add(self.entitlements)
+        for declaration in self.also:
+            declaration.install()
+
+
+#: What this app itself adds.
+EXTENSION = Extension(
+    event_kinds=AccountEvent,
+    internal_event_kinds=INTERNAL,
+    sweeps=(sending.SWEEP, builder.SWEEP, session.SWEEP, bulk_worker.SWEEP, runner.SWEEP),
+    invariants=(
+        *sending.INVARIANTS,
+        *requests.INVARIANTS,
+        *builder.INVARIANTS,
+        *bulk_worker.INVARIANTS,
+        *runner.INVARIANTS,
+    ),
+    personal_data=personal_data.PERSONAL_DATA,
+    erasers=mail_folder.ERASERS,
+    folders=(personal_data.thumbnails, export.folder),
+    reasons_to_wait=(ReasonToWait("hold", holds.reason_to_wait, while_erasing=True),),
+    export_parts=parts.EXPORT_PARTS,
+    under_way=(deletion.under_way,),
+    actions=(*account_actions.ACTIONS, *request_actions.ACTIONS),
+    panels=own_panels.PANELS,
+    figures=(*dashboard.FIGURES, *own_figures.FIGURES),
+    finders=search.OWN_FINDERS,
+    timeline_sources=timeline.TIMELINE_SOURCES,
+)

@@ -1,0 +1,69 @@
+"""What this app adds to Offboard."""
+
+from accounts.erasure.purge import ReasonToWait
+from accounts.extension import Extension
+from accounts.support.routing import Router
+from marketplace import export, hygiene, inbox, personal_data, refusal
+from marketplace.aws import checks as aws_checks
+from marketplace.aws import messages as aws_messages
+from marketplace.aws import origin, sns_topics
+from marketplace.aws import reconciliation as aws_reconciliation
+from marketplace.aws import settings_note as aws_note
+from marketplace.delivery import Source
+from marketplace.desk import actions, figures, panels
+from marketplace.event_kinds import MarketplaceEvent
+from marketplace.github import checks as github_checks
+from marketplace.github import messages as github_messages
+from marketplace.github import reconciliation as github_reconciliation
+from marketplace.github import settings_note as github_note
+from marketplace.inbox import SourceHandler
+from marketplace.offboarding import offboarding, runner
+from subscriptions.channel_extension import ChannelExtension
+from subscriptions.settings_notes import NotesOfChannel
+from subscriptions.subscription import Channel
+
+EXTENSION = Extension(
+    event_kinds=MarketplaceEvent,
+    sweeps=(
+        inbox.SWEEP,
+        sns_topics.SWEEP,
+        github_checks.SWEEP,
+        aws_checks.SWEEP,
+        runner.SWEEP,
+        github_reconciliation.SWEEP,
+        aws_reconciliation.SWEEP,
+        hygiene.SWEEP,
+    ),
+    invariants=(
+        *inbox.INVARIANTS,
+        *refusal.INVARIANTS,
+        *sns_topics.INVARIANTS,
+        *github_checks.INVARIANTS,
+        *aws_checks.INVARIANTS,
+        *origin.INVARIANTS,
+        *runner.INVARIANTS,
+    ),
+    personal_data=personal_data.PERSONAL_DATA,
+    reasons_to_wait=(ReasonToWait("github-answer", github_checks.purchase_to_be_confirmed),),
+    export_parts=export.EXPORT_PARTS,
+    deletion_obstacles=(aws_note.obstacle_to_deletion,),
+    routers=(Router("aws-refund", aws_note.refund_route, (aws_note.REFUND,)),),
+    actions=actions.ACTIONS,
+    panels=panels.PANELS,
+    figures=figures.FIGURES,
+    finders=panels.FINDERS,
+    timeline_sources=panels.TIMELINE_SOURCES,
+    also=(
+        SourceHandler(Source.GITHUB, github_messages.handle),
+        SourceHandler(Source.AWS_SNS, aws_messages.handle_sns),
+        SourceHandler(Source.AWS_EVENTS, aws_messages.handle_event),
+        ChannelExtension(
+            settings_notes=(
+                NotesOfChannel(Channel.GITHUB_MARKETPLACE, github_note.note_for),
+                NotesOfChannel(Channel.AWS_MARKETPLACE, aws_note.note_for),
+            ),
+            departures=figures.MARKETPLACE_DEPARTURES,
+            returning=(offboarding.come_back,),
+        ),
+    ),
+)

@@ -1,0 +1,36 @@
+"""What this app adds to Offboard."""
+
+from accounts.erasure.inventory import Keeper
+from accounts.erasure.purge import ReasonToWait
+from accounts.extension import Extension
+from subscriptions import account_deletion, billing_record, export, personal_data, reminders, settling
+from subscriptions.channel_extension import ChannelExtension
+from subscriptions.current_plan import entitlements
+from subscriptions.desk import actions, figures, panels, refund_actions
+from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
+from subscriptions.refunds import decisions, paying
+from subscriptions.refunds.payments import RecordedPayments
+
+EXTENSION = Extension(
+    event_kinds=SubscriptionEvent,
+    internal_event_kinds=INTERNAL,
+    # What ends a subscription comes before what mails about it.
+    sweeps=(settling.SWEEP, paying.SWEEP, reminders.SWEEP, billing_record.SWEEP),
+    invariants=(*settling.INVARIANTS, *paying.INVARIANTS, *billing_record.INVARIANTS),
+    personal_data=personal_data.PERSONAL_DATA,
+    keepers=(Keeper("subscriptions.BillingRecord", billing_record.keep),),
+    reasons_to_wait=(
+        ReasonToWait("subscription", personal_data.still_subscribed),
+        ReasonToWait("refund", personal_data.still_to_be_paid),
+    ),
+    export_parts=export.EXPORT_PARTS,
+    deletion_obstacles=(account_deletion.billed_elsewhere,),
+    before_deletion=(account_deletion.end_before_deletion,),
+    under_way=(decisions.under_way,),
+    actions=(*actions.ACTIONS, *refund_actions.ACTIONS),
+    panels=panels.PANELS,
+    figures=figures.FIGURES,
+    finders=panels.FINDERS,
+    entitlements=entitlements,
+    also=(ChannelExtension(departures=figures.DIRECT_DEPARTURES, payments=RecordedPayments()),),
+)
