@@ -24,12 +24,17 @@ class Registry(Generic[T]):
         self._entries: dict[Hashable, T] = {}
 
     def add(self, *entries: T) -> None:
-        """Add entries. Raises `AlreadyRegistered` for a name that is taken; then none of them is added."""
-        names = [self._key(entry) for entry in entries]
-        for place, name in enumerate(names):
-            if name in self._entries or name in names[:place]:
+        """Add entries; the same ones again are harmless (Django may start an app twice).
+
+        Raises `AlreadyRegistered` for a name that another entry has; then none of them is added.
+        """
+        added: dict[Hashable, T] = {}
+        for entry in entries:
+            name = self._key(entry)
+            if {**self._entries, **added}.get(name, entry) != entry:
                 raise AlreadyRegistered(name)
-        self._entries.update(zip(names, entries, strict=True))
+            added[name] = entry
+        self._entries.update(added)
 
     def all(self) -> list[T]:
         """Every entry, in the order in which they were added."""

@@ -35,6 +35,12 @@ def test_a_name_that_is_taken_is_refused_and_nothing_is_added(entries: list[Entr
     assert registry.all() == [Entry("b"), Entry("a")]
 
 
+def test_the_same_entry_again_is_harmless() -> None:
+    registry = filled()
+    registry.add(Entry("a"))
+    assert registry.all() == [Entry("b"), Entry("a")]
+
+
 def test_a_test_puts_an_entry_in_anothers_place_until_its_block_ends() -> None:
     registry = filled()
     with registry.replaced(Entry("a", 1), Entry("c")):

@@ -3,6 +3,7 @@
 import pytest
 from django.db import ProgrammingError, transaction
 
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor, record
 from accounts.models import Account, Event, User
 from tests.factories import NOW
@@ -11,10 +12,10 @@ pytestmark = pytest.mark.django_db
 
 
 def test_an_event_says_what_when_and_who(account: Account, owner: User) -> None:
-    event = record(account.pk, "thing.happened", at=NOW, by=Actor.owner(owner), number=3)
+    event = record(account.pk, AccountEvent.HOLD_SET, at=NOW, by=Actor.owner(owner), number=3)
     event.refresh_from_db()
     assert (event.kind, event.at, event.actor_kind, event.actor_id, event.facts) == (
-        "thing.happened",
+        "hold.set",
         NOW,
         "owner",
         owner.pk,
@@ -23,14 +24,17 @@ def test_an_event_says_what_when_and_who(account: Account, owner: User) -> None:
 
 
 def test_the_database_refuses_to_rewrite_history(account: Account) -> None:
-    event = record(account.pk, "thing.happened", at=NOW, by=Actor.system())
+    event = record(account.pk, AccountEvent.HOLD_SET, at=NOW, by=Actor.system())
     with pytest.raises(ProgrammingError, match="Cannot update or delete rows"), transaction.atomic():
         Event.objects.filter(pk=event.pk).update(kind="nothing.happened")
     with pytest.raises(ProgrammingError, match="Cannot update or delete rows"), transaction.atomic():
         Event.objects.filter(pk=event.pk).delete()
-    assert Event.objects.get(pk=event.pk).kind == "thing.happened"
+    assert Event.objects.get(pk=event.pk).kind == "hold.set"
 
 
 def test_the_story_is_told_newest_first(account: Account) -> None:
-    first, second = (record(account.pk, kind, at=NOW, by=Actor.system()) for kind in ("first", "second"))
+    first, second = (
+        record(account.pk, kind, at=NOW, by=Actor.system())
+        for kind in (AccountEvent.HOLD_SET, AccountEvent.HOLD_RELEASED)
+    )
     assert list(account.events.story()) == [second, first]

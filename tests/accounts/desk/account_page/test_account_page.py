@@ -11,9 +11,11 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.core import clock
 from accounts.customers import history
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.desk.account_page import timeline
 from accounts.desk.account_page.search import find
+from accounts.desk.actions.action import ActEvent
 from accounts.models import Account, Membership, Role, User
 from accounts.support.requests import RequestKind, ask
 from subscriptions.cancellation import cancel
@@ -69,7 +71,7 @@ def test_an_unknown_account_is_not_found(agent: User, sign_in: SignIn) -> None:
 def test_the_story_is_paged_without_losing_or_repeating_a_line(account: Account) -> None:
     for number in range(timeline.PAGE + 25):
         # Three lines an instant: a page's end would tear some apart.
-        history.record(account.pk, f"kind.{number}", at=NOW + (number // 3) * MINUTE, by=Actor.system())
+        history.record(account.pk, ActEvent(f"kind.{number}", ""), at=NOW + (number // 3) * MINUTE, by=Actor.system())
     told, before = [], NOW + timedelta(days=1)
     pages = 0
     while True:
@@ -85,14 +87,14 @@ def test_the_story_is_paged_without_losing_or_repeating_a_line(account: Account)
 
 def test_an_instant_with_more_lines_than_a_page_is_told_whole(account: Account) -> None:
     for number in range(timeline.PAGE * 2 + 5):
-        history.record(account.pk, f"kind.{number}", at=NOW, by=Actor.system())
+        history.record(account.pk, ActEvent(f"kind.{number}", ""), at=NOW, by=Actor.system())
     page = timeline.story_of(account.pk, before=NOW)
     assert (len(page.lines), page.older) == (timeline.PAGE * 2 + 5, None)
 
 
 def test_a_page_of_the_story_links_to_the_older_ones(account: Account, agent: User, sign_in: SignIn) -> None:
     for number in range(timeline.PAGE + 1):
-        history.record(account.pk, f"kind.{number}", at=NOW + number * MINUTE, by=Actor.system())
+        history.record(account.pk, ActEvent(f"kind.{number}", ""), at=NOW + number * MINUTE, by=Actor.system())
     client = sign_in(agent)
     assert "kind.0" not in page_of(client, account.pk)
     older = page_of(client, account.pk, before=NOW.isoformat())
@@ -115,7 +117,7 @@ def test_the_page_takes_the_same_statements_however_much_happened(
     def fill(times: int) -> None:
         for number in range(times):
             at = NOW + number * MINUTE
-            history.record(account.pk, "blueprint.converted", at=at, by=Actor.owner(owner))
+            history.record(account.pk, AccountEvent.BLUEPRINT_CONVERTED, at=at, by=Actor.owner(owner))
             ask(account, kind=RequestKind.OTHER, message="Hello", by=Actor.owner(owner), at=at)
             Membership.objects.create(account=account, user=UserFactory(), role=Role.USER)
             BlueprintFactory(account=account)
