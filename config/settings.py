@@ -184,6 +184,10 @@ _database["OPTIONS"] = {
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+#: Threads of a web process in which Django works (`config.server`). A page is mostly waiting for the database; with
+#: four a slow one holds up nobody, and each finds a connection in the pool.
+WEB_THREADS = env.int("WEB_THREADS", default=4)
+
 # Redis: broker and cache. Both may be away: nothing is lost, work is only done later.
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")

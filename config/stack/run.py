@@ -38,8 +38,12 @@ HIGHEST_PORT = 65_535
 REACH_SECONDS = 3
 #: Two processes show every fault that several processes can have, and fit a small machine.
 WEB_PROCESSES = 2
-#: A page is mostly waiting for the database; with four threads a slow one holds up nobody.
+#: Of each, in which Django works: the default of the setting of this name (`config.server`).
 WEB_THREADS = 4
+#: Connections that each keeps open, slow and idle ones among them; more wait until they are accepted.
+WEB_CONNECTIONS = 2048
+#: A request line with its headers comes within so many seconds, and so does the next request over the same connection.
+WEB_HEADER_SECONDS = 10
 #: A page takes well under a second; what is still running after this long is cut off when the stack ends.
 WEB_STOP_SECONDS = 3
 #: Sweeps are short and few; the second process keeps a long purge from delaying the mails.
@@ -196,7 +200,7 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
                 "-m",
                 "granian",
                 "--interface",
-                "wsgi",
+                "rsgi",
                 "--host",
                 "127.0.0.1",
                 "--port",
@@ -205,12 +209,16 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
             *(
                 "--workers",
                 str(WEB_PROCESSES),
-                "--blocking-threads",
-                str(WEB_THREADS),
+                "--backlog",
+                str(WEB_CONNECTIONS),
+                "--backpressure",
+                str(WEB_CONNECTIONS),
+                "--http1-header-read-timeout",
+                str(WEB_HEADER_SECONDS * 1000),
                 "--respawn-failed-workers",
             ),
             # A worker told to stop while it still starts never does, and granian would wait for it for ever.
-            *("--workers-kill-timeout", str(WEB_STOP_SECONDS), "--no-ws", "config.wsgi:application"),
+            *("--workers-kill-timeout", str(WEB_STOP_SECONDS), "--no-ws", "--http", "1", "config.server:application"),
         ],
         "worker": [
             *(
@@ -342,7 +350,7 @@ def write_environment(path: Path, values: Mapping[str, str]) -> None:
 
 def _prepare_in_a_child() -> None:
     prepared = subprocess.run(
-        [sys.executable, "-c", "from config import stack; stack.prepare()"],
+        [sys.executable, "-c", "from config.stack import run; run.prepare()"],
         check=False,
         stdin=subprocess.DEVNULL,
         # Ctrl-C is for us; the child is killed then.
