@@ -13,8 +13,10 @@ from accounts.desk.account_page import search
 from accounts.desk.account_page.panels import Panel, Subject
 from subscriptions.billing_record import BillingRecord
 from subscriptions.current_plan import standing_of
-from subscriptions.models import Cancellation, Plan, Refund, Subscription
+from subscriptions.models import Cancellation, Channel, Plan, Refund, Subscription
+from subscriptions.refunds.refund import PAID_ELSEWHERE
 
+MARKETPLACES = (Channel.AWS_MARKETPLACE, Channel.GITHUB_MARKETPLACE)
 #: Subscriptions on the page, the newest first.
 MOST = 10
 
@@ -32,6 +34,9 @@ def standing(subject: Subject, at: datetime) -> dict[str, Any] | None:
         "cycle": live.cycle(at) if live else None,
         "on_trial": bool(live and live.on_trial(at)),
         "money_back": bool(live and live.money_back_open(at)),
+        # A marketplace owns its dates: what it says of them stands in its own panel.
+        "is_a_marketplaces": bool(live and live.channel in MARKETPLACES),
+        "paid_elsewhere": PAID_ELSEWHERE.get(live.channel) if live else None,
     }
 
 

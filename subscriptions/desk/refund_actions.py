@@ -19,7 +19,7 @@ from accounts.models import RequestKind, SupportRequest
 from accounts.templatetags.formats import money
 from subscriptions.desk.actions import of_subscription
 from subscriptions.refunds import decisions
-from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, Refund
+from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, PAID_ELSEWHERE, Ends, Refund
 from subscriptions.subscription import Subscription
 
 
@@ -105,7 +105,7 @@ ACTIONS = (
         propose,
         account_of=of_subscription,
         # Not for direct ones alone: for the others it says whose money it is, and how to get it back.
-        offered=lambda subscription, at: subscription.started_at <= at and subscription.cents > 0,
+        offered=lambda found, at: found.started_at <= at and (found.cents > 0 or found.channel in PAID_ELSEWHERE),
         form=ProposeForm,
     ),
     Act(

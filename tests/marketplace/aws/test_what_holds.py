@@ -132,3 +132,28 @@ def test_at_the_desk_nobody_ends_what_aws_bills(
         end_now(live, {}, Actor.staff(lead), cloud.aws.now)
     assert cloud.plan(account) == "pro"
     assert Row.objects.get().runs
+
+
+@pytest.mark.parametrize(
+    ("renewal", "words"), [(True, "Renews on"), (False, "Ends on, not before"), (None, "Renews or ends on")]
+)
+def test_the_desk_says_of_a_contract_at_aws_what_aws_has_said_and_no_more(
+    cloud: AwsWorld, owner: User, lead: User, sign_in: Callable[[User | None], Client], renewal: bool | None, words: str
+) -> None:
+    _bought, account = cloud.customer(owner, entitlements={"pro_seats": 5})
+    Row.objects.update(auto_renewal=renewal)
+    page = sign_in(lead).get(f"/admin/accounts/account/{account.pk}/change/").content.decode()
+    assert f"<dt>{words}</dt>" in page
+    assert "5, as agreed at AWS Marketplace" in " ".join(page.split())
+    assert "goes on until AWS Marketplace says otherwise" in page
+    for wrong in ("$0.00", "(monthly)", "renews by itself", "<dt>Cycle</dt>"):
+        assert wrong not in page
+
+
+def test_the_desk_says_who_pays_back_what_aws_billed(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], lead: User, sign_in: Callable[[User | None], Client]
+) -> None:
+    _bought, account = customer
+    page = sign_in(lead).get(f"/admin/accounts/account/{account.pk}/change/").content.decode()
+    assert "AWS Marketplace bills this account and pays back" in page
+    assert "propose_refund" in page
