@@ -357,6 +357,8 @@ CONTENT_SECURITY_POLICY = {
 }
 #: A page's form is small; larger bodies have views with limits of their own.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+#: No page takes files, so none is written to a temporary folder.
+FILE_UPLOAD_HANDLERS = ["accounts.core.uploads.NoUploads"]
 
 LOGGING = {
     "version": 1,

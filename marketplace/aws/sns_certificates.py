@@ -10,7 +10,9 @@ and its issuer's certificate is in no trust store, so that the chain can't alway
 - With `AWS_SNS_TRUST_FILE` or `AWS_SNS_CERTIFICATE_URL` set, the whole chain must verify whatever is at hand.
 - Otherwise the leaf is believed because it came over TLS from SNS's own host, whose certificate was verified.
 
-Checked certificates are kept in the process for an hour; a failure is never kept.
+Checked certificates are kept in the process for an hour. Anybody who knows a topic can name an address that SNS might
+have, so fetching must not tire us out: few are fetched at a time, and whoever else needs one is told to come again; an
+address that gave no certificate is not asked again for a while.
 """
 
 import logging
@@ -36,6 +38,13 @@ log = logging.getLogger(__name__)
 
 #: Seconds for the whole fetch. SNS itself waits 15 for our answer.
 TIMEOUT = 5.0
+#: So many threads of a process may wait for a certificate at once: it has sixteen, and everything else to answer.
+MOST_AT_ONCE = 2
+#: Seconds for which an address is left alone that did not answer, less than SNS waits before it comes again; and for
+#: which one is that answered with something else than a certificate.
+UNREACHABLE_FOR, UNTRUSTED_FOR = 15.0, 60.0
+#: Failures that are remembered, the newest: whoever makes up more addresses than that waits in line for them.
+MOST_FAILURES = 1000
 #: A leaf with its chain has about 6 kB.
 MAX_BYTES = 32 * 1024
 #: More than any chain has.
@@ -69,7 +78,9 @@ class Certificate:
 
 
 _kept: OrderedDict[str, tuple[Certificate, float]] = OrderedDict()
+_failed: OrderedDict[str, tuple[Untrusted | Unreachable, float]] = OrderedDict()
 _lock = threading.Lock()
+_slots = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
 def certificate_at(url: str, *, region: str, at: datetime) -> Certificate:
@@ -78,9 +89,7 @@ def certificate_at(url: str, *, region: str, at: datetime) -> Certificate:
     with _lock:
         certificate, until = _kept.get(url, (None, 0.0))
     if certificate is None or until < time.monotonic():
-        # Two threads may fetch the same one at the same time: that costs less than one waiting for the other.
-        certificate = _checked(_fetched(url), host, at)
-        _keep(url, certificate)
+        certificate = _fetched_and_checked(url, host, at)
     if not certificate.valid_from <= at <= certificate.valid_until:
         raise Untrusted("The certificate is not valid at this time.")
     return certificate
@@ -90,6 +99,26 @@ def forget() -> None:
     """Forget what is kept, so that it is fetched and checked again."""
     with _lock:
         _kept.clear()
+        _failed.clear()
+
+
+def _fetched_and_checked(url: str, host: str, at: datetime) -> Certificate:
+    """The certificate at an address that has been checked, unless it failed just now or too many are being fetched."""
+    with _lock:
+        failure, until = _failed.get(url, (None, 0.0))
+    if failure and time.monotonic() < until:
+        raise type(failure)(*failure.args)
+    if not _slots.acquire(blocking=False):
+        raise Unreachable("Other certificates are being fetched. Deliver it again.")
+    try:
+        certificate = _checked(_fetched(url), host, at)
+    except (Untrusted, Unreachable) as error:
+        _remember(url, error)
+        raise
+    finally:
+        _slots.release()
+    _keep(url, certificate)
+    return certificate
 
 
 def _host_in(url: str, region: str) -> str:
@@ -103,10 +132,20 @@ def _host_in(url: str, region: str) -> str:
 
 def _keep(url: str, certificate: Certificate) -> None:
     with _lock:
+        _failed.pop(url, None)
         _kept[url] = certificate, time.monotonic() + KEPT
         _kept.move_to_end(url)
         while len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)
+
+
+def _remember(url: str, error: Untrusted | Unreachable) -> None:
+    lasts = UNREACHABLE_FOR if isinstance(error, Unreachable) else UNTRUSTED_FOR
+    with _lock:
+        _failed[url] = error, time.monotonic() + lasts
+        _failed.move_to_end(url)
+        while len(_failed) > MOST_FAILURES:
+            _failed.popitem(last=False)
 
 
 def _fetched(url: str) -> bytes:

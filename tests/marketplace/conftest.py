@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.core.cache import caches
 from django.test import Client
 from pytest_django import Settings
 
@@ -54,6 +55,8 @@ def one_aws() -> Iterator[FakeAWS]:
 def aws(one_aws: FakeAWS, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAWS:
     """A fresh AWS at `NOW`, with one product of ours, and its addresses, topics and token in the settings."""
     one_aws.clear()
+    # Which registration tokens were refused is remembered there, and the fake has the same ones each time.
+    caches["default"].clear()
     one_aws.now = NOW
     product = one_aws.product()
     trust = tmp_path / "trust.pem"

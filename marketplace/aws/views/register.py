@@ -26,7 +26,7 @@ from accounts.customers.account import Account, Membership
 from accounts.customers.user import User
 from accounts.jobs.due_work import attempt
 from accounts.promises import OutOfDate, page_of, require, stands_on, typed
-from marketplace.aws import checks, client, purchases, registration
+from marketplace.aws import checks, client, purchases, registration, token_limits
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.forms import JoinForm, LinkForm
 from marketplace.aws.registration import Registration
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 REGISTRATION = "aws_registration"
 #: AWS documents no length; its tokens are a few hundred characters.
 MAX_TOKEN = 8000
+#: A token, encoded for a form, and the little that comes with it.
+MAX_BODY = 64 * 1024
 #: Seconds after which a browser may try again what AWS did not answer.
 RETRY_AFTER = "60"
 
@@ -128,15 +130,29 @@ def join(request: HttpRequest) -> HttpResponse:
 
 
 def _arrive(request: HttpRequest) -> HttpResponse:
+    # What AWS's page posts is a few hundred bytes. Anything larger is not read.
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    if not declared.isdigit() or int(declared) > MAX_BODY:
+        return _problem(request, 413, _("This is not a registration"), _("It is larger than any that AWS sends."))
     token = request.POST.get("x-amzn-marketplace-token", "").strip()
     if not token or len(token) > MAX_TOKEN:
         return _invalid(request)
     on_trial = request.POST.get("x-amzn-marketplace-offer-type", "").strip() == registration.FREE_TRIAL
     try:
-        found = registration.resolve(token, on_trial=on_trial, at=clock.of(request))
+        token_limits.check(request)
+        if token_limits.was_refused(token):
+            return _invalid(request)
+        with token_limits.slot():
+            found = registration.resolve(token, on_trial=on_trial, at=clock.of(request))
+    except token_limits.TooOften:
+        return _too_often(request)
+    except token_limits.Busy:
+        return _try_again(request)
     except client.InvalidToken:
+        token_limits.note_refused(request, token)
         return _invalid(request)
     except client.ExpiredToken:
+        token_limits.note_refused(request, token)
         return _expired(request)
     except registration.OtherProduct:
         return _problem(
@@ -265,6 +281,17 @@ def _try_again(request: HttpRequest) -> HttpResponse:
         _("We could not ask AWS Marketplace about your purchase just now. Please try again in a minute, from AWS."),
     )
     answer["Retry-After"] = RETRY_AFTER
+    return answer
+
+
+def _too_often(request: HttpRequest) -> HttpResponse:
+    answer = _problem(
+        request,
+        429,
+        _("Too many attempts"),
+        _("AWS Marketplace did not know the last registrations from here. Please come again from AWS in ten minutes."),
+    )
+    answer["Retry-After"] = str(token_limits.WINDOW)
     return answer
 
 

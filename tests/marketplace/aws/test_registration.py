@@ -1,15 +1,18 @@
 """A buyer comes from AWS with a token, and ends up with an account: with nobody else's, and only with what AWS says."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
 from accounts.core import clock
 from accounts.models import Account, Membership, Role, User
-from marketplace.aws import registration
+from marketplace.aws import registration, token_limits
 from marketplace.aws.registration import Expired, Registration, TakenByAnother
 from marketplace.models import Agreement as Row
 from subscriptions.models import Channel, Subscription
@@ -424,3 +427,57 @@ def test_without_credentials_the_buyer_is_asked_to_try_again(cloud: AwsWorld, bo
     form = cloud.aws.registration_form(bought)
     cloud.aws.fail("meteringmarketplace.*", "UnrecognizedClientException")
     assert lands(form).status_code == 503
+
+
+# What anybody can send
+
+RESOLVE = "meteringmarketplace.ResolveCustomer"
+
+
+def invented(number: int) -> dict[str, str]:
+    return {"x-amzn-marketplace-token": f"invented-{number}"}
+
+
+def test_forty_invented_tokens_make_ten_calls(cloud: AwsWorld, bought: Agreement) -> None:
+    cloud.aws.forget_requests()
+    answered = [lands(invented(number)).status_code for number in range(40)]
+    assert answered == [400] * 10 + [429] * 30
+    assert cloud.aws.count(RESOLVE) == 10
+    # Who comes from elsewhere is listened to.
+    elsewhere = Client(REMOTE_ADDR="203.0.113.7")
+    assert lands(cloud.aws.registration_form(bought), elsewhere).status_code == 303
+
+
+def test_a_token_that_was_refused_is_not_asked_about_again(cloud: AwsWorld) -> None:
+    cloud.aws.forget_requests()
+    assert [lands(invented(1)).status_code for _time in range(30)] == [400] * 30
+    assert cloud.aws.count(RESOLVE) == 1
+
+
+def test_good_tokens_are_never_too_many(cloud: AwsWorld, bought: Agreement) -> None:
+    answered = {lands(cloud.aws.registration_form(bought)).status_code for _time in range(15)}
+    assert answered == {303}
+
+
+def test_as_many_calls_as_may_wait_for_aws_and_no_more(cloud: AwsWorld, bought: Agreement) -> None:
+    with ExitStack() as waiting:
+        for _call in range(token_limits.MOST_AT_ONCE):
+            waiting.enter_context(token_limits.slot())
+        cloud.aws.forget_requests()
+        assert lands(cloud.aws.registration_form(bought)).status_code == 503
+        assert cloud.aws.count(RESOLVE) == 0
+    assert lands(cloud.aws.registration_form(bought)).status_code == 303
+
+
+def test_files_are_not_taken_however_large(
+    cloud: AwsWorld, bought: Agreement, settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    settings.FILE_UPLOAD_TEMP_DIR = str(folder)
+    form = cloud.aws.registration_form(bought)
+    small = Client().post(REGISTER, {"file": SimpleUploadedFile("a.bin", b"x" * 1000), **form})
+    large = Client().post(REGISTER, {**form, "file": SimpleUploadedFile("a.bin", b"x" * 3_000_000)})
+    assert (small.status_code, large.status_code) == (400, 413)
+    assert list(folder.iterdir()) == []
+    assert lands(form).status_code == 303

@@ -1,7 +1,9 @@
 """The door for SNS: what AWS signed for our topics is stored once; a forgery costs no connection and is counted."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -454,13 +456,18 @@ def test_a_certificate_that_is_not_there_is_refused(aws: FakeAWS, message: SnsMe
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
-def test_a_certificates_host_in_trouble_is_503_and_not_remembered(
+def test_a_certificates_host_in_trouble_is_503_and_asked_again_a_little_later(
     aws: FakeAWS, message: SnsMessage, status: int
 ) -> None:
     aws.fail(CERTIFICATE, status=status)
     assert post(message)[0] == 503
     assert not Delivery.objects.exists()
     assert not Refusal.objects.exists()
+    assert post(message)[0] == 503
+    assert aws.count(CERTIFICATE) == 1
+    # SNS comes again after 20 seconds.
+    assert sns_certificates.UNREACHABLE_FOR < 20
+    sns_certificates.forget()
     assert post(message)[0] == 202
     assert aws.count(CERTIFICATE) == 2
 
@@ -468,6 +475,7 @@ def test_a_certificates_host_in_trouble_is_503_and_not_remembered(
 def test_a_certificates_host_that_hangs_up_is_503(aws: FakeAWS, message: SnsMessage) -> None:
     aws.fail(CERTIFICATE, hang=0)
     assert post(message)[0] == 503
+    sns_certificates.forget()
     assert post(message)[0] == 202
 
 
@@ -475,13 +483,45 @@ def test_a_certificates_host_that_is_away_is_503(aws: FakeAWS, message: SnsMessa
     settings.AWS_SNS_CERTIFICATE_URL = "http://127.0.0.1:9"
     assert post(message)[0] == 503
     settings.AWS_SNS_CERTIFICATE_URL = aws.url
+    sns_certificates.forget()
     assert post(message)[0] == 202
 
 
-def test_a_refused_certificate_is_not_remembered_either(aws: FakeAWS, message: SnsMessage) -> None:
+def test_what_is_no_certificate_is_not_fetched_again_for_a_while(aws: FakeAWS, message: SnsMessage) -> None:
     aws.fail(CERTIFICATE, body=b"garbage")
-    assert post(message)[0] == 403
+    assert [post(message)[0] for _time in range(3)] == [403, 403, 403]
+    assert aws.count(CERTIFICATE) == 1
+    sns_certificates.forget()
     assert post(message)[0] == 202
+
+
+def test_a_missing_certificate_is_asked_for_once(aws: FakeAWS, message: SnsMessage) -> None:
+    missing = message.altered(
+        lambda fields: fields.update(
+            SigningCertURL=f"https://sns.us-east-1.amazonaws.com/SimpleNotificationService-{'0' * 32}.pem"
+        ),
+        sign=False,
+    )
+    assert {post(missing)[0] for _time in range(10)} == {403}
+    assert aws.count(CERTIFICATE) == 1
+
+
+def test_while_certificates_are_fetched_two_threads_wait_and_no_more(aws: FakeAWS) -> None:
+    """Ten unsigned messages, each with a certificate of its own that never comes."""
+    aws.fail(CERTIFICATE, hang=2.0, times=None)
+    urls = [f"https://sns.us-east-1.amazonaws.com/SimpleNotificationService-{each:032}.pem" for each in range(10)]
+
+    def waited(url: str) -> float:
+        began = time.monotonic()
+        with pytest.raises(sns_certificates.Unreachable):
+            sns_certificates.certificate_at(url, region="us-east-1", at=aws.now)
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(10) as pool:
+        times = sorted(pool.map(waited, urls))
+    assert aws.count(CERTIFICATE) == 2
+    # Eight are told at once to come again.
+    assert times[7] < 1.0
 
 
 def test_without_a_database_the_answer_is_503(
