@@ -43,13 +43,14 @@ SELECT n,
 STATEMENTS: tuple[LiteralString, ...] = (
     """
     INSERT INTO accounts_user
-           (id, password, is_superuser, email, name, language, time_zone, is_staff, is_active, joined_at)
-    SELECT n, '!', false, 'owner' || n || '@bench.example', 'Owner ' || n, '', 'UTC', false, true, started_at
+           (id, password, is_superuser, email, name, words, language, time_zone, is_staff, is_active, joined_at)
+    SELECT n, '!', false, 'owner' || n || '@bench.example', 'Owner ' || n, 'owner ' || n, '', 'UTC', false, true,
+    started_at
       FROM customer
     """,
     """
-    INSERT INTO accounts_account (id, name, created_at)
-    SELECT account_id, 'Account ' || n, started_at FROM customer
+    INSERT INTO accounts_account (id, name, words, created_at)
+    SELECT account_id, 'Account ' || n, 'account ' || n, started_at FROM customer
     """,
     """
     INSERT INTO accounts_membership (account_id, user_id, role, joined_at)
