@@ -45,7 +45,7 @@ STATEMENTS: tuple[LiteralString, ...] = (
     INSERT INTO accounts_user
            (id, password, is_superuser, email, name, words, language, time_zone, is_staff, is_active, joined_at)
     SELECT n, '!', false, 'owner' || n || '@bench.example', 'Owner ' || n, 'owner ' || n, '', 'UTC', false, true,
-    started_at
+           started_at
       FROM customer
     """,
     """

@@ -1,6 +1,7 @@
 """Reading JSON that somebody else wrote, within bounds, into what PostgreSQL can store."""
 
 import json
+import math
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
@@ -81,5 +82,13 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number that JSON knows")
 
 
+def _finite(text: str) -> float:
+    """A number that a `float` and `jsonb` hold. Python reads 1e999 as infinity, which JSON has no word for."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
 #: Made once; `json.loads` would make one for each text.
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)

@@ -28,11 +28,33 @@ def _answer(request: HttpRequest, status: HTTPStatus, title: str, message: str) 
 
 @login_not_required
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return unreadable(request)
+
+
+def unreadable(request: HttpRequest) -> HttpResponse:
     return _answer(
         request,
         HTTPStatus.BAD_REQUEST,
         _("That did not work"),
         _("The request could not be read. Nothing was changed."),
+    )
+
+
+def unsupported_charset(request: HttpRequest) -> HttpResponse:
+    return _answer(
+        request,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        _("That did not work"),
+        _("The request has to be in UTF-8. Nothing was changed."),
+    )
+
+
+def method_not_allowed(request: HttpRequest) -> HttpResponse:
+    return _answer(
+        request,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        _("That did not work"),
+        _("This address does not take such a request. Nothing was changed."),
     )
 
 
