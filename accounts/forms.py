@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.blueprints.components import validate_components
 from accounts.core import strict_json
+from accounts.core.form_fields import LongTextField, NameField
 from accounts.customers.user import MAX_PERSON_NAME, User
-from accounts.form_fields import LongTextField, NameField
 from accounts.support.requests import MAX_MESSAGE, RequestKind
 
 

@@ -3,7 +3,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.form_fields import LongTextField
+from accounts.core.form_fields import LongTextField
 from subscriptions.cancellation import MAX_COMMENT, Reason
 
 

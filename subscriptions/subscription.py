@@ -11,9 +11,9 @@ from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.foreign_input import LAST_YEAR
+from accounts.core.search_fields import SearchKey
 from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account
-from accounts.search_fields import SearchKey
 from subscriptions.cycles import Cycle, cycle_at, cycles_begun
 from subscriptions.plan import CURRENCY, Interval, Plan
 

@@ -8,9 +8,9 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, roles
+from accounts.core.search_fields import SearchWords, no_controls
 from accounts.core.write_guard import people_who_go_stay_out, refused_while_erasing
 from accounts.customers.user import User
-from accounts.search_fields import SearchWords, no_controls
 
 
 class AccountQuerySet(models.QuerySet["Account"]):

@@ -10,7 +10,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, foreign_input
-from accounts.search_fields import SearchWords, no_controls
+from accounts.core.search_fields import SearchWords, no_controls
 
 MAX_PERSON_NAME = 150
 

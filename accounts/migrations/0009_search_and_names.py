@@ -5,7 +5,7 @@ from typing import Any
 import django.contrib.postgres.indexes
 from django.db import migrations, models
 
-import accounts.search_fields
+import accounts.core.search_fields
 from accounts.core import foreign_input
 
 #: Rows at a time.
@@ -41,12 +41,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="account",
             name="words",
-            field=accounts.search_fields.SearchWords(blank=True, default="", editable=False, source="name"),
+            field=accounts.core.search_fields.SearchWords(blank=True, default="", editable=False, source="name"),
         ),
         migrations.AddField(
             model_name="user",
             name="words",
-            field=accounts.search_fields.SearchWords(blank=True, default="", editable=False, source="name"),
+            field=accounts.core.search_fields.SearchWords(blank=True, default="", editable=False, source="name"),
         ),
         migrations.RunPython(carry_over, migrations.RunPython.noop),
         migrations.AddIndex(

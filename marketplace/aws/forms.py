@@ -7,8 +7,8 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.form_fields import AddressField, NameField
 from accounts.customers.user import MAX_PERSON_NAME
-from accounts.form_fields import AddressField, NameField
 from accounts.models import User
 from marketplace.aws.registration import MAX_NAME
 

@@ -10,11 +10,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
 from accounts.core.refusal import Refused
+from accounts.core.form_fields import InstantField, MoneyField, NameField, SeatsField
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.desk.own.account_actions import itself
-from accounts.form_fields import InstantField, MoneyField, NameField, SeatsField
 from accounts.models import Account
 from accounts.templatetags.formats import brief
 from subscriptions import cancellation, changes, contracts

@@ -12,9 +12,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
+from accounts.core.form_fields import MoneyField, NameField
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, ActForm, Values
-from accounts.form_fields import MoneyField, NameField
 from accounts.models import RequestKind, SupportRequest
 from accounts.templatetags.formats import money
 from subscriptions.desk.actions import of_subscription

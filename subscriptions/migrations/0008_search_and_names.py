@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import migrations, models
 
-import accounts.search_fields
+import accounts.core.search_fields
 from accounts.core import foreign_input
 
 
@@ -31,7 +31,9 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="subscription",
             name="order_key",
-            field=accounts.search_fields.SearchKey(blank=True, default="", editable=False, source="order_reference"),
+            field=accounts.core.search_fields.SearchKey(
+                blank=True, default="", editable=False, source="order_reference"
+            ),
         ),
         migrations.RunPython(carry_over, migrations.RunPython.noop),
         migrations.AddIndex(

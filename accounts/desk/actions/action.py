@@ -21,6 +21,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.form_fields import LongTextField
 from accounts.core.refusal import Refused
 from accounts.core.registry import Registry
 from accounts.core.write_guard import BeingErased
@@ -28,7 +29,6 @@ from accounts.customers import history
 from accounts.customers.history import DESK, Actor, Event
 from accounts.customers.staff import staff_member
 from accounts.desk.actions.log import MAX_REASON, Deed
-from accounts.form_fields import LongTextField
 from accounts.mail.notices import Notice
 from accounts.mail.sending import write
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, roles
+from accounts.core.form_fields import AddressField, InstantField
 from accounts.core.refusal import Refused
 from accounts.customers.account import Account
 from accounts.customers.history import Actor
@@ -17,7 +18,6 @@ from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.erasure import holds
 from accounts.erasure.holds import Hold
-from accounts.form_fields import AddressField, InstantField
 from accounts.support import ownership
 from accounts.templatetags.formats import brief
 

@@ -11,13 +11,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
+from accounts.core.form_fields import InstantField, LongTextField, NameField
 from accounts.customers.account import Account
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.desk.actions.action import Act, ActForm, PlainForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.desk.own.account_actions import itself
-from accounts.form_fields import InstantField, LongTextField, NameField
 from accounts.support import answers as answering
 from accounts.support import deletion, internal_notes, requests
 from accounts.support.deletion_proposal import MAX_OVERRIDE
