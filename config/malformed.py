@@ -1,42 +1,68 @@
 """What no browser and no honest client sends is answered before anything reads it: with 4xx, and our page or JSON.
 
-Stands before everything that looks at addresses, queries and forms. Django decodes those with whatever codec the
-client names, some of which are none for text, and hands a NUL on to where only the database refuses it.
+Django decodes addresses and forms with whatever codec the client names, some of which are none for text, and hands a
+NUL on to where only the database refuses it. Here everything is UTF-8 (`Request`), and what is not is refused
+(`MalformedRequestMiddleware`).
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.utils import translation
+from django.utils.http import parse_header_parameters
 
 from accounts.views import errors
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 #: What our forms are sent in, whatever else a client may know.
 CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+#: What can't be read is none of them.
+UNREADABLE = "unreadable"
 _CONTROLS = re.compile("[\x00-\x1f\x7f]")
 
 
+class Request(WSGIRequest):
+    """A request as we read it: in UTF-8, whatever its head names. The middleware refuses it if that is wrong."""
+
+    def _set_content_type_params(self, meta: Mapping[str, Any]) -> None:
+        try:
+            self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
+        except (LookupError, ValueError):
+            self.content_type, self.content_params = "", {"charset": UNREADABLE}
+
+    def parse_file_upload(self, META: Mapping[str, Any], post_data: Any) -> Any:  # noqa: N803  # Django's name
+        """The parts of a form. The heads of its parts may name codecs, too."""
+        try:
+            return super().parse_file_upload(META, post_data)
+        except LookupError as error:
+            raise MultiPartParserError(str(error)) from error
+
+
+class Handler(WSGIHandler):
+    request_class = Request
+
+
 class MalformedRequestMiddleware:
-    """Refuses control characters in addresses (400) and forms in other alphabets (415); gives a 405 its page."""
+    """Refuses control characters in addresses (400) and bodies in other alphabets (415); gives a 405 its page."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         charset = (request.content_params or {}).get("charset")
-        # Everything from here on is read as UTF-8, the page that says so as well.
-        request.encoding = "utf-8"
         if charset is not None and charset.strip().lower() not in CHARSETS:
             return _told(request, errors.unsupported_charset)
         if _CONTROLS.search(request.path) or b"\x00" in unquote_to_bytes(request.META.get("QUERY_STRING", "")):
             return _told(request, errors.unreadable)
-        response: HttpResponseBase = self.get_response(request)
-        if response.status_code == 405 and not response.streaming and not getattr(response, "content", b""):
+        response = self.get_response(request)
+        if response.status_code == 405 and not getattr(response, "content", b"?"):
             allowed = response.headers.get("Allow", "")
             response = _told(request, errors.method_not_allowed)
             response.headers["Allow"] = allowed

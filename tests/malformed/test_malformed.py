@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from accounts.core import clock
 from accounts.views.errors import MACHINE_PATHS
+from config.malformed import Handler
 from marketplace import inbox
 from marketplace.delivery import Delivery
 from tests.malformed.generator import Request
@@ -28,11 +29,18 @@ SEED = int(os.environ.get("MALFORMED_SEED", "1"))
 #: After so many, everybody signs in again: some have signed out.
 SIGNED_IN_FOR = 50
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
 @pytest.fixture
-def target(world: World, cloud: AwsWorld, settings: Settings) -> Target:  # noqa: F811  # a fixture
+def target(
+    world: World,  # noqa: F811  # a fixture
+    cloud: AwsWorld,  # noqa: F811  # a fixture
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Target:
+    # The test client reads requests by Django's own class; the server reads them by ours.
+    monkeypatch.setattr("django.test.client.WSGIRequest", Handler.request_class)
     # Who guesses codes and passwords is held off; here one machine plays everybody.
     settings.ACCOUNT_RATE_LIMITS = False
     settings.SOCIALACCOUNT_PROVIDERS = {
@@ -82,5 +90,5 @@ def _is_ours(request: Request, answer: Any) -> bool:
 
 
 def _told(seed: int, request: Request, what: str, error: BaseException | None) -> str:
-    raised = "".join(traceback.format_exception(error)[-4:]) if error else ""
+    raised = "".join(traceback.format_exception(error)[-12:]) if error else ""
     return f"{what} at seed {seed}: {request}\n{raised}".encode("utf-8", "backslashreplace").decode()
