@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
-from accounts.core.refusal import Refused
 from accounts.core.form_fields import InstantField, MoneyField, NameField, SeatsField
+from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.desk.actions.fields import IdentityField

@@ -32,8 +32,10 @@ def knock(client: Client, *, host: str = "testserver", secure: bool = False) -> 
 
 
 def test_the_doors_stand_right_behind_the_redirect_to_https() -> None:
-    assert product.MIDDLEWARE[:2] == [
+    """Between them only what can't be read by anybody is turned away."""
+    assert product.MIDDLEWARE[:3] == [
         "django.middleware.security.SecurityMiddleware",
+        "config.malformed.MalformedRequestMiddleware",
         "config.doors.DoorsMiddleware",
     ]
 

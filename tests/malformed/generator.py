@@ -166,6 +166,8 @@ class Request:
     body: bytes = b""
     content_type: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    #: Whether forms need their token, as they do for browsers; most do without, to come further.
+    checks_forms: bool = False
 
     def __str__(self) -> str:
         shown = {name: value[:60] for name, value in self.headers.items()}
@@ -199,7 +201,7 @@ class Generator:
         body, content_type = self._body(chance)
         if "/api/" in path and chance.random() < 0.8:
             headers["HTTP_AUTHORIZATION"] = "Bearer test-api-token"
-        return Request(role, method, path, query, body, content_type, headers)
+        return Request(role, method, path, query, body, content_type, headers, checks_forms=chance.random() < 0.1)
 
     def _path(self, chance: random.Random) -> str:
         route, filled = chance.choice(self.routes), ""
@@ -279,6 +281,8 @@ def odd_content_type(chance: random.Random) -> str:
     text = chance.choice(CONTENT_TYPES)
     if chance.random() < 0.5:
         text += f"; charset={chance.choice(CHARSETS)}"
+    elif chance.random() < 0.2:
+        text += f"; charset*={chance.choice(CHARSETS)}'en'utf-8"
     return text.encode("utf-8", "replace").decode("latin-1")
 
 
@@ -318,6 +322,8 @@ def multipart(fields: Sequence[tuple[str, str]], chance: random.Random) -> bytes
         )
         kind = f"Content-Type: text/plain; charset={chance.choice(CHARSETS)}\r\n" if chance.random() < 0.03 else ""
         encoding = "Content-Transfer-Encoding: base64\r\n" if chance.random() < 0.02 else ""
+        if chance.random() < 0.01:
+            filename += f"; title*={chance.choice(CHARSETS)}'en'%41"
         head = f'--BoUnDaRy\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n{kind}{encoding}\r\n'
         parts.append(head.encode() + value.encode("utf-8", "surrogatepass") + b"\r\n")
     end = b"--BoUnDaRy--\r\n"

@@ -51,6 +51,7 @@ class Target:
 
     def send(self, request: Request) -> Any:
         client = self.clients.get(request.role) or self._signed_in(request.role)
+        client.handler.enforce_csrf_checks = request.checks_forms
         cookies = dict(client.cookies)
         try:
             return client.generic(
