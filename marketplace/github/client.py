@@ -45,6 +45,10 @@ class Unavailable(ApiError):
     """GitHub did not answer, or not sensibly: try again later."""
 
 
+class NotFound(Unavailable):
+    """There is nothing at this address, or nothing that these credentials may see."""
+
+
 class Denied(ApiError):
     """401, or 403 without a sign of a rate limit: the credentials don't allow this, now or in an hour."""
 
@@ -94,7 +98,7 @@ def all_plans(*, at: datetime) -> Iterator[dict[str, Any]]:
 
 
 def accounts_of_plan(plan_id: int, *, at: datetime) -> Iterator[dict[str, Any]]:
-    """Every account that holds a plan."""
+    """Every account that holds a plan. Raises `NotFound` for a plan of which GitHub says that there is none."""
     yield from _pages(f"/marketplace_listing/plans/{plan_id}/accounts", at=at)
 
 
@@ -175,6 +179,8 @@ def _pages(path: str, *, at: datetime, token: str | None = None) -> Iterator[dic
     """Every item of a list. Raises rather than leave one out: a page that fails is no shorter list."""
     for page in range(1, MAX_PAGES + 1):
         answer = _ask("GET", path, at=at, token=token, params={"per_page": PER_PAGE, "page": page})
+        if answer.status == 404:
+            raise NotFound(f"{path}, page {page}: 404")
         if answer.status != 200 or not isinstance(answer.json, list):
             raise Unavailable(f"{path}, page {page}: {answer.status} is no list")
         for item in answer.json:

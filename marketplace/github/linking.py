@@ -4,7 +4,9 @@ The only proof is GitHub's answer to the person's own token (`GET /user/marketpl
 ids in the query of the setup page are hints that anybody can invent, and are not even read.
 """
 
+import logging
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -15,17 +17,39 @@ from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import client
 from marketplace.github.customer import Customer
 from marketplace.github.messages import hold, lock_customer
-from marketplace.github.payloads import Purchase, read_subscription
+from marketplace.github.payloads import Purchase, Unreadable, read_subscription
 from marketplace.github.tokens import UserToken
+
+log = logging.getLogger(__name__)
 
 
 def link_purchases(token: UserToken, *, at: datetime) -> list[Account]:
     """Make the person a member of every account whose purchase GitHub shows them. Returns those accounts.
 
-    The first one in becomes the owner, later ones administrators. Asks GitHub; raises `ApiError`, nothing changed.
+    The first one in becomes the owner, later ones administrators. Asks GitHub; raises `ApiError`, nothing changed. A
+    purchase that can't be linked holds up no other: it is noted on its customer, and raised only if none could be.
     """
-    found = [read_subscription(item)[0] for item in client.purchases_of_user(token.text(), at=at)]
-    return [_link(purchase, token, at) for purchase in found]
+    accounts, errors = [], []
+    for item in list(client.purchases_of_user(token.text(), at=at)):
+        try:
+            accounts.append(_link(read_subscription(item)[0], token, at))
+        except Exception as error:
+            log.exception("a purchase of token %s could not be linked", token.pk)
+            _note(item, error, at)
+            errors.append(error)
+    if errors and not accounts:
+        raise errors[0]
+    return accounts
+
+
+def _note(item: dict[str, Any], error: Exception, at: datetime) -> None:
+    """Have the customer say what went wrong, if it is one that we know."""
+    try:
+        customer = Customer.objects.filter(github_id=read_subscription(item)[0].buyer.id).first()
+    except Unreadable:
+        return
+    if customer:
+        customer.fail(error, at)
 
 
 @transaction.atomic

@@ -46,6 +46,13 @@ def setup(request: HttpRequest) -> HttpResponse:
         log.warning("purchases of token %s: %s", token.pk, type(error).__name__)
         messages.error(request, _("GitHub did not answer. Please try again in a minute, or authorise us again."))
         return redirect("github_setup")
+    except Exception:
+        # Told to staff where it was found (`link_purchases`); the buyer is told what to do.
+        log.exception("purchases of token %s could not be linked", token.pk)
+        messages.error(
+            request, _("Your purchase could not be linked. We have been told; please write to support if it lasts.")
+        )
+        return redirect("github_setup")
     if not accounts:
         messages.info(request, _("GitHub shows no purchase of yours yet. It can take a minute after you have bought."))
         return redirect("github_setup")

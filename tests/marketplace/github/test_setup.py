@@ -277,3 +277,23 @@ def test_every_secret_of_the_environment_is_named_when_it_is_missing() -> None:
         [sys.executable, "manage.py", "check"], env=environment, capture_output=True, text=True, check=False
     )
     assert "contains an empty secret" in outcome.stderr
+
+
+def test_a_purchase_that_can_not_be_linked_is_no_500_and_holds_up_no_other(
+    sign_in_with_github: FakeGitHub, world: World
+) -> None:
+    github = sign_in_with_github
+    person = github.account(login="olga", email="olga@example.org")
+    crew = github.account(login="crew", type="Organization", admins=[person])
+    plan = github.listing_plan(name="Pro", monthly=900)
+    github.buy(person, plan, unit_count=66)
+    github.signing_in = person
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE marketplace_customer ADD CONSTRAINT never_66 CHECK (seats <> 66)")
+    client = Client()
+    through_github(client, "/auth/github/login/")
+    answer = press(client, SETUP, follow=True)
+    assert answer.status_code == 200
+    assert "Your purchase could not be linked." in answer.content.decode()
+    github.buy(crew, plan)
+    assert "Linked: crew." in press(client, SETUP, follow=True).content.decode()
