@@ -59,6 +59,15 @@ GITHUB_LISTING_SLUG = env.str("GITHUB_LISTING_SLUG", default="")
 GITHUB_CANCELLATION = env.str("GITHUB_CANCELLATION", default="offboard")
 if GITHUB_CANCELLATION not in ("offboard", "downgrade"):
     raise ImproperlyConfigured("GITHUB_CANCELLATION must be `offboard` or `downgrade`.")
+#: The secrets of a draft listing, if its hook comes here, too: what they sign is stored and never applied.
+GITHUB_DRAFT_WEBHOOK_SECRETS = [
+    value.strip() for value in env.list("GITHUB_DRAFT_WEBHOOK_SECRETS", default=[]) if value.strip()
+]
+if {value.strip() for value in GITHUB_WEBHOOK_SECRETS} & {*GITHUB_DRAFT_WEBHOOK_SECRETS}:
+    raise ImproperlyConfigured(
+        "GITHUB_WEBHOOK_SECRETS and GITHUB_DRAFT_WEBHOOK_SECRETS share a secret: a secret belongs to one listing, or "
+        "the draft's test purchases would be taken for real ones."
+    )
 #: GitHub asks for a second between calls that change something.
 GITHUB_MUTATION_PAUSE = env.float("GITHUB_MUTATION_PAUSE", default=1.0)
 

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import DataError, models
 from django.utils.translation import gettext_lazy as _
 
@@ -19,12 +21,20 @@ class Source(models.TextChoices):
     AWS_EVENTS = "aws_events", "AWS EventBridge"
 
 
+class Listing(models.TextChoices):
+    """Whose secret signed a message: a secret belongs to a listing, and nothing else tells them apart."""
+
+    LIVE = "", _("live")
+    DRAFT = "draft", _("draft")
+
+
 class Outcome(models.TextChoices):
     APPLIED = "applied", _("applied")
     NO_CHANGE = "no_change", _("nothing to change")
     STALE = "stale", _("older than what is known")
     REPEATED = "repeated", _("a body that came before: left to the marketplace's own answer")
     ASKED = "asked", _("left to the marketplace's own answer")
+    TEST = "test", _("of a draft listing: nothing of a customer's")
     UNKNOWN = "unknown", _("of a kind that is not known here")
 
 
@@ -48,11 +58,19 @@ class Delivery(DueWork):
     OVERDUE = timedelta(minutes=10)
 
     source = models.CharField(_("source"), max_length=12, choices=Source.choices)
+    #: Who sent it: several hooks that reach one address give one event the same id (reference, 2.3).
+    hook = models.CharField(_("hook"), max_length=40, blank=True, default="", db_default="")
+    listing = models.CharField(
+        _("listing"), max_length=10, choices=Listing.choices, blank=True, default="", db_default=""
+    )
     delivery_id = models.CharField(_("delivery id"), max_length=200)
     event = models.CharField(_("event"), max_length=100)
     content_type = models.CharField(_("content type"), max_length=100, blank=True)
     #: The body, byte for byte; emptied when it is no longer needed.
     body = models.BinaryField(_("body"), null=True)
+    #: The marketplace's ids of all accounts and people that the body names, whether or not it could be processed: so
+    #: that it goes when one of them does.
+    named = ArrayField(models.CharField(max_length=40), verbose_name=_("named"), null=True, blank=True)
     #: SHA-256 of the body: shows a captured body that is sent again under another id.
     digest = models.BinaryField(max_length=32)
     received_at = models.DateTimeField(_("received"))
@@ -73,7 +91,7 @@ class Delivery(DueWork):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         constraints = [
-            models.UniqueConstraint(fields=["source", "delivery_id"], name="delivery_is_unique"),
+            models.UniqueConstraint(fields=["source", "hook", "delivery_id"], name="delivery_is_unique"),
             models.CheckConstraint(
                 condition=models.Q(processed_at=None) | ~models.Q(outcome=""), name="delivery_processed_has_an_outcome"
             ),
@@ -89,7 +107,8 @@ class Delivery(DueWork):
             models.Index(fields=["id"], condition=~models.Q(alert=""), name="delivery_alert"),
             models.Index(fields=["digest", "received_at"], name="delivery_digest"),
             models.Index(fields=["marketplace_account", "-received_at"], name="delivery_of_customer"),
-            # As small as the bodies that are kept.
+            # Both as small as the bodies that are kept.
+            GinIndex(fields=["named"], condition=models.Q(body__isnull=False), name="delivery_by_named"),
             models.Index(fields=["received_at"], condition=models.Q(body__isnull=False), name="delivery_with_a_body"),
         ]
 

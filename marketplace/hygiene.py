@@ -40,7 +40,7 @@ def empty_old(at: datetime) -> int:
     """Empty the bodies that have been kept for long enough at `at`. Returns how many."""
     emptied = 0
     while ids := list(old(at).order_by("received_at").values_list("pk", flat=True)[:BATCH]):
-        emptied += Delivery.objects.filter(pk__in=ids).update(body=None)
+        emptied += Delivery.objects.filter(pk__in=ids).update(body=None, named=None)
     return emptied
 
 

@@ -8,7 +8,7 @@ processed in one transaction with the change that it causes, and one that fails 
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
@@ -21,7 +21,7 @@ from kombu.exceptions import OperationalError
 from accounts.core.registry import Registry
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import overdue, run_due
-from marketplace.delivery import Delivery, Outcome, Source
+from marketplace.delivery import Delivery, Listing, Outcome, Source
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ NUDGE_AFTER_FAILURE = 30.0
 
 INSERT: LiteralString = """
 INSERT INTO marketplace_delivery
-       (source, delivery_id, event, content_type, body, digest, received_at, next_attempt_at,
+       (source, hook, listing, delivery_id, event, content_type, body, named, digest, received_at, next_attempt_at,
         action, marketplace_account, outcome, alert, attempts, last_error)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, '', '', '', '', 0, '')
-ON CONFLICT (source, delivery_id) DO NOTHING
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', '', '', '', 0, '')
+ON CONFLICT (source, hook, delivery_id) DO NOTHING
 """
 
 #: What processing writes: the body, which is most of the row, only where a handler has removed it.
@@ -61,11 +61,26 @@ class SourceHandler:
 HANDLERS: Registry[SourceHandler] = Registry(key=lambda handler: handler.source)
 
 
-def accept(source: Source, *, delivery_id: str, event: str, content_type: str, body: bytes, at: datetime) -> bool:
-    """Store a delivery: one statement, its own transaction. Returns whether it is new; a second one changes nothing."""
+def accept(
+    source: Source,
+    *,
+    delivery_id: str,
+    event: str,
+    content_type: str,
+    body: bytes,
+    at: datetime,
+    hook: str = "",
+    listing: Listing = Listing.LIVE,
+    named: Sequence[str] = (),
+) -> bool:
+    """Store a delivery: one statement, its own transaction. Returns whether it is new; a second one changes nothing.
+
+    `named`: the marketplace's ids of whom the body names, by which a purge finds it.
+    """
     digest = hashlib.sha256(body).digest()
+    row = [source, hook, listing, delivery_id, event, content_type, body, list(named) or None, digest, at, at]
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, [source, delivery_id, event, content_type, body, digest, at, at])
+        cursor.execute(INSERT, row)
         return bool(cursor.rowcount == 1)
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 
+from allauth.socialaccount.models import SocialAccount
 from django.db.models import CharField, Q, QuerySet
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
@@ -27,6 +28,21 @@ def deliveries(account_id: uuid.UUID) -> "QuerySet[Delivery]":
     at_aws = Q(account_id=None, marketplace_account__in=_known_at_aws(account_id))
     about = Q(account_id=account_id) | Q(marketplace_account__in=known_as) | at_aws
     return Delivery.objects.filter(about).filter(Q(body__isnull=False) | ~Q(marketplace_account="", last_error=""))
+
+
+def naming_the_account(account_id: uuid.UUID) -> "QuerySet[Delivery]":
+    """Bodies that name the account at GitHub, though they are about something else or could not be read."""
+    known_as = Customer.objects.filter(account_id=account_id).values_list("github_id", flat=True)
+    return Delivery.objects.filter(body__isnull=False, named__overlap=[str(known) for known in known_as])
+
+
+def naming_people(account_id: uuid.UUID) -> "QuerySet[Delivery]":
+    """Bodies that name people who belong to no other account: as the one who clicked, say."""
+    going = Leaver.objects.of(account_id).belonging_to_none().values("user_id")
+    at_github = SocialAccount.objects.filter(user__in=going, provider="github").values_list("uid", flat=True)
+    tokens = UserToken.objects.filter(user__in=going).values_list("github_user_id", flat=True)
+    known_as = {*at_github, *(str(known) for known in tokens)}
+    return Delivery.objects.filter(body__isnull=False, named__overlap=sorted(known_as))
 
 
 def _known_at_aws(account_id: uuid.UUID) -> list[str]:
@@ -74,7 +90,21 @@ PERSONAL_DATA = (
         Order.CONTENT,
         deliveries,
         # The id and the digest stay: they tell a message that is sent again, and nothing about a person.
-        values={"body": None, "marketplace_account": "", "last_error": "", "alert": ""},
+        values={"body": None, "named": None, "marketplace_account": "", "last_error": "", "alert": ""},
+    ),
+    Scrubbed(
+        "marketplace.Delivery",
+        Order.CONTENT,
+        naming_the_account,
+        values={"body": None, "named": None},
+        part="naming the account",
+    ),
+    Scrubbed(
+        "marketplace.Delivery",
+        Order.CONTENT,
+        naming_people,
+        values={"body": None, "named": None},
+        part="naming people who go",
     ),
     Scrubbed("marketplace.Step", Order.CONTENT, step_remarks, values={"remark": "", "last_error": ""}),
     Erased("marketplace.RepositoryHook", Order.CONTENT, hooks),

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.checks.schedule import SETTLING_TIME
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import NotYet, overdue, run_due
-from marketplace.github import client
+from marketplace.github import authorisation, client
 from marketplace.github.customer import Customer
 from marketplace.github.listing import ListingPlan
 from marketplace.github.messages import end_doubt, hold, let_go, lock_customer
@@ -49,6 +49,7 @@ def check_due(at: datetime) -> int:
     """Ask GitHub about every customer whose check is due at `at`. Returns how many answers were had."""
     if not client.is_configured():
         return run_due(Customer.objects.doubt_over, believe, at=at, run=RUN)
+    authorisation.ask_about_revoked(at)
     return run_due(Customer.objects.due, check, at=at, run=RUN)
 
 

@@ -42,6 +42,20 @@ def link_purchases(token: UserToken, *, at: datetime) -> list[Account]:
     return accounts
 
 
+def link_newcomer(token: UserToken, *, at: datetime) -> list[Account]:
+    """At a sign-in: somebody without an account may have bought before they ever came here. Never fails a sign-in.
+
+    Who has an account already is not asked about: the page after a purchase does that.
+    """
+    if token.user.memberships.exists():
+        return []
+    try:
+        return link_purchases(token, at=at)
+    except Exception as error:
+        log.warning("purchases of token %s at sign-in: %s", token.pk, type(error).__name__)
+        return []
+
+
 def _note(item: dict[str, Any], error: Exception, at: datetime) -> None:
     """Have the customer say what went wrong, if it is one that we know."""
     try:

@@ -18,9 +18,9 @@ from accounts.erasure import purge
 from accounts.mail import notices
 from accounts.models import Account
 from marketplace import inbox
-from marketplace.delivery import Delivery, Outcome
+from marketplace.delivery import Delivery, Listing, Outcome
 from marketplace.event_kinds import MarketplaceEvent
-from marketplace.github import client
+from marketplace.github import authorisation, client
 from marketplace.github.customer import Customer, Doubt
 from marketplace.github.listing import ListingPlan, learn
 from marketplace.github.payloads import (
@@ -47,14 +47,18 @@ DOUBTED_FOR = timedelta(hours=1)
 
 def handle(delivery: Delivery, at: datetime) -> Outcome:
     """Process one GitHub delivery: the inbox's handler. Raises `Unprocessable` for what staff must look at."""
+    if delivery.listing == Listing.DRAFT:
+        return Outcome.TEST
     if delivery.event == "ping":
         return Outcome.NO_CHANGE
-    if delivery.event != "marketplace_purchase":
+    if delivery.event not in ("marketplace_purchase", authorisation.EVENT):
         return Outcome.UNKNOWN
     if delivery.body is None:
         raise inbox.Unprocessable("The body is no longer kept.")
     raw = message_in(bytes(delivery.body), delivery.content_type)
     delivery.action = str(raw.get("action", ""))[:100]
+    if delivery.event == authorisation.EVENT:
+        return authorisation.heard(delivery, raw, at)
     if delivery.action not in ACTIONS:
         return Outcome.UNKNOWN
     try:

@@ -17,6 +17,8 @@ from django.core.exceptions import ValidationError
 from accounts.core import foreign_input, strict_json
 
 ACTIONS = frozenset({"purchased", "changed", "pending_change", "pending_change_cancelled", "cancelled"})
+#: What GitHub calls an account or a person in its messages; others are known by their login.
+ACCOUNTS = frozenset({"account", "sender", "organization", "enterprise", "owner", "user", "requester", "target"})
 
 
 class Unreadable(ValueError):
@@ -101,6 +103,22 @@ def message_in(body: bytes, content_type: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise strict_json.BadJSON("The JSON is not an object.")
     return value
+
+
+def accounts_in(message: Mapping[str, Any]) -> list[str]:
+    """GitHub's ids of all accounts and people that a webhook of any kind names, wherever in it they stand."""
+    found: set[str] = set()
+    left: list[tuple[str, Any]] = [("", message)]
+    while left:
+        key, value = left.pop()
+        if isinstance(value, list):
+            left.extend((key, item) for item in value)
+        elif isinstance(value, Mapping):
+            number = value.get("id")
+            if isinstance(number, int) and not isinstance(number, bool) and ("login" in value or key in ACCOUNTS):
+                found.add(str(number)[:40])
+            left.extend(value.items())
+    return sorted(found)
 
 
 def read_message(message: Mapping[str, Any]) -> Message:

@@ -12,6 +12,8 @@ from django.http import Http404, HttpRequest
 from accounts.core import clock, foreign_input
 from accounts.customers.user import MAX_PERSON_NAME
 from accounts.models import User
+from marketplace.github import authorisation
+from marketplace.github.linking import link_newcomer
 from marketplace.github.tokens import keep
 
 
@@ -50,7 +52,7 @@ def _keep(user: User, sociallogin: Any) -> None:
     token, account = sociallogin.token, sociallogin.account
     if account.provider != "github" or token is None or not token.token:
         return
-    keep(
+    kept = keep(
         user,
         github_user_id=int(account.uid),
         login=foreign_input.name_told(account.extra_data.get("login"), limit=200),
@@ -60,3 +62,6 @@ def _keep(user: User, sociallogin: Any) -> None:
         expires_at=token.expires_at,
         at=clock.now(),
     )
+    authorisation.given_again(user)
+    # Whoever bought before ever signing in finds it now.
+    link_newcomer(kept, at=clock.now())

@@ -15,8 +15,12 @@ from accounts.models import User
 
 class UserTokenQuerySet(models.QuerySet["UserToken"]):
     def alive(self) -> Self:
-        """Not revoked by us."""
+        """Not revoked, as far as we know."""
         return self.filter(revoked_at=None)
+
+    def said_to_be_revoked(self) -> Self:
+        """Those of which GitHub is to be asked whether they are still good."""
+        return self.alive().filter(revocation_said_at__isnull=False).order_by("revocation_said_at", "pk")
 
 
 class UserToken(models.Model):
@@ -31,6 +35,8 @@ class UserToken(models.Model):
     obtained_at = models.DateTimeField(_("obtained"))
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+    #: When GitHub told us that the person took their authorisation back: it is asked whether that is so.
+    revocation_said_at = models.DateTimeField(_("said to be revoked"), null=True, blank=True)
 
     objects = UserTokenQuerySet.as_manager()
 
@@ -91,6 +97,7 @@ def keep(
             "scopes": scopes[:300],
             "obtained_at": at,
             "expires_at": expires_at,
+            "revocation_said_at": None,
         },
     )
     return token

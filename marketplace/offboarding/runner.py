@@ -14,6 +14,7 @@ from typing import Literal
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.encryption import Undecipherable, decrypt
@@ -229,15 +230,14 @@ def _tokens_of(account_id: uuid.UUID) -> list[UserToken]:
 
 
 def _needed_elsewhere(token: UserToken, account_id: uuid.UUID) -> bool:
-    """Whether the person belongs to another account that holds a purchase at GitHub."""
-    return (
-        Account.objects.filter(
-            memberships__user_id=token.user_id, deactivated_at=None, github_customer__cancelled_at=None
-        )
-        .filter(github_customer__isnull=False)
-        .exclude(pk=account_id)
-        .exists()
-    )
+    """Whether another account of the person works with it: one that has bought at GitHub, or has hooks there.
+
+    An account that pays us directly has hooks, too; revoking ends every authorisation of the person.
+    """
+    others = Account.objects.filter(memberships__user_id=token.user_id, deactivated_at=None, purging_at=None)
+    buys = Q(github_customer__isnull=False, github_customer__cancelled_at=None)
+    has_hooks = Exists(RepositoryHook.objects.remaining().filter(account=OuterRef("pk")))
+    return others.exclude(pk=account_id).filter(buys | has_hooks).exists()
 
 
 def _await_purge(step: Step, at: datetime) -> str:

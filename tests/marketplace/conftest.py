@@ -14,6 +14,7 @@ from accounts.jobs import sweeps
 from accounts.models import Account
 from marketplace import inbox
 from marketplace.github.customer import Customer
+from marketplace.github.payloads import accounts_in
 from marketplace.models import Source
 from tests.factories import NOW
 from tests.fakes.aws import FakeAWS
@@ -83,6 +84,8 @@ def deliver(delivery: Delivery, at: datetime) -> None:
         content_type=delivery.content_type,
         body=delivery.body,
         at=at,
+        hook=delivery.headers["X-GitHub-Hook-ID"],
+        named=accounts_in(delivery.payload),
     )
 
 

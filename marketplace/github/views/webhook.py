@@ -8,14 +8,16 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.core import clock, strict_json
 from marketplace import inbox
-from marketplace.delivery import Source
-from marketplace.github.payloads import message_in
+from marketplace.delivery import Listing, Source
+from marketplace.github.payloads import accounts_in, message_in
 from marketplace.github.signature import is_signed
 
 #: Every real marketplace event is below 3 kB; GitHub's own limit is 25 MB.
 MAX_BYTES = 1024 * 1024
 #: What a GUID needs, with room for whatever a relay makes of it.
 MAX_DELIVERY_ID = 200
+#: Hooks have numbers.
+MAX_HOOK = 40
 #: The answer to what is stored, always the same.
 ACCEPTED = b'{"status": "accepted"}'
 
@@ -32,14 +34,15 @@ def webhook(request: HttpRequest) -> HttpResponse:
         return _error(413, "too_large", str(error))
     # Not `request.headers`, which would first read all the others.
     headers = request.META
-    if not is_signed(body, headers.get("HTTP_X_HUB_SIGNATURE_256", ""), settings.GITHUB_WEBHOOK_SECRETS):
+    listing = _listing(body, headers.get("HTTP_X_HUB_SIGNATURE_256", ""))
+    if listing is None:
         return _error(401, "bad_signature", "X-Hub-Signature-256 does not match this body and any of our secrets.")
     delivery_id, event = headers.get("HTTP_X_GITHUB_DELIVERY", ""), headers.get("HTTP_X_GITHUB_EVENT", "")
     if not delivery_id or len(delivery_id) > MAX_DELIVERY_ID or not event or len(event) > 100:
         return _error(400, "bad_headers", "X-GitHub-Delivery and X-GitHub-Event are needed.")
     content_type = (request.content_type or "")[:100]
     try:
-        message_in(body, content_type)
+        message = message_in(body, content_type)
     except strict_json.BadJSON as error:
         return _error(400, "bad_json", str(error))
     try:
@@ -50,12 +53,24 @@ def webhook(request: HttpRequest) -> HttpResponse:
             content_type=content_type,
             body=body,
             at=clock.now(),
+            hook=headers.get("HTTP_X_GITHUB_HOOK_ID", "")[:MAX_HOOK],
+            listing=listing,
+            named=accounts_in(message),
         )
     except DatabaseError:
         # Said at once and plainly: the listing's page shows it as failed, from where it can be sent again by hand.
         return _error(503, "try_again", "The delivery could not be stored. Deliver it again.")
     inbox.nudge()
     return HttpResponse(ACCEPTED, content_type="application/json", status=202)
+
+
+def _listing(body: bytes, signature: str) -> Listing | None:
+    """The listing whose secret signed this; None if none did."""
+    if is_signed(body, signature, settings.GITHUB_WEBHOOK_SECRETS):
+        return Listing.LIVE
+    if is_signed(body, signature, settings.GITHUB_DRAFT_WEBHOOK_SECRETS):
+        return Listing.DRAFT
+    return None
 
 
 def _error(status: int, error: str, message: str, **headers: str) -> HttpResponse:

@@ -20,9 +20,10 @@ from accounts.models import Account, Membership, Role, User
 from marketplace.github import tokens
 from marketplace.github.customer import Customer
 from marketplace.github.tokens import UserToken
+from marketplace.models import Delivery as StoredDelivery
 from marketplace.models import Offboarding, RepositoryHook
 from tests.factories import NOW, AccountFactory
-from tests.fakes.github import FakeGitHub
+from tests.fakes.github import Delivery, FakeGitHub
 from tests.marketplace.conftest import World
 from tests.pages import press
 
@@ -137,10 +138,10 @@ def test_when_github_does_not_answer_nothing_is_linked_and_the_buyer_is_told(
     assert not Customer.objects.exists()
 
 
-def keep_token(user: User, text: str) -> UserToken:
+def keep_token(user: User, text: str, github_user_id: int = 5) -> UserToken:
     return tokens.keep(
         user,
-        github_user_id=5,
+        github_user_id=github_user_id,
         login="olga",
         access=text,
         refresh="",
@@ -297,3 +298,101 @@ def test_a_purchase_that_can_not_be_linked_is_no_500_and_holds_up_no_other(
     assert "Your purchase could not be linked." in answer.content.decode()
     github.buy(crew, plan)
     assert "Linked: crew." in press(client, SETUP, follow=True).content.decode()
+
+
+# Who comes late, and who takes the authorisation back
+
+
+def test_who_bought_before_ever_signing_in_finds_the_account_at_the_first_sign_in(
+    sign_in_with_github: FakeGitHub, world: World
+) -> None:
+    github = sign_in_with_github
+    buyer = github.account(login="harbour", email="harbour@example.org")
+    world.hears(github.buy(buyer, github.listing_plan(name="Pro", monthly=900)))
+    github.signing_in = buyer
+    client = Client()
+    through_github(client, "/auth/github/login/")
+    assert client.get("/").status_code == 200
+    owner = world.account_of(buyer).owner()
+    assert owner is not None
+    assert owner.email == "harbour@example.org"
+
+
+def test_who_signed_up_first_and_bought_then_finds_it_at_the_next_sign_in(
+    sign_in_with_github: FakeGitHub, world: World
+) -> None:
+    github = sign_in_with_github
+    buyer = github.account(login="harbour", email="harbour@example.org")
+    github.signing_in = buyer
+    client = Client()
+    through_github(client, "/auth/github/login/")
+    nowhere = client.get("/")
+    assert nowhere.status_code == 403
+    assert SETUP in nowhere.content.decode()
+    world.hears(github.buy(buyer, github.listing_plan(name="Pro", monthly=900)))
+    client = Client()
+    through_github(client, "/auth/github/login/")
+    assert client.get("/").status_code == 200
+
+
+def test_a_sign_in_does_not_fail_with_github(sign_in_with_github: FakeGitHub, world: World) -> None:
+    github = sign_in_with_github
+    github.signing_in = github.account(login="harbour", email="harbour@example.org")
+    github.fail("GET /user/marketplace_purchases", status=502, times=9)
+    client = Client()
+    through_github(client, "/auth/github/login/")
+    assert UserToken.objects.alive().count() == 1
+    assert client.get("/").status_code == 403
+
+
+def test_signing_in_with_github_again_is_an_authorisation(sign_in_with_github: FakeGitHub, world: World) -> None:
+    github = sign_in_with_github
+    buyer = github.account(login="harbour", email="harbour@example.org")
+    world.hears(github.buy(buyer, github.listing_plan(name="Pro", monthly=900)))
+    github.signing_in = buyer
+    through_github(Client(), "/auth/github/login/")
+    Customer.objects.update(authorisation_needed_at=NOW)
+    client = Client()
+    through_github(client, "/auth/github/login/")
+    assert Customer.objects.get().authorisation_needed_at is None
+    assert "please authorise us again" not in client.get("/user/subscription/").content.decode()
+
+
+@pytest.fixture
+def authorised(world: World, owner: User) -> UserToken:
+    """The owner of a customer, with a token that GitHub knows."""
+    buyer = world.github.account(login="harbour")
+    world.hears(world.github.buy(buyer, world.github.listing_plan(name="Pro", monthly=900)))
+    Membership.objects.create(account=world.account_of(buyer), user=owner, role=Role.OWNER)
+    return keep_token(owner, world.github.authorize(buyer).value, github_user_id=buyer.id)
+
+
+def revoked(world: World, github_user_id: int) -> Delivery:
+    sender = {"id": github_user_id, "login": "harbour", "type": "User"}
+    return world.github.delivery({"action": "revoked", "sender": sender}, event="github_app_authorization")
+
+
+def test_a_revoked_authorisation_is_forgotten_once_github_confirms_it(world: World, authorised: UserToken) -> None:
+    (known,) = world.github.tokens
+    world.github.revoke(known)
+    message = revoked(world, authorised.github_user_id)
+    world.hears(message)
+    assert StoredDelivery.objects.get(delivery_id=message.guid).outcome == "asked"
+    world.run("github-check")
+    authorised.refresh_from_db()
+    assert (authorised.access, authorised.revoked_at) == (None, world.now)
+    assert Customer.objects.get().authorisation_needed_at == world.now
+
+
+def test_a_captured_revocation_forgets_no_token_that_is_good(world: World, authorised: UserToken) -> None:
+    world.hears(revoked(world, authorised.github_user_id))
+    world.run("github-check")
+    authorised.refresh_from_db()
+    assert (authorised.access is not None, authorised.revocation_said_at) == (True, None)
+
+
+def test_without_credentials_a_revocation_is_believed(world: World, authorised: UserToken, settings: Settings) -> None:
+    settings.GITHUB_CLIENT_SECRET = ""
+    world.hears(revoked(world, authorised.github_user_id))
+    authorised.refresh_from_db()
+    assert authorised.access is None

@@ -3,6 +3,9 @@
 import hashlib
 import hmac
 import json
+import os
+import subprocess
+import sys
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -12,13 +15,14 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from accounts.core import clock
 from config import celery_app
 from marketplace import inbox
 from marketplace.github.signature import is_signed, sign
 from marketplace.models import Delivery
 from tests.factories import NOW
 from tests.fakes.github import FakeGitHub
-from tests.marketplace.conftest import WEBHOOK, post
+from tests.marketplace.conftest import WEBHOOK, World, post
 
 pytestmark = pytest.mark.django_db
 SECRET = "test-webhook-secret"
@@ -186,3 +190,44 @@ def test_the_example_bodies_that_githubs_tooling_publishes_are_accepted_and_proc
 
     inbox.process_due(NOW + timedelta(days=100_000))
     assert not Delivery.objects.unprocessed().exists()
+
+
+def test_one_event_of_two_hooks_is_stored_twice_and_of_one_hook_once() -> None:
+    """The app's hook and the Marketplace's on one address: both give an event the same id."""
+    for hook in ("11", "22", "22", "11"):
+        assert send({"X-GitHub-Delivery": "guid-1", "X-GitHub-Hook-ID": hook})[0] == 202
+    assert set(Delivery.objects.values_list("hook", "delivery_id")) == {("11", "guid-1"), ("22", "guid-1")}
+
+
+def test_what_a_draft_listing_says_is_stored_and_never_applied(world: World, settings: Settings) -> None:
+    settings.GITHUB_DRAFT_WEBHOOK_SECRETS = ["the draft's"]
+    pro = world.github.listing_plan(name="Pro", monthly=900)
+    buyer = world.github.account(login="harbour")
+    assert post(world.github.buy(buyer, pro)) == 202
+    assert post(world.github.cancel(buyer).signed("the draft's")) == 202
+    inbox.process_due(clock.now())
+    outcomes = dict(Delivery.objects.values_list("listing", "outcome"))
+    assert outcomes == {"": "applied", "draft": "test"}
+    assert world.account_of(buyer).deactivated_at is None
+
+
+def test_two_listings_that_share_a_secret_do_not_start() -> None:
+    environment = {**os.environ, "GITHUB_WEBHOOK_SECRETS": "one,two", "GITHUB_DRAFT_WEBHOOK_SECRETS": "three, two"}
+    outcome = subprocess.run(
+        [sys.executable, "manage.py", "check"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode != 0
+    assert "share a secret" in outcome.stderr
+
+
+def test_a_delivery_knows_everybody_whom_its_body_names() -> None:
+    body = json.dumps(
+        {
+            "action": "created",
+            "installation": {"id": 5, "account": {"id": 1001, "login": "harbour"}},
+            "repositories": [{"id": 7, "owner": {"id": 1002}}],
+            "sender": {"id": 1003, "login": "olga"},
+        }
+    ).encode()
+    send({"X-GitHub-Event": "installation"}, body=body)
+    assert Delivery.objects.get().named == ["1001", "1002", "1003"]

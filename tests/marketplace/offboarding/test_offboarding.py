@@ -13,9 +13,9 @@ from marketplace.github import tokens
 from marketplace.github.customer import Customer
 from marketplace.github.repository_hooks import register_hook
 from marketplace.github.tokens import UserToken
-from marketplace.models import Offboarding, Pause, RepositoryHook, Step
+from marketplace.models import Delivery, Offboarding, Pause, RepositoryHook, Step
 from marketplace.offboarding import runner
-from tests.factories import BlueprintFactory, UserFactory
+from tests.factories import AccountFactory, BlueprintFactory, UserFactory, subscribe
 from tests.fakes.github import Account as Buyer
 from tests.fakes.github import Token
 from tests.marketplace.conftest import World
@@ -489,7 +489,7 @@ def test_a_token_that_no_key_decrypts_keeps_no_other_one_alive(customer: Custome
     world.run("offboard")
     assert (world.github.hooks, world.github.tokens) == ([], [])
     assert UserToken.objects.alive().get().login == "lost"
-    assert customer.steps()["tokens"] == "the token of 7: no key of FIELD_ENCRYPTION_KEYS decrypts this token"
+    assert customer.steps()["tokens"] == "the token of 7: no key of FIELD_ENCRYPTION_KEYS decrypts this"
 
 
 def test_what_does_not_fit_into_a_turn_gets_another_one_and_no_failure_is_counted(
@@ -507,3 +507,39 @@ def test_what_does_not_fit_into_a_turn_gets_another_one_and_no_failure_is_counte
     world.passes(MINUTE)
     world.run("offboard")
     assert (world.github.hooks, world.github.tokens) == ([], [])
+
+
+def test_a_token_that_the_hooks_of_a_directly_paid_account_need_is_kept(customer: Customers, world: World) -> None:
+    elsewhere = AccountFactory(owner=customer.owner)
+    subscribe(elsewhere)
+    hook_id = world.github.hook("acme/elsewhere", customer.token)
+    register_hook(
+        elsewhere, repository="acme/elsewhere", hook_id=hook_id, github_user_id=customer.buyer.id, at=world.now
+    )
+    customer.leaves()
+    world.run("offboard")
+    assert customer.steps()["tokens"] == "1 kept for another account of the same person"
+    assert UserToken.objects.alive().count() == 1
+
+
+@pytest.mark.parametrize("event", ["installation", "marketplace_purchase"])
+def test_raw_bodies_that_name_the_account_or_its_people_go_with_it_whatever_they_are(
+    customer: Customers, world: World, event: str
+) -> None:
+    """An event of another kind, and a message that could not be read."""
+    payload = {"action": "created", "installation": {"account": {"id": customer.buyer.id, "login": "harbour"}}}
+    unread = {"action": "changed", "marketplace_purchase": {"plan": {"id": 1}}, "sender": payload["installation"]}
+    by_them = {"action": "deleted", "sender": {"id": customer.buyer.id, "login": "harbour"}}
+    strangers = {"action": "created", "sender": {"id": 99, "login": "stranger"}}
+    for body in (payload, unread, by_them, strangers):
+        world.hears(world.github.delivery(body, event=event))
+    customer.leaves()
+    world.run("offboard")
+    world.passes(30 * DAY - timedelta(hours=12))
+    for _turn in range(3):
+        world.run("purge", "offboard")
+        world.passes(6 * MINUTE)
+    assert not Account.objects.exists()
+    bodies = [bytes(body) for body in Delivery.objects.exclude(body=None).values_list("body", flat=True)]
+    assert [b"stranger" in body for body in bodies] == [True]
+    assert not Delivery.objects.filter(named__contains=[str(customer.buyer.id)]).exists()
