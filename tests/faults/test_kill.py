@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from accounts.mail.sending import LEASE
 from accounts.models import Account, Event, Membership, Notice, Role, User
 from subscriptions.models import Cancellation, Subscription
 from tests.factories import NOW
@@ -58,7 +57,7 @@ def wait_for_mails(process: "subprocess.Popen[bytes]", wanted: int) -> None:
 def test_a_sweep_killed_again_and_again_settles_every_account_once_and_sends_every_mail_once(tmp_path: Path) -> None:
     fill()
     # Each run comes after the leases of the one killed before it.
-    runs = (END + number * (LEASE + timedelta(seconds=1)) for number in range(100))
+    runs = (END + number * (Notice.LEASE + timedelta(seconds=1)) for number in range(100))
     chance = random.Random(20260317)  # noqa: S311  # the same moments in every run of this test
     for at, number in zip(runs, range(6), strict=False):
         # The first two are killed while they start or settle, the others between any two mails: six times at most
