@@ -73,20 +73,21 @@ def main(database: str) -> None:
 def _turn(seconds: float, watch: Watch) -> dict[str, Any]:
     from accounts.core import clock
     from accounts.erasure import runner
+    from accounts.jobs.due_work import claim
     from accounts.models import Purge
 
     # The product's own turn is 20 seconds.
     runner.TURN = seconds
     begun, at = time.perf_counter(), clock.now()
-    row = runner.claim(at)
+    row = claim(Purge.objects.due, at)
     if row is None:
         raise SystemExit("no purge is due")
     erased = _erased(row)
-    verified = runner.take_turn(row, at)
+    verified = bool(runner.take_turn(row, at))
     taken = time.perf_counter() - begun
     watch.look()
     row = Purge.objects.get(pk=row.pk)
-    if row.failures:
+    if row.attempts:
         raise SystemExit(f"the purge failed: {row.last_error}")
     return {
         "verified": verified,

@@ -25,6 +25,7 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure import inventory, people
 from accounts.erasure.obligation import Cause, PurgeObligation
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet, describe
 
 __all__ = [
     "BeingErased",
@@ -51,10 +52,22 @@ class TooLate(Refused):
     text = _("It is too late: the erasing of the data has begun.")
 
 
-class PurgeQuerySet(models.QuerySet["Purge"]):
+class LeftBehind(Exception):
+    """Counting again found something that should have been gone."""
+
+
+class PurgeQuerySet(DueWorkQuerySet["Purge"]):
     def open(self) -> Self:
         """Neither called off nor proven."""
         return self.filter(called_off_at=None, verified_at=None)
+
+    def pending(self) -> Self:
+        return self.open()
+
+    def overdue(self, at: datetime) -> Self:
+        """Those that nothing keeps waiting. Of one that has begun, perhaps after a hold, the age counts from then."""
+        recently = models.Q(started_at__gte=at - self.model.OVERDUE)
+        return super().overdue(at).filter(~recently | models.Q(started_at=None), waiting_for="")
 
     def of(self, account_id: uuid.UUID) -> Self:
         return self.filter(account_id=account_id)
@@ -64,16 +77,15 @@ class PurgeQuerySet(models.QuerySet["Purge"]):
         found = PurgeObligation.objects.open().filter(purge=models.OuterRef("pk"), cause=cause)
         return self.filter(models.Exists(found))
 
-    def due(self, at: datetime) -> Self:
-        """To be started or gone on with. In the order of their last turns, so that the newest gets one, too."""
-        return self.open().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "id")
-
     def locked(self) -> Self:
         return self.select_for_update(no_key=True)
 
 
-class Purge(models.Model):
-    """The obligation to erase one account's data, and how far that has come."""
+class Purge(DueWork):
+    """The obligation to erase one account's data, and how far that has come. `attempts`: failures in a row."""
+
+    WAITING_SINCE = "due_at"
+    OVERDUE = timedelta(hours=1)
 
     #: No foreign key: the row outlives the account.
     account_id = models.UUIDField(_("account"), editable=False)
@@ -82,7 +94,6 @@ class Purge(models.Model):
     received_at = models.DateTimeField(_("received"))
     due_at = models.DateTimeField(_("due"))
     deadline_at = models.DateTimeField(_("deadline"))
-    next_attempt_at = models.DateTimeField(_("next attempt"))
     #: Why it does not go on just now; empty when nothing is in its way.
     waiting_for = models.TextField(_("waiting for"), blank=True)
     called_off_at = models.DateTimeField(_("called off"), null=True, blank=True)
@@ -93,8 +104,6 @@ class Purge(models.Model):
     kept: "models.JSONField[Any, Any]" = models.JSONField(_("kept"), default=dict)
     #: Rows of one transaction; halved whenever one took too long, and never grown again.
     chunk = models.PositiveIntegerField(_("rows at once"), default=CHUNK)
-    failures = models.PositiveIntegerField(_("failures in a row"), default=0)
-    last_error = models.TextField(_("last error"), blank=True)
     #: When counting again found something that should have been gone.
     left_behind_at = models.DateTimeField(_("something left behind"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
@@ -178,6 +187,15 @@ class Purge(models.Model):
         """Add to a store's count. The caller holds the lock and saves, in the transaction of the erasing itself."""
         noted = {"erased": self.erased().get(store, 0) + erased, "done": done}
         self.progress[store] = noted if page is None else {**noted, "page": page}
+
+    def fail(self, error: Exception, at: datetime) -> None:
+        """As all due work; and look at every store again next time: something may have been written meanwhile."""
+        with transaction.atomic():
+            self.refresh_from_db(fields=["progress", "attempts"], from_queryset=Purge.objects.locked())
+            for store in self.progress:
+                self.note(store, 0, done=False)
+            changes: dict[str, Any] = {"left_behind_at": at} if isinstance(error, LeftBehind) else {}
+            self.put_off(describe(error), at, progress=self.progress, **changes)
 
 
 #: Answers why an account's data must not be erased at an instant, or None.

@@ -21,6 +21,7 @@ from accounts.customers.history import Actor
 from accounts.erasure import hash_chain, runner
 from accounts.erasure.certificates import Certificate, System, instant
 from accounts.erasure.purge import Cause, Purge
+from accounts.jobs.due_work import MORE
 
 #: What an exported log says it is.
 KIND = "erasures"
@@ -76,15 +77,22 @@ def _replay_one(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Ou
     purge = _oblige(account_id, body, at)
     if purge is None:
         return Outcome(account_id, None)
-    failures = purge.failures
-    # Whoever else works on it just now, the sweep for one, may be the one to finish it.
-    while not runner.take_turn(purge, at):
+    failures = purge.attempts
+    while True:
+        answer = runner.take_turn(purge, at)
         purge.refresh_from_db()
-        if purge.failures > failures:
-            return Outcome(account_id, None, purge.last_error)
+        # Whoever else works on it just now, the sweep for one, may be the one to finish it.
         if purge.verified_at:
-            break
-    return Outcome(account_id, Certificate.objects.get(purge=purge).number)
+            return Outcome(account_id, Certificate.objects.get(purge=purge).number)
+        if purge.attempts > failures:
+            return Outcome(account_id, None, purge.last_error)
+        if answer is not MORE:
+            return Outcome(account_id, None, _what_stops(purge))
+
+
+def _what_stops(purge: Purge) -> str:
+    """Why a turn came to nothing, though nothing failed: another turn would come to nothing, too."""
+    return "the purge was called off meanwhile" if purge.called_off_at else f"it waits: {purge.waiting_for or '?'}"
 
 
 def _oblige(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Purge | None:

@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Literal, LiteralString
+from typing import Any, Literal, LiteralString
 
-from django.db import Error, OperationalError, connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 from psycopg.errors import QueryCanceled
 
@@ -26,38 +26,26 @@ from accounts.erasure.file_deletions import DoomedFile
 from accounts.erasure.holds import Hold
 from accounts.erasure.inventory import Erased, Order, Store
 from accounts.erasure.people import Leaver
-from accounts.erasure.purge import CHUNK, Purge, must_wait, start
+from accounts.erasure.purge import CHUNK, LeftBehind, Purge, must_wait, start
 from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import MORE, Turn, attempt, overdue, run_due
 
 #: One purge's turn, in seconds; then it's the next one's.
 TURN = 20.0
-#: A run of the sweep ends after this long, in seconds; the next one goes on.
-RUN = 300.0
-#: For so long a claimed purge is left to the worker that claimed it: a run and its last turn, with room to spare.
-LEASE = timedelta(minutes=10)
+#: A run of the sweep ends after this long; the next one goes on, and other slow work gets its turn in between.
+RUN = timedelta(minutes=1)
 #: A statement that takes longer is stopped, and the chunk halved. In milliseconds.
 STATEMENT_TIMEOUT = 5000
 #: Waiting for a lock is not slowness: tried again later, with the same chunk. In milliseconds.
 LOCK_TIMEOUT = 2000
 #: Files deleted between two notes of progress.
 FILES = 500
-#: The first wait after a failure; it doubles with every further one in a row.
-FIRST_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(hours=1)
 
-#: A purge that is due and not started for so long is shown to staff.
-LATE = timedelta(hours=1)
 #: Staff are shown a purge this long before its deadline: time to act, before anything is missed.
 MARGIN = timedelta(hours=6)
-#: One failure may be bad luck.
-FAILING = 3
 
 #: The name under which files are counted.
 FILE_STORE = "files"
-
-
-class LeftBehind(Exception):
-    """Counting again found something that should have been gone."""
 
 
 def preview(at: datetime) -> Iterator[str]:
@@ -74,51 +62,33 @@ def preview(at: datetime) -> Iterator[str]:
 
 def purge_due(at: datetime) -> int:
     """Give every purge that is due at `at` its turns, as long as the run lasts. Returns how many were completed."""
-    completed = 0
-    stop = time.monotonic() + RUN
-    # Microseconds keep the order of the turns: who had one is next again after everybody else had one.
-    turn = at
-    while time.monotonic() < stop and (purge := claim(turn)):
-        turn += timedelta(microseconds=1)
-        completed += take_turn(purge, at, again_at=turn)
-    return completed
+    return run_due(Purge.objects.due, _start_and_erase, at=at, run=RUN)
 
 
-def claim(at: datetime) -> Purge | None:
-    """Take the purge whose turn it is for this worker, until the lease is over."""
-    with transaction.atomic():
-        purge = Purge.objects.due(at).select_for_update(skip_locked=True, no_key=True).first()
-        if purge:
-            purge.next_attempt_at = at + LEASE
-            purge.save(update_fields=["next_attempt_at"])
-    return purge
+def take_turn(purge: Purge, at: datetime) -> bool | Literal[Turn.MORE]:
+    """Start this purge, or go on with it, for one turn. Returns whether it was completed, or has more to do.
 
-
-def take_turn(purge: Purge, at: datetime, *, again_at: datetime | None = None) -> bool:
-    """Start the purge, or go on with it, for one turn. Returns whether it was completed. Whatever fails is noted on
-    its row and tried again later; it never holds up the others.
+    Whatever fails is noted on its row.
     """
-    try:
-        start(purge, at=at)
-        return erase(purge, at, again_at=again_at)
-    except Exception as error:
-        # Whatever a store or an eraser raises is noted on this purge's row, and never holds up the others.
-        _note_failure(purge, error, at)
-        return False
+    return attempt(purge, _start_and_erase, at)
 
 
-def erase(purge: Purge, at: datetime, *, again_at: datetime | None = None) -> bool:
-    """Erase in committed chunks for about a turn. Returns whether the purge is verified.
+def _start_and_erase(purge: Purge, at: datetime) -> bool | Literal[Turn.MORE]:
+    start(purge, at=at)
+    return erase(purge, at)
 
-    With something left to do it is queued again, for `again_at` or at once. Raises what a store raises.
+
+def erase(purge: Purge, at: datetime) -> bool | Literal[Turn.MORE]:
+    """Erase in committed chunks for about a turn. Returns whether the purge is verified, or has more to do.
+
+    Raises what a store raises.
     """
     stop = time.monotonic() + TURN
     while _is_under_way(purge, at):
         if _next_step(purge, at, stop):
             return _verify(purge, at)
         if time.monotonic() >= stop:
-            Purge.objects.open().filter(pk=purge.pk).update(next_attempt_at=again_at or at)
-            return False
+            return MORE
     return False
 
 
@@ -244,7 +214,7 @@ def _verify(purge: Purge, at: datetime) -> bool:
         if not left:
             Leaver.objects.of(purge.account_id).delete()
             purge.finished_at = purge.verified_at = at
-            purge.last_error, purge.failures, purge.left_behind_at = "", 0, None
+            purge.last_error, purge.attempts, purge.left_behind_at = "", 0, None
             purge.save()
             certificate = certificates.append(purge, at=at)
             history.record(
@@ -312,65 +282,26 @@ def _look_behind(purge: Purge) -> None:
         _search("bitmap")
 
 
-def _note_failure(purge: Purge, error: Exception, at: datetime) -> None:
-    """Put the purge back, and look at every store again when it comes up: something may have been written meanwhile."""
-    with transaction.atomic():
-        purge = Purge.objects.locked().get(pk=purge.pk)
-        wait = min(FIRST_WAIT * 2 ** min(purge.failures, 20), LONGEST_WAIT)
-        purge.failures += 1
-        purge.next_attempt_at = at + wait
-        purge.last_error = describe(error)
-        if isinstance(error, LeftBehind):
-            purge.left_behind_at = at
-        for store in purge.progress:
-            purge.note(store, 0, done=False)
-        purge.save(update_fields=["failures", "next_attempt_at", "last_error", "left_behind_at", "progress"])
-
-
-def describe(error: Exception) -> str:
-    """An error without the values of rows that databases like to quote. The row forgets it once all is erased."""
-    cause = error.__cause__
-    if isinstance(error, Error) and cause is not None:
-        return f"{type(cause).__name__}: {getattr(getattr(cause, 'diag', None), 'message_primary', None) or ''}"
-    return f"{type(error).__name__}: {error}"[:2000]
-
-
 SWEEP = sweeps.Sweep("purge", run=purge_due, preview=preview, late_after=timedelta(minutes=15))
 
+_SHOWN: dict[str, Any] = {"example": "account_id", "listed_by": "verified_at__isempty=1&called_off_at__isempty=1"}
+
 INVARIANTS = (
-    *(
-        invariants.Invariant(
-            name,
-            message,
-            violations,
-            example="account_id",
-            listed_by="verified_at__isempty=1&called_off_at__isempty=1",
-        )
-        for (name, message, violations) in (
-            (
-                "purge-not-started",
-                _("purges due for more than an hour and not started"),
-                lambda at: Purge.objects.open().filter(due_at__lt=at - LATE, started_at=None, waiting_for=""),
-            ),
-            (
-                "purge-deadline",
-                _("purges whose legal deadline is less than six hours away or has passed"),
-                lambda at: (
-                    Purge.objects.open()
-                    .filter(deadline_at__lt=at + MARGIN)
-                    .exclude(account_id__in=Hold.objects.active(at).exclude(confirmed_at=None).values("account_id"))
-                ),
-            ),
-            (
-                "purge-failing",
-                _("purges that fail again and again"),
-                lambda at: Purge.objects.open().filter(failures__gte=FAILING),
-            ),
-            (
-                "purge-left-behind",
-                _("purges after which something was still there"),
-                lambda at: Purge.objects.open().exclude(left_behind_at=None),
-            ),
-        )
+    overdue(Purge, "purge-overdue", _("purges due for more than an hour and still not finished"), **_SHOWN),
+    invariants.Invariant(
+        "purge-deadline",
+        _("purges whose legal deadline is less than six hours away or has passed"),
+        lambda at: (
+            Purge.objects.open()
+            .filter(deadline_at__lt=at + MARGIN)
+            .exclude(account_id__in=Hold.objects.active(at).exclude(confirmed_at=None).values("account_id"))
+        ),
+        **_SHOWN,
+    ),
+    invariants.Invariant(
+        "purge-left-behind",
+        _("purges after which something was still there"),
+        lambda at: Purge.objects.open().exclude(left_behind_at=None),
+        **_SHOWN,
     ),
 )

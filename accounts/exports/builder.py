@@ -7,33 +7,30 @@ it has written and tries again later.
 
 import hashlib
 import os
-import time
-import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Literal
 
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core.write_guard import BeingErased, refuse_if_purging
+from accounts.core.write_guard import refuse_if_purging
 from accounts.customers import history
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure.purge import Purge
-from accounts.exports.archive import Archive, Interrupted, Position, discard, index_of
+from accounts.exports.archive import Archive, Interrupted, Position, index_of
 from accounts.exports.export import KEPT_FOR, Export
 from accounts.exports.parts import account_document, as_json, parts, plain, readme, schema
-from accounts.jobs import invariants, sweeps
+from accounts.jobs import due_work, invariants, sweeps
+from accounts.jobs.due_work import MORE, Turn, attempt, overdue, run_due
 from accounts.mail.notices import queue
 
-#: A run of the sweep ends after this long, in seconds; the next one goes on.
-RUN = 60.0
-#: The first wait after a failure; it doubles with every further one.
-FIRST_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(hours=1)
-#: One failure may be bad luck.
-FAILING = 3
+#: A run of the sweep ends after this long; the next one goes on.
+RUN = timedelta(minutes=1)
+#: An archive that is still there so long after it expired is shown to staff.
+STILL_THERE = timedelta(hours=1)
 
 
 def preview(at: datetime) -> Iterator[str]:
@@ -46,39 +43,19 @@ def preview(at: datetime) -> Iterator[str]:
 
 def export_due(at: datetime) -> int:
     """Delete what has expired at `at`, then build what is due, in turns. Returns how many were deleted or finished."""
-    handled = sum(_remove(pk, at) for pk in list(Export.objects.expired(at).values_list("pk", flat=True)))
-    stop = time.monotonic() + RUN
-    # Microseconds keep the order of the turns: who had one is next again after everybody else had one.
-    turn = at
-    while time.monotonic() < stop and (finished := take_turn(at, turn)) is not None:
-        turn += timedelta(microseconds=1)
-        handled += finished
-    return handled
+    removed = sum(attempt(export, _remove, at) is True for export in list(Export.objects.expired(at)))
+    return removed + run_due(Export.objects.due, _go_on, at=at, run=RUN, held=True)
 
 
-def take_turn(at: datetime, turn: datetime) -> bool | None:
-    """Write one batch of the export whose turn it is. Returns whether it is finished; None if there is none to build.
-
-    Whatever fails is noted on its row and tried again later; it never holds up the others.
+def take_turn(at: datetime, turn: datetime) -> bool | Literal[Turn.MORE] | None:
+    """Write one batch of the export whose turn it is at `turn`. Returns whether it is finished, or has more to write;
+    None if there is none to build. Whatever fails is noted on its row, and tried again later.
     """
-    export: Export | None = None
-    try:
-        with transaction.atomic():
-            export = Export.objects.due(turn).select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
-            if export is None:
-                return None
-            export.next_attempt_at = turn + timedelta(microseconds=1)
-            return _go_on(export, at)
-    except Exception as error:
-        # Whatever is wrong with one export is noted on its row, and never holds up the others.
-        if export is None:
-            raise
-        _note_failure(export, error, at)
-        return False
+    return due_work.take_turn(Export.objects.due, _go_on, at=at, turn=turn, held=True)
 
 
-def _go_on(export: Export, at: datetime) -> bool:
-    """One batch, in the caller's transaction, which holds the row. Returns whether that was the last."""
+def _go_on(export: Export, at: datetime) -> bool | Literal[Turn.MORE]:
+    """One batch, in the caller's transaction, which holds the row. Returns whether that was the last, or `MORE`."""
     with _opened(export) as archive:
         part = next((part for part in parts() if not export.progress[part.name]["complete"]), None)
         if part is None:
@@ -90,8 +67,8 @@ def _go_on(export: Export, at: datetime) -> bool:
         # Rows may come and go meanwhile; the count never runs over.
         noted["total"] = noted["done"] if batch.complete else max(noted["total"], noted["done"])
         export.position = archive.save()
-    export.save(update_fields=["next_attempt_at", "progress", "position"])
-    return False
+    export.save(update_fields=["progress", "position"])
+    return MORE
 
 
 def _opened(export: Export) -> Archive:
@@ -149,48 +126,33 @@ def _expiry(export: Export, at: datetime) -> datetime:
     return min([at + KEPT_FOR, *erased_from])
 
 
-def _note_failure(export: Export, error: Exception, at: datetime) -> None:
-    """Put the export back. Without room on the disk, or without an account, what has been written goes at once."""
-    changes: dict[str, object] = {}
-    if isinstance(error, OSError | BeingErased):
-        discard(export.unfinished_path)
-        changes = {"progress": {}, "position": {}}
-    Export.objects.unfinished().filter(pk=export.pk).update(
-        attempts=export.attempts + 1,
-        next_attempt_at=at + min(FIRST_WAIT * 2 ** min(export.attempts, 20), LONGEST_WAIT),
-        last_error=f"{type(error).__name__}: {error}"[:2000],
-        **changes,
-    )
-
-
-def _remove(pk: uuid.UUID, at: datetime) -> bool:
+def _remove(export: Export, at: datetime) -> bool:
     """Delete an expired archive. The row names it until it is gone, so a kill in between forgets nothing."""
-    try:
-        with transaction.atomic():
-            expired = Export.objects.expired(at).select_for_update(skip_locked=True, no_key=True)
-            export = expired.filter(pk=pk).first()
-            if export is None:
-                return False
-            default_storage.delete(export.file.name or "")  # missing is fine
-            export.file.name, export.last_error = "", ""
-            export.save(update_fields=["file", "last_error"])
-            history.record(
-                export.account_id, AccountEvent.EXPORT_REMOVED, at=at, by=Actor.system(), export=str(export.pk)
-            )
-        return True
-    except OSError as error:
-        # Noted, and tried again by the next run; the others go on.
-        Export.objects.filter(pk=pk).update(last_error=f"{type(error).__name__}: {error}"[:2000])
-        return False
+    with transaction.atomic():
+        expired = Export.objects.expired(at).select_for_update(skip_locked=True, no_key=True)
+        found = expired.filter(pk=export.pk).first()
+        if found is None:
+            return False
+        default_storage.delete(found.file.name or "")  # missing is fine
+        found.file.name, found.last_error = "", ""
+        found.save(update_fields=["file", "last_error"])
+        history.record(found.account_id, AccountEvent.EXPORT_REMOVED, at=at, by=Actor.system(), export=str(found.pk))
+    return True
 
 
 SWEEP = sweeps.Sweep("export", run=export_due, preview=preview, late_after=timedelta(minutes=10))
 
 INVARIANTS = (
+    overdue(
+        Export,
+        "export-overdue",
+        _("data exports asked for more than an hour ago and still not finished"),
+        example="account_id",
+    ),
     invariants.Invariant(
-        "export-failing",
-        _("data exports that fail again and again"),
-        lambda at: Export.objects.unfinished().filter(attempts__gte=FAILING),
+        "export-still-there",
+        _("data exports that expired more than an hour ago and are still not deleted"),
+        lambda at: Export.objects.expired(at - STILL_THERE),
         example="account_id",
     ),
 )

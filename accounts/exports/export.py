@@ -14,12 +14,14 @@ from django.core.files.storage import default_storage
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core.write_guard import refuse_if_purging, refused_while_erasing
+from accounts.core.write_guard import BeingErased, refuse_if_purging, refused_while_erasing
 from accounts.customers import history
 from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
+from accounts.exports.archive import discard
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet, describe
 
 #: How long a finished archive can be fetched.
 KEPT_FOR = timedelta(days=7)
@@ -28,17 +30,13 @@ LINK = timedelta(minutes=10)
 _SALT = "accounts.export"
 
 
-class ExportQuerySet(models.QuerySet["Export"]):
+class ExportQuerySet(DueWorkQuerySet["Export"]):
     def unfinished(self) -> Self:
         return self.filter(finished_at=None)
 
-    def due(self, at: datetime) -> Self:
-        """To be begun or gone on with, in the order of their last turns; not of accounts that are being erased."""
-        return (
-            self.unfinished()
-            .filter(next_attempt_at__lte=at, account__purging_at=None)
-            .order_by("next_attempt_at", "asked_at")
-        )
+    def pending(self) -> Self:
+        """To be begun or gone on with; not of accounts that are being erased."""
+        return self.unfinished().filter(account__purging_at=None)
 
     def fetchable(self, at: datetime) -> Self:
         return self.filter(expires_at__gt=at).exclude(file="")
@@ -48,8 +46,11 @@ class ExportQuerySet(models.QuerySet["Export"]):
         return self.filter(expires_at__lte=at).exclude(file="").order_by("expires_at")
 
 
-class Export(models.Model):
+class Export(DueWork):
     """One archive of an account's data: asked for, being built, to be fetched, deleted."""
+
+    WAITING_SINCE = "asked_at"
+    OVERDUE = timedelta(hours=1)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(
@@ -59,13 +60,10 @@ class Export(models.Model):
         User, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("asked for by")
     )
     asked_at = models.DateTimeField(_("asked for"))
-    next_attempt_at = models.DateTimeField(_("next attempt"))
     #: By part: how many are `done` of a `total`, and whether the part is `complete`.
     progress: "models.JSONField[Any, Any]" = models.JSONField(_("progress"), default=dict)
     #: Where the archive stands, to be gone on with from there; empty before the beginning.
     position: "models.JSONField[Any, Any]" = models.JSONField(_("position"), default=dict, editable=False)
-    attempts = models.PositiveIntegerField(_("failures"), default=0)
-    last_error = models.TextField(_("last error"), blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     file = models.FileField(_("file"), max_length=200, blank=True)
@@ -97,6 +95,14 @@ class Export(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id}, {self.asked_at:%Y-%m-%d %H:%M}Z"
+
+    def fail(self, error: Exception, at: datetime) -> None:
+        """As all due work. Without room on the disk, or without an account, what has been written goes at once."""
+        if self.finished_at is None and isinstance(error, OSError | BeingErased):
+            discard(self.unfinished_path)
+            self.put_off(describe(error), at, progress={}, position={})
+        else:
+            super().fail(error, at)
 
     @property
     def name(self) -> str:

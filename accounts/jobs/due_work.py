@@ -48,6 +48,10 @@ class NotYet(Exception):
 class Turn(Enum):
     MORE = "more"
 
+    def __bool__(self) -> bool:
+        """It is not done."""
+        return False
+
 
 #: What work answers that has done a part and wants another turn, once everybody else who is due has had one.
 MORE = Turn.MORE
@@ -160,9 +164,8 @@ def run_due(
     done = 0
     turn = at
     stop = time.monotonic() + run.total_seconds()
-    one = _held_one if held else _leased_one
     while time.monotonic() < stop:
-        answer = one(due, work, at, turn)
+        answer = take_turn(due, work, at=at, turn=turn, held=held)
         if answer is None:
             break
         if answer is MORE:
@@ -172,10 +175,17 @@ def run_due(
     return done
 
 
-def _leased_one(
-    due: "Callable[[datetime], models.QuerySet[Row]]", work: "Work[Row]", at: datetime, turn: datetime
+def take_turn(
+    due: "Callable[[datetime], models.QuerySet[Row]]",
+    work: "Work[Row]",
+    *,
+    at: datetime,
+    turn: datetime,
+    held: bool = False,
 ) -> "bool | Literal[Turn.MORE] | None":
-    """Claim the first due row and work on it. None if there was none."""
+    """Work on the first row that is due at `turn`, as of `at`. None if there was none. See `run_due`."""
+    if held:
+        return _hold_and_work(due, work, at, turn)
     row = claim(due, turn)
     if row is None:
         return None
@@ -212,7 +222,7 @@ def claim(due: "Callable[[datetime], models.QuerySet[Row]]", at: datetime) -> Ro
     return row
 
 
-def _held_one(
+def _hold_and_work(
     due: "Callable[[datetime], models.QuerySet[Row]]", work: "Work[Row]", at: datetime, turn: datetime
 ) -> "bool | Literal[Turn.MORE] | None":
     """Lock the first due row and work on it under the lock. None if there was none."""
@@ -233,6 +243,8 @@ def _held_one(
         with transaction.atomic():
             # Under a lock again, unless another worker has taken the row up, or has done it, meanwhile.
             if _locked(due(turn)).filter(pk=row.pk).exists():
+                # What the work did to it in memory is as undone as the rest.
+                row.refresh_from_db(fields=[row.ATTEMPTS])
                 _note(row, error, at)
         return False
     return answer

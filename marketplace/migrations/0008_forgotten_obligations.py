@@ -48,6 +48,8 @@ def write_down(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+    #: It writes purges as they are before their columns are renamed.
+    run_before = [("accounts", "0011_due_work")]
     dependencies = [
         ("accounts", "0008_purge_obligation"),
         ("marketplace", "0007_purchase_of_a_subscription"),

@@ -25,7 +25,7 @@ from accounts.erasure import purge, runner
 from accounts.erasure.certificates import faults
 from accounts.erasure.holds import set_hold
 from accounts.erasure.purge import TooLate, call_off
-from accounts.erasure.runner import LEASE, erase, take_turn
+from accounts.erasure.runner import erase, take_turn
 from accounts.models import Account, Blueprint, Certificate, Event, Leaver, Membership, Purge, Role, User
 from tests.accounts.erasure.dumping import database_url
 from tests.accounts.erasure.purging import erased_events, oblige
@@ -106,7 +106,7 @@ def test_a_purge_killed_again_and_again_finishes_with_right_counts_and_one_certi
     # Small chunks, so that there is always one to be killed in.
     Purge.objects.filter(pk=row.pk).update(chunk=3)
     # Each run comes after the lease of the one killed before it.
-    runs = (NOW + number * (LEASE + timedelta(seconds=1)) for number in range(1000))
+    runs = (NOW + number * (Purge.LEASE + timedelta(seconds=1)) for number in range(1000))
     chance = random.Random(20260317)  # noqa: S311  # the same moments in every run of this test
     stages = set()
     with nursery(tmp_path) as workers:
@@ -131,7 +131,7 @@ def test_a_purge_killed_again_and_again_finishes_with_right_counts_and_one_certi
     erased = row.erased()
     assert (erased["accounts.Blueprint"], erased["accounts.User"]) == (BLUEPRINTS, MEMBERS + 1)
     assert (erased["accounts.Membership"], erased["accounts.Account"], erased["files"]) == (MEMBERS + 1, 1, FILES)
-    assert (row.failures, row.last_error, erased_events(account.pk)) == (0, "", 1)
+    assert (row.attempts, row.last_error, erased_events(account.pk)) == (0, "", 1)
     assert Certificate.objects.get().body["erased"] == erased
     assert list(faults()) == []
     assert list(Blueprint.objects.all()) == [bystander]
@@ -291,7 +291,7 @@ def test_a_chunk_that_takes_too_long_is_halved_until_it_does_not(monkeypatch: py
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION dawdle CASCADE")
     row.refresh_from_db()
-    assert (row.chunk, row.failures, row.erased()["accounts.Blueprint"]) == (16, 0, 40)
+    assert (row.chunk, row.attempts, row.erased()["accounts.Blueprint"]) == (16, 0, 40)
 
 
 @contextmanager
@@ -324,6 +324,6 @@ def test_a_locked_row_makes_it_wait_and_not_halve(monkeypatch: pytest.MonkeyPatc
     with locked(blueprint):
         assert not take_turn(row, NOW)
     row.refresh_from_db()
-    assert (row.chunk, row.failures) == (purge.CHUNK, 1)
+    assert (row.chunk, row.attempts) == (purge.CHUNK, 1)
     assert row.last_error.startswith("LockNotAvailable")
     assert take_turn(row, NOW)

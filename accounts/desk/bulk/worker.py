@@ -24,8 +24,8 @@ from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.desk.actions.action import Act, rehearse
 from accounts.desk.bulk.run import FRESH, BulkItem, BulkRun, act_of, cancel
-from accounts.erasure.runner import describe
 from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import describe
 
 log = logging.getLogger(__name__)
 

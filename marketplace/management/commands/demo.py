@@ -227,7 +227,7 @@ class Demo:
         approved = deletion.approve(request, by=Actor.staff(lead), at=self.at - timedelta(days=40))
         while not runner.take_turn(approved, approved.due_at):
             approved.refresh_from_db()
-            if approved.failures:
+            if approved.attempts:
                 raise CommandError(f"The demo's erased account could not be erased: {approved.last_error}")
 
     def buys_at_github(self, name: str, domain: str, *, github_id: int) -> Customer:

@@ -40,7 +40,7 @@ def test_a_purge_under_a_hold_waits_says_so_and_goes_on_when_the_hold_runs_out(a
     assert purge_due(NOW) == 0
     row.refresh_from_db()
     assert row.waiting_for == "a hold until March 18, 2026, 9:30 a.m. UTC"
-    assert "purge-not-started" not in {v.name for v in violations(NOW + DAY)}
+    assert "purge-overdue" not in {v.name for v in violations(NOW + DAY)}
     assert purge_due(NOW + DAY - timedelta(seconds=1)) == 0
     assert purge_due(NOW + DAY + purge.LOOK_AGAIN) == 1
 

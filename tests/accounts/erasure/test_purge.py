@@ -19,8 +19,9 @@ from accounts.customers.history import Actor
 from accounts.erasure import inventory, purge, runner
 from accounts.erasure.inventory import Eraser
 from accounts.erasure.purge import Cause, TooLate, call_off
-from accounts.erasure.runner import claim, purge_due, take_turn
+from accounts.erasure.runner import purge_due, take_turn
 from accounts.jobs import sweeps
+from accounts.jobs.due_work import claim
 from accounts.jobs.invariants import violations
 from accounts.jobs.sweeps import SweepRun
 from accounts.models import (
@@ -205,15 +206,15 @@ def test_a_store_that_fails_for_a_day_is_tried_again_and_holds_up_nobody(account
     row.refresh_from_db()
     other.refresh_from_db()
     assert other.verified_at == NOW + HOUR
-    assert (row.failures, row.last_error) == (tries, "ConnectionError: the search index does not answer")
+    assert (row.attempts, row.last_error) == (tries, "ConnectionError: the search index does not answer")
     assert 20 < tries < 35
-    assert [v.examples for v in violations(at) if v.name == "purge-failing"] == [[str(account.pk)]]
+    assert [v.examples for v in violations(at) if v.name == "purge-overdue"] == [[str(account.pk)]]
 
     search_index.broken_for, search_index.holds = set(), 3
     assert purge_due(at + HOUR) == 1
     row.refresh_from_db()
-    assert (row.failures, row.last_error, row.erased()["search index"]) == (0, "", 3)
-    assert "purge-failing" not in {v.name for v in violations(at)}
+    assert (row.attempts, row.last_error, row.erased()["search index"]) == (0, "", 3)
+    assert "purge-overdue" not in {v.name for v in violations(at)}
 
 
 def test_something_left_behind_is_not_proven_but_shown(account: Account, search_index: Flaky, monkeypatch: Any) -> None:
@@ -252,14 +253,14 @@ def test_the_newest_of_ten_thousand_is_not_starved_by_the_oldest(account: Accoun
             due_at=NOW - 20 * DAY,
             deadline_at=NOW,
             started_at=NOW - 20 * DAY,
-            failures=5,
+            attempts=5,
             # They have had their turns, and all want the next one by now.
             next_attempt_at=NOW + timedelta(microseconds=number),
         )
         for number, account_id in enumerate(old, start=1)
     )
     newest = oblige(account)
-    first, second = (claim(NOW + HOUR) for _turn in range(2))
+    first, second = (claim(Purge.objects.due, NOW + HOUR) for _turn in range(2))
     assert (first, second and second.account_id) == (newest, old[0])
     Purge.objects.filter(pk=newest.pk).update(next_attempt_at=NOW)
     assert take_turn(newest, NOW + HOUR)
@@ -319,7 +320,7 @@ def test_staff_are_told_before_a_deadline_is_missed(account: Account) -> None:
         return {v.name: v.examples for v in violations(at) if v.name.startswith("purge")}
 
     assert told(NOW + HOUR) == {}
-    assert told(NOW + HOUR + timedelta(seconds=1)) == {"purge-not-started": [str(account.pk)]}
+    assert told(NOW + HOUR + timedelta(seconds=1)) == {"purge-overdue": [str(account.pk)]}
     assert "purge-deadline" not in told(NOW + MONTH - 6 * HOUR)
     assert told(NOW + MONTH - 6 * HOUR + timedelta(seconds=1))["purge-deadline"] == [str(account.pk)]
 

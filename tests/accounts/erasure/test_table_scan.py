@@ -52,7 +52,7 @@ def test_a_walk_erases_all_of_the_account_and_nothing_of_others(
     assert walked == sorted(walked)
     assert len(set(walked)) >= 10
     row.refresh_from_db()
-    assert (row.erased()["accounts.Blueprint"], row.erased()["files"], row.failures) == (180, 180, 0)
+    assert (row.erased()["accounts.Blueprint"], row.erased()["files"], row.attempts) == (180, 180, 0)
     assert set(Blueprint.objects.values_list("pk", "thumbnail")) == kept
     assert not DoomedFile.objects.exists()
     assert Certificate.objects.get().body["erased"]["accounts.Blueprint"] == 180

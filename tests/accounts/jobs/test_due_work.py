@@ -49,7 +49,7 @@ def test_whatever_one_row_raises_is_noted_on_it_and_the_others_go_on(notices: li
     assert poison.kind == ("accounts/x" if held else "half done")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_what_the_database_refuses_at_commit_is_noted_on_the_row(notices: list[Notice]) -> None:
     def work(notice: Notice, at: datetime) -> bool:
         if notice.occasion == "0":

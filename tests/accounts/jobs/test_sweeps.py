@@ -54,7 +54,7 @@ def test_sweep_carries_out_only_what_it_is_told_to(account: Account) -> None:
 
 def test_a_dry_run_prints_a_line_an_account_and_changes_nothing(account: Account) -> None:
     subscribe(account, ends_at=NOW + DAY)
-    assert run("sweep", "settle", "--dry-run", "--at", "2126-01-01T00:00:00Z") == (
+    assert run("sweep", "settle", "--dry-run", "--at", "2098-01-01T00:00:00Z") == (
         f"settle: {account.pk} Harbour: pro ended at 2026-03-18T09:30:00Z, the account is on free\nsettle: 1 due\n"
     )
     assert Subscription.objects.unsettled().count() == 1
@@ -78,7 +78,7 @@ def test_the_future_is_for_demonstrations(settings: Settings) -> None:
 
 @pytest.mark.parametrize("args", [["--at", "tomorrow"], ["nonsense"]])
 def test_sweep_says_what_it_did_not_understand(args: list[str]) -> None:
-    with pytest.raises(CommandError, match=r"not an ISO 8601 instant|There is no sweep"):
+    with pytest.raises(CommandError, match=r"This is no instant|There is no sweep"):
         run("sweep", *args)
 
 
