@@ -9,6 +9,8 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
+        from accounts.blueprints.extension import EXTENSION as PRODUCT
         from accounts.extension import EXTENSION
 
         EXTENSION.install()
+        PRODUCT.install()

@@ -121,7 +121,7 @@ EXTENSION = Extension(
     ),
     personal_data=personal_data.PERSONAL_DATA,
     erasers=mail_folder.ERASERS,
-    folders=(personal_data.thumbnails, export.folder),
+    folders=(export.folder,),
     reasons_to_wait=(ReasonToWait("hold", holds.reason_to_wait, while_erasing=True),),
     export_parts=parts.EXPORT_PARTS,
     under_way=(deletion.under_way,),

@@ -11,8 +11,8 @@ from accounts.core import foreign_input
 from accounts.customers.access import SESSION_KEY, AccountDeactivated, current_membership
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import NotEntitled
+from accounts.customers.promises import OutOfDate, page_again
 from accounts.customers.user import User
-from accounts.promises import OutOfDate, page_again
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

@@ -14,8 +14,6 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Val
 from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
-from accounts.blueprints.blueprint import Blueprint
-from accounts.blueprints.connection import CloudConnection
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.session import Session, hashes_of
 from accounts.customers.user import User
@@ -36,11 +34,6 @@ from accounts.support.requests import SupportRequest
 _EMPTIED = ""
 ACCOUNTABILITY = _("GDPR art. 5(2): whoever erases must be able to show it")
 NOTHING_PERSONAL = _("holds nothing about a person")
-
-
-def thumbnails(account_id: uuid.UUID) -> str:
-    """The folder of the pictures of an account's blueprints."""
-    return f"thumbnails/{account_id}"
 
 
 def bulk_runs(account_id: uuid.UUID) -> "QuerySet[BulkRun]":
@@ -154,18 +147,6 @@ _CONTENT = (
         lambda account: DeletionProposal.objects.filter(request__account=account),
     ),
     Erased("accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)),
-    Erased(
-        "accounts.CloudConnection",
-        Order.CONTENT,
-        lambda account: CloudConnection.objects.filter(account_id=account),
-    ),
-    Erased(
-        "accounts.Blueprint",
-        Order.CONTENT,
-        lambda account: Blueprint.objects.filter(account_id=account),
-        files=("thumbnail",),
-        many="account",
-    ),
     # The owner goes last: the database keeps an owner in every account that has members.
     Erased(
         "accounts.Membership",

@@ -13,14 +13,14 @@ from typing import Self
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.formats import day
 from accounts.core.references import new_reference
 from accounts.core.refusal import Refused
 from accounts.customers import history
 from accounts.customers.history import Actor
+from accounts.customers.promises import OutOfDate
 from accounts.mail import notices
 from accounts.models import User
-from accounts.promises import OutOfDate
-from accounts.templatetags.formats import day
 from subscriptions import losses, reminders
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.refunds.refund import Refunded

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.foreign_input import MAX_CENTS, MAX_SEATS, is_within_years
+from accounts.core.formats import day
 from accounts.core.refusal import Refused
 from accounts.core.text import wording
 from accounts.customers import history
@@ -19,7 +20,6 @@ from accounts.customers.staff import staff_member
 from accounts.mail import notices
 from accounts.models import Account
 from accounts.support import deletion
-from accounts.templatetags.formats import day
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.locks import locked, locked_account
 from subscriptions.plan import Interval, Plan

@@ -9,10 +9,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.customers.history import Actor
+from accounts.customers.promises import promise
 from accounts.exports.builder import export_due
 from accounts.exports.export import Export, ask, link_token
 from accounts.models import Account, Event, Grid, User
-from accounts.promises import promise
 from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
 from subscriptions.models import Cancellation, Subscription

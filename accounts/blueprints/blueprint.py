@@ -8,15 +8,15 @@ from django.core.files.base import ContentFile
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.blueprints.event_kinds import BlueprintEvent
 from accounts.blueprints.svg import draw
 from accounts.core import clock
 from accounts.core.write_guard import refuse_if_purging, refused_while_erasing
 from accounts.customers import entitlements, history
 from accounts.customers.account import Account
 from accounts.customers.entitlements import Feature
-from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
-from accounts.promises import OutOfDate
+from accounts.customers.promises import OutOfDate
 
 
 class Grid(models.TextChoices):
@@ -106,7 +106,9 @@ class Blueprint(models.Model):
         with transaction.atomic():
             changed = Blueprint.objects.infinite().filter(pk=self.pk).update(grid=Grid.STANDARD, changed_at=at)
             if changed:
-                history.record(self.account_id, AccountEvent.BLUEPRINT_CONVERTED, at=at, by=by, blueprint=str(self.pk))
+                history.record(
+                    self.account_id, BlueprintEvent.BLUEPRINT_CONVERTED, at=at, by=by, blueprint=str(self.pk)
+                )
         if changed:
             self.grid, self.changed_at = Grid.STANDARD, at
         return bool(changed)

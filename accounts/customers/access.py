@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from accounts.customers.account import Membership, Role
-from accounts.promises import ACCOUNT, OfNoAccount, account_named
+from accounts.customers.promises import ACCOUNT, OfNoAccount, account_named
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]

@@ -14,6 +14,7 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.formats import local_time
 from accounts.customers import history
 from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
@@ -21,7 +22,6 @@ from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, staff_member
 from accounts.customers.user import User
 from accounts.erasure.purge import Purge
-from accounts.templatetags.formats import local_time
 
 MAX_REASON = 2000
 

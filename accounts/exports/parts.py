@@ -14,8 +14,6 @@ from typing import Any, Protocol
 from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
 
-from accounts.blueprints.blueprint import Blueprint
-from accounts.blueprints.connection import CloudConnection
 from accounts.core.registry import Registry
 from accounts.customers.account import Account
 from accounts.customers.history import Event
@@ -223,32 +221,6 @@ def readme(account: Account, at: datetime) -> str:
 
 
 EXPORT_PARTS = (
-    Rows(
-        "blueprints.jsonl",
-        lambda account: Blueprint.objects.filter(account=account),
-        {
-            "id": ID,
-            "name": TEXT,
-            "grid": TEXT,
-            "components": OBJECTS,
-            "thumbnail": {**TEXT, "description": "the picture's path in this archive; empty if there is none"},
-            "created_at": INSTANT,
-            "changed_at": INSTANT,
-        },
-    ),
-    Files("thumbnails", lambda account: Blueprint.objects.filter(account=account).exclude(thumbnail=""), "thumbnail"),
-    Rows(
-        "connections.jsonl",
-        lambda account: CloudConnection.objects.filter(account=account),
-        {
-            "id": ID,
-            "provider": TEXT,
-            "name": TEXT,
-            "resources": OBJECTS,
-            "resources_at": optional(INSTANT),
-            "created_at": INSTANT,
-        },
-    ),
     Rows(
         "requests.json",
         lambda account: SupportRequest.objects.filter(account=account),

@@ -7,8 +7,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from accounts.core.formats import calendar_day, duration, local_time, moment, number
 from accounts.desk.dashboard.figures import Choice, Column, Figure, Link, Progress, Row, Value
-from accounts.templatetags.formats import calendar_day, duration, local_time, moment, number
 
 register = template.Library()
 

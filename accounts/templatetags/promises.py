@@ -1,4 +1,4 @@
-"""What a form carries of its page, and links that name their account (`accounts.promises`)."""
+"""What a form carries of its page, and links that name their account (`accounts.customers.promises`)."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from django import template
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from accounts import promises
+from accounts.customers import promises
 from accounts.customers.account import Account
-from accounts.promises import ACCOUNT, SHOWN, promise
+from accounts.customers.promises import ACCOUNT, SHOWN, promise
 
 register = template.Library()
 

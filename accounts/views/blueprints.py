@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.blueprints.blueprint import ChangedMeanwhile
+from accounts.blueprints.forms import BlueprintForm
 from accounts.blueprints.svg import draw
 from accounts.core import clock
 from accounts.customers import entitlements
@@ -19,10 +20,9 @@ from accounts.customers.access import current_membership, for_members, membershi
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import Feature, entitlements_of
 from accounts.customers.history import Actor
+from accounts.customers.promises import require, stands_on, typed
 from accounts.customers.user import User
-from accounts.forms import BlueprintForm
 from accounts.models import Blueprint
-from accounts.promises import require, stands_on, typed
 
 #: As many cards as a page can show without becoming slow to read; more are paged.
 PAGE = 60

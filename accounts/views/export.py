@@ -17,9 +17,9 @@ from accounts.core.write_guard import BeingErased
 from accounts.customers.access import AccountDeactivated, for_leaving_owner, membership_in
 from accounts.customers.account import Membership
 from accounts.customers.history import Actor
+from accounts.customers.promises import page_of
 from accounts.customers.user import User
 from accounts.exports.export import Export, LinkExpired, ask, export_of_link, link_token, note_fetched
-from accounts.promises import page_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -8,9 +8,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.customers.access import membership_in, put_in_front
+from accounts.customers.promises import account_named
 from accounts.customers.user import User
 from accounts.forms import PreferencesForm
-from accounts.promises import account_named
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -13,10 +13,10 @@ from accounts.core.refusal import Refused
 from accounts.customers.access import for_leaving_members, for_leaving_owner
 from accounts.customers.account import Membership
 from accounts.customers.history import Actor
+from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
 from accounts.erasure.purge import Purge, TooLate
 from accounts.forms import FurtherMessageForm, SupportForm
-from accounts.promises import page_of, require, stands_on, typed
 from accounts.support.deletion import call_off, obstacle_to
 from accounts.support.messages import write_further
 from accounts.support.requests import OWNER_ONLY, RequestKind, SupportRequest, ask

@@ -7,11 +7,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
+from accounts.core.formats import brief
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, Values
 from accounts.models import Account, Purge
-from accounts.templatetags.formats import brief
 from marketplace import inbox
 from marketplace.delivery import Delivery
 from marketplace.event_kinds import MarketplaceEvent

@@ -15,13 +15,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.formats import duration
 from accounts.desk.dashboard import figures, svg_charts
 from accounts.desk.dashboard.figures import Chart, Choice, Column, Link, Listing, Place, Row
 from accounts.desk.dashboard.svg_charts import Span, Words
 from accounts.desk.own.figures import ACCOUNT, ACCOUNT_ID
 from accounts.desk.pages import account_url
 from accounts.models import Account
-from accounts.templatetags.formats import duration
 from marketplace.aws.agreement import Agreement
 from marketplace.delivery import Delivery
 from marketplace.offboarding.offboarding import Cause, Offboarding, Step, StepKind

@@ -10,13 +10,13 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
 from accounts.core.form_fields import InstantField, MoneyField, NameField, SeatsField
+from accounts.core.formats import brief
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.desk.own.account_actions import itself
 from accounts.models import Account
-from accounts.templatetags.formats import brief
 from subscriptions import cancellation, changes, contracts
 from subscriptions.cancellation import Cancellation, Reason
 from subscriptions.plan import FREE, Plan

@@ -19,13 +19,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.formats import percent, short_day
 from accounts.core.registry import Registry
 from accounts.desk.dashboard import figures, svg_charts
 from accounts.desk.dashboard.figures import Chart, Choice, Column, Link, Listing, Place, Row
 from accounts.desk.dashboard.svg_charts import Bar, Series, Words
 from accounts.desk.own.figures import ACCOUNT, ACCOUNT_ID
 from accounts.desk.pages import account_url
-from accounts.templatetags.formats import percent, short_day
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import Cancellation, Reason
 from subscriptions.subscription import Channel, Subscription

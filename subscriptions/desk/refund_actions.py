@@ -13,10 +13,10 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
 from accounts.core.form_fields import MoneyField, NameField
+from accounts.core.formats import money
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.models import RequestKind, SupportRequest
-from accounts.templatetags.formats import money
 from subscriptions.desk.actions import of_subscription
 from subscriptions.refunds import decisions
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, PAID_ELSEWHERE, Ends, Refund

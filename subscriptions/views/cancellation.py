@@ -10,8 +10,8 @@ from accounts.core import clock
 from accounts.customers.access import for_owner
 from accounts.customers.account import Membership
 from accounts.customers.history import Actor
+from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
-from accounts.promises import page_of, require, stands_on, typed
 from subscriptions import losses
 from subscriptions.cancellation import AlreadyEnded, AnotherFollows, Cancellation, cancel
 from subscriptions.cancellation import withdraw as withdraw_cancellation

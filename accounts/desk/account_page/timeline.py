@@ -17,13 +17,13 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.formats import brief
 from accounts.core.registry import Registry, function_name
 from accounts.customers.history import DESK, Event
 from accounts.customers.user import User
 from accounts.desk.actions.action import act_named
 from accounts.desk.actions.log import Deed
 from accounts.mail.notices import Notice
-from accounts.templatetags.formats import brief
 
 #: Lines on a page.
 PAGE = 40

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, roles
 from accounts.core.form_fields import AddressField, InstantField
+from accounts.core.formats import brief
 from accounts.core.refusal import Refused
 from accounts.customers.account import Account
 from accounts.customers.history import Actor
@@ -19,7 +20,6 @@ from accounts.desk.actions.fields import IdentityField
 from accounts.erasure import holds
 from accounts.erasure.holds import Hold
 from accounts.support import ownership
-from accounts.templatetags.formats import brief
 
 #: A hold is for a case that somebody works on; longer ones are set again, and so looked at again.
 LONGEST_HOLD = timedelta(days=365)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
 from accounts.core.form_fields import InstantField, LongTextField, NameField
+from accounts.core.formats import brief
 from accounts.customers.account import Account
 from accounts.customers.history import Actor
 from accounts.customers.user import User
@@ -22,7 +23,6 @@ from accounts.support import answers as answering
 from accounts.support import deletion, internal_notes, requests
 from accounts.support.deletion_proposal import MAX_OVERRIDE
 from accounts.support.requests import MAX_CASE_NUMBER, MAX_MESSAGE, Outcome, RequestKind, SupportRequest
-from accounts.templatetags.formats import brief
 
 
 def of_request(request: SupportRequest) -> uuid.UUID:

@@ -23,9 +23,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.core import clock
 from accounts.customers.access import SESSION_KEY
 from accounts.customers.account import Account, Membership
+from accounts.customers.promises import OutOfDate, page_of, require, stands_on, typed
 from accounts.customers.user import User
 from accounts.jobs.due_work import attempt
-from accounts.promises import OutOfDate, page_of, require, stands_on, typed
 from marketplace.aws import checks, client, purchases, registration, token_limits
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.forms import JoinForm, LinkForm

@@ -15,9 +15,9 @@ from accounts.core.encryption import Undecipherable
 from accounts.customers.access import SESSION_KEY, for_owner
 from accounts.customers.account import Membership
 from accounts.customers.history import Actor
+from accounts.customers.promises import page_of, require, stands_on
 from accounts.customers.user import User
 from accounts.erasure import purge
-from accounts.promises import page_of, require, stands_on
 from marketplace.github.client import ApiError
 from marketplace.github.linking import link_purchases
 from marketplace.github.payloads import Unreadable

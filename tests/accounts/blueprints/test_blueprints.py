@@ -12,8 +12,8 @@ from django.test import Client
 from accounts.core import clock
 from accounts.customers.entitlements import NotEntitled
 from accounts.customers.history import Actor
+from accounts.customers.promises import promise
 from accounts.models import Account, Blueprint, Event, Grid, User
-from accounts.promises import promise
 from tests.factories import NOW, BlueprintFactory, subscribe
 
 pytestmark = pytest.mark.django_db

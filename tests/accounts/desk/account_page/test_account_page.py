@@ -9,9 +9,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from accounts.blueprints.event_kinds import BlueprintEvent
 from accounts.core import clock
 from accounts.customers import history
-from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.desk.account_page import timeline
 from accounts.desk.account_page.search import find
@@ -117,7 +117,7 @@ def test_the_page_takes_the_same_statements_however_much_happened(
     def fill(times: int) -> None:
         for number in range(times):
             at = NOW + number * MINUTE
-            history.record(account.pk, AccountEvent.BLUEPRINT_CONVERTED, at=at, by=Actor.owner(owner))
+            history.record(account.pk, BlueprintEvent.BLUEPRINT_CONVERTED, at=at, by=Actor.owner(owner))
             ask(account, kind=RequestKind.OTHER, message="Hello", by=Actor.owner(owner), at=at)
             Membership.objects.create(account=account, user=UserFactory(), role=Role.USER)
             BlueprintFactory(account=account)

@@ -1,0 +1,68 @@
+"""What the product being sold adds to Offboard: drawings, connections to clouds, and what becomes of them.
+
+A guest: nothing else in `accounts`, `subscriptions` or `marketplace` needs it.
+"""
+
+import uuid
+
+from accounts.blueprints.blueprint import Blueprint
+from accounts.blueprints.connection import CloudConnection
+from accounts.blueprints.event_kinds import BlueprintEvent
+from accounts.erasure.inventory import Erased, Order
+from accounts.exports.parts import ID, INSTANT, OBJECTS, TEXT, Files, Rows, optional
+from accounts.extension import Extension
+
+
+def thumbnails(account_id: uuid.UUID) -> str:
+    """The folder of the pictures of an account's blueprints."""
+    return f"thumbnails/{account_id}"
+
+
+EXTENSION = Extension(
+    event_kinds=BlueprintEvent,
+    personal_data=(
+        Erased(
+            "accounts.CloudConnection",
+            Order.CONTENT,
+            lambda account: CloudConnection.objects.filter(account_id=account),
+        ),
+        Erased(
+            "accounts.Blueprint",
+            Order.CONTENT,
+            lambda account: Blueprint.objects.filter(account_id=account),
+            files=("thumbnail",),
+            many="account",
+        ),
+    ),
+    folders=(thumbnails,),
+    export_parts=(
+        Rows(
+            "blueprints.jsonl",
+            lambda account: Blueprint.objects.filter(account=account),
+            {
+                "id": ID,
+                "name": TEXT,
+                "grid": TEXT,
+                "components": OBJECTS,
+                "thumbnail": {**TEXT, "description": "the picture's path in this archive; empty if there is none"},
+                "created_at": INSTANT,
+                "changed_at": INSTANT,
+            },
+        ),
+        Files(
+            "thumbnails", lambda account: Blueprint.objects.filter(account=account).exclude(thumbnail=""), "thumbnail"
+        ),
+        Rows(
+            "connections.jsonl",
+            lambda account: CloudConnection.objects.filter(account=account),
+            {
+                "id": ID,
+                "provider": TEXT,
+                "name": TEXT,
+                "resources": OBJECTS,
+                "resources_at": optional(INSTANT),
+                "created_at": INSTANT,
+            },
+        ),
+    ),
+)
