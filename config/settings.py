@@ -2,52 +2,39 @@
 
 ``make run`` writes the environment of its stack to ``$DATA_DIR/stack.env``; a command run beside it with the
 same ``DATA_DIR`` reads that file and so reaches the same database. What is set in the environment wins.
-On real servers there is no such file, and a missing secret stops the start with a message that names it.
+On real servers there is no such file, and what is missing stops the start with a message that names all of it.
 """
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import environ
 from csp.constants import NONE, SELF
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
+
+from config.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
-env.read_env(DATA_DIR / "stack.env")
-
-
-def secret(name: str) -> str:
-    """The value of a setting without which no server may start."""
-    value: str = env.str(name, default="")
-    if not value:
-        raise ImproperlyConfigured(
-            f"{name} is not set. Set it in the environment, or use `make run`, which makes one up for its own stack."
-        )
-    return value
-
+DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var").resolve()
+env = Environment(DATA_DIR / "stack.env")
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = secret("SECRET_KEY")
+SECRET_KEY = env.needed("SECRET_KEY")
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000").rstrip("/")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
+ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 #: Lets `sweep --at` act as of a future instant. For demonstrations only.
 ALLOW_TIME_TRAVEL = env.bool("ALLOW_TIME_TRAVEL", default=False)
 #: Bearer tokens of the product's own servers, comma-separated so that one can be rotated.
-API_TOKENS = env.list("API_TOKENS", default=[])
+API_TOKENS = env.secrets("API_TOKENS")
 
 #: Keys that encrypt tokens at rest; the first one encrypts, all decrypt, so that one can be rotated.
-FIELD_ENCRYPTION_KEYS = [key for key in secret("FIELD_ENCRYPTION_KEYS").split(",") if key]
+FIELD_ENCRYPTION_KEYS = env.secrets("FIELD_ENCRYPTION_KEYS", needed=True)
 
-# GitHub Marketplace. Without credentials the webhook works, and `/readyz/` says what can't be confirmed.
+# GitHub Marketplace. Nothing of it is needed where nothing is sold there. With secrets and without credentials the
+# webhook works, and `/readyz/` says what can't be confirmed; with credentials and without secrets nobody could tell us.
 
-GITHUB_WEBHOOK_SECRETS = secret("GITHUB_WEBHOOK_SECRETS").split(",")
-if not all(value.strip() for value in GITHUB_WEBHOOK_SECRETS):
-    raise ImproperlyConfigured("GITHUB_WEBHOOK_SECRETS contains an empty secret: anybody could sign with it.")
 GITHUB_API_URL = env.str("GITHUB_API_URL", default="https://api.github.com").rstrip("/")
 GITHUB_WEB_URL = env.str("GITHUB_WEB_URL", default="https://github.com").rstrip("/")
 GITHUB_CLIENT_ID = env.str("GITHUB_CLIENT_ID", default="")
@@ -55,19 +42,19 @@ GITHUB_CLIENT_SECRET = env.str("GITHUB_CLIENT_SECRET", default="")
 GITHUB_APP_ID = env.str("GITHUB_APP_ID", default="")
 GITHUB_PRIVATE_KEY = env.str("GITHUB_PRIVATE_KEY", default="", multiline=True)
 GITHUB_LISTING_SLUG = env.str("GITHUB_LISTING_SLUG", default="")
+GITHUB_WEBHOOK_SECRETS = env.secrets(
+    "GITHUB_WEBHOOK_SECRETS", needed=bool(GITHUB_APP_ID or GITHUB_CLIENT_ID or GITHUB_LISTING_SLUG)
+)
 #: `offboard` (deactivate, purge within 30 days) or `downgrade` (Free at once; docs/github-marketplace.md).
 GITHUB_CANCELLATION = env.str("GITHUB_CANCELLATION", default="offboard")
-if GITHUB_CANCELLATION not in ("offboard", "downgrade"):
-    raise ImproperlyConfigured("GITHUB_CANCELLATION must be `offboard` or `downgrade`.")
+env.check(GITHUB_CANCELLATION in ("offboard", "downgrade"), "GITHUB_CANCELLATION must be `offboard` or `downgrade`.")
 #: The secrets of a draft listing, if its hook comes here, too: what they sign is stored and never applied.
-GITHUB_DRAFT_WEBHOOK_SECRETS = [
-    value.strip() for value in env.list("GITHUB_DRAFT_WEBHOOK_SECRETS", default=[]) if value.strip()
-]
-if {value.strip() for value in GITHUB_WEBHOOK_SECRETS} & {*GITHUB_DRAFT_WEBHOOK_SECRETS}:
-    raise ImproperlyConfigured(
-        "GITHUB_WEBHOOK_SECRETS and GITHUB_DRAFT_WEBHOOK_SECRETS share a secret: a secret belongs to one listing, or "
-        "the draft's test purchases would be taken for real ones."
-    )
+GITHUB_DRAFT_WEBHOOK_SECRETS = env.secrets("GITHUB_DRAFT_WEBHOOK_SECRETS")
+env.check(
+    not {*GITHUB_WEBHOOK_SECRETS} & {*GITHUB_DRAFT_WEBHOOK_SECRETS},
+    "GITHUB_WEBHOOK_SECRETS and GITHUB_DRAFT_WEBHOOK_SECRETS share a secret: a secret belongs to one listing, or "
+    "the draft's test purchases would be taken for real ones.",
+)
 #: GitHub asks for a second between calls that change something.
 GITHUB_MUTATION_PAUSE = env.float("GITHUB_MUTATION_PAUSE", default=1.0)
 
@@ -77,37 +64,45 @@ AWS_REGION = env.str("AWS_REGION", default="us-east-1")
 #: Another address for all calls to AWS: for tests and demonstrations.
 AWS_ENDPOINT_URL = env.str("AWS_ENDPOINT_URL", default="").rstrip("/")
 #: The codes of our products at AWS Marketplace.
-AWS_PRODUCT_CODES = [code.strip() for code in env.list("AWS_PRODUCT_CODES", default=[])]
+AWS_PRODUCT_CODES = env.listed("AWS_PRODUCT_CODES")
 #: The ids of the same products (`prod-…`), by which EventBridge's events name them.
-AWS_PRODUCT_IDS = [name.strip() for name in env.list("AWS_PRODUCT_IDS", default=[])]
+AWS_PRODUCT_IDS = env.listed("AWS_PRODUCT_IDS")
 #: The AWS accounts that sell them: whose events are ours, and who proposes our agreements. One, as a rule.
-AWS_SELLER_ACCOUNT_IDS = [account.strip() for account in env.list("AWS_SELLER_ACCOUNT_IDS", default=[])]
+AWS_SELLER_ACCOUNT_IDS = env.listed("AWS_SELLER_ACCOUNT_IDS")
 for _account in AWS_SELLER_ACCOUNT_IDS:
-    if not re.fullmatch(r"[0-9]{12}", _account):
-        raise ImproperlyConfigured(f"AWS_SELLER_ACCOUNT_IDS: {_account!r} is not the number of an AWS account.")
+    env.check(
+        re.fullmatch(r"[0-9]{12}", _account),
+        f"AWS_SELLER_ACCOUNT_IDS: {_account!r} is not the number of an AWS account.",
+    )
 #: The topics that AWS told us at product creation, exactly. Messages of any other are refused.
-AWS_SNS_TOPIC_ARNS = [arn.strip() for arn in env.list("AWS_SNS_TOPIC_ARNS", default=[])]
+AWS_SNS_TOPIC_ARNS = env.listed("AWS_SNS_TOPIC_ARNS")
 for _arn in AWS_SNS_TOPIC_ARNS:
-    if not re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256}", _arn):
-        raise ImproperlyConfigured(f"AWS_SNS_TOPIC_ARNS: {_arn!r} is not the ARN of an SNS topic.")
+    env.check(
+        re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256}", _arn),
+        f"AWS_SNS_TOPIC_ARNS: {_arn!r} is not the ARN of an SNS topic.",
+    )
 #: Hosts that serve the certificates of SNS; `{region}` is the topic's. The sovereign cloud has hosts of its own.
-AWS_SNS_HOSTS = env.list("AWS_SNS_HOSTS", default=["sns.{region}.amazonaws.com", "sns.{region}.amazonaws.com.cn"])
-if not AWS_SNS_HOSTS or not all(re.fullmatch(r"sns\.\{region\}(\.[a-z0-9-]+)+", host) for host in AWS_SNS_HOSTS):
-    raise ImproperlyConfigured("AWS_SNS_HOSTS must be host names that begin with `sns.{region}.`.")
+AWS_SNS_HOSTS = env.listed("AWS_SNS_HOSTS", default=["sns.{region}.amazonaws.com", "sns.{region}.amazonaws.com.cn"])
+env.check(
+    AWS_SNS_HOSTS and all(re.fullmatch(r"sns\.\{region\}(\.[a-z0-9-]+)+", host) for host in AWS_SNS_HOSTS),
+    "AWS_SNS_HOSTS must be host names that begin with `sns.{region}.`.",
+)
 #: Certificates (PEM) from which the chain of SNS's certificate must be complete (docs/aws-marketplace.md).
 AWS_SNS_TRUST_FILE = env.str("AWS_SNS_TRUST_FILE", default="")
-if AWS_SNS_TRUST_FILE and not Path(AWS_SNS_TRUST_FILE).is_file():
-    raise ImproperlyConfigured(f"AWS_SNS_TRUST_FILE: there is no file {AWS_SNS_TRUST_FILE}.")
+env.check(
+    not AWS_SNS_TRUST_FILE or Path(AWS_SNS_TRUST_FILE).is_file(),
+    f"AWS_SNS_TRUST_FILE: there is no file {AWS_SNS_TRUST_FILE}.",
+)
 #: Where certificates are fetched instead of the address in the message, which is checked all the same. For tests.
 AWS_SNS_CERTIFICATE_URL = env.str("AWS_SNS_CERTIFICATE_URL", default="").rstrip("/")
-if AWS_SNS_CERTIFICATE_URL and SITE_URL.startswith("https://"):
-    raise ImproperlyConfigured("AWS_SNS_CERTIFICATE_URL is for tests and demonstrations: remove it from a real server.")
+env.check(
+    not (AWS_SNS_CERTIFICATE_URL and SITE_URL.startswith("https://")),
+    "AWS_SNS_CERTIFICATE_URL is for tests and demonstrations: remove it from a real server.",
+)
 #: Whether a topic that asks for it is confirmed, by the API. Until then `/readyz/` says that one is waiting.
 AWS_SNS_CONFIRM_SUBSCRIPTIONS = env.bool("AWS_SNS_CONFIRM_SUBSCRIPTIONS", default=False)
 #: What EventBridge's connection sends in `X-Api-Key`; several, comma-separated, during a rotation.
-AWS_EVENTS_TOKEN = [token.strip() for token in env.list("AWS_EVENTS_TOKEN", default=[])]
-if not all(AWS_EVENTS_TOKEN):
-    raise ImproperlyConfigured("AWS_EVENTS_TOKEN contains an empty token: anybody could send it.")
+AWS_EVENTS_TOKEN = env.secrets("AWS_EVENTS_TOKEN")
 
 #: A delivery's raw body is kept for so many days, and never beyond the purge of its account.
 DELIVERY_BODY_DAYS = env.int("DELIVERY_BODY_DAYS", default=90)
@@ -276,7 +271,7 @@ ACCOUNT_SESSION_REMEMBER = True
 SOCIALACCOUNT_ADAPTER = "marketplace.github.sign_in.SocialAdapter"
 # allauth would keep tokens as plain text; `marketplace.github.tokens` keeps them encrypted.
 SOCIALACCOUNT_STORE_TOKENS = False
-SOCIALACCOUNT_PROVIDERS = {"github": {"SCOPE": env.list("GITHUB_SCOPES", default=["user:email"])}}
+SOCIALACCOUNT_PROVIDERS = {"github": {"SCOPE": env.listed("GITHUB_SCOPES", default=["user:email"])}}
 if GITHUB_CLIENT_ID:
     SOCIALACCOUNT_PROVIDERS["github"]["APPS"] = [{"client_id": GITHUB_CLIENT_ID, "secret": GITHUB_CLIENT_SECRET}]
 if GITHUB_WEB_URL != "https://github.com":
@@ -384,3 +379,5 @@ LOGGING = {
         "botocore": {"level": "WARNING"},
     },
 }
+
+env.stop_if_wrong()

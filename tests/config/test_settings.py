@@ -1,5 +1,6 @@
 """Settings that contradict themselves stop the start, with a message that names them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -62,3 +63,76 @@ def test_a_real_server_fetches_certificates_where_aws_says() -> None:
     override = {"AWS_SNS_CERTIFICATE_URL": "http://127.0.0.1:8901"}
     assert start(**override) == ""
     assert "AWS_SNS_CERTIFICATE_URL" in start(**override, SITE_URL="https://blueprints.example")
+
+
+def told(**settings: str) -> str:
+    """All that a start with these settings says."""
+    found = subprocess.run(
+        [sys.executable, "-c", "import config.settings"],
+        env={**os.environ, **settings},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stderr
+
+
+def values(name: str, **settings: str) -> list[str]:
+    """What a setting holds after a start with these settings."""
+    found = subprocess.run(
+        [sys.executable, "-c", f"import config.settings as s, json; print(json.dumps(s.{name}))"],
+        env={**os.environ, **settings},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read: list[str] = json.loads(found.stdout)
+    return read
+
+
+def test_all_that_is_missing_is_named_at_once() -> None:
+    said = told(SECRET_KEY="", FIELD_ENCRYPTION_KEYS=" ", GITHUB_WEBHOOK_SECRETS="", GITHUB_CLIENT_ID="Iv1.example")
+    assert "SECRET_KEY, FIELD_ENCRYPTION_KEYS, GITHUB_WEBHOOK_SECRETS are not set." in said
+    assert "SECRET_KEY is not set." in told(SECRET_KEY="")
+
+
+def test_what_is_wrong_is_named_beside_what_is_missing() -> None:
+    said = told(SECRET_KEY="", GITHUB_CANCELLATION="perhaps", AWS_SNS_TOPIC_ARNS="arn:x")
+    for name in ("SECRET_KEY is not set", "GITHUB_CANCELLATION must be", "AWS_SNS_TOPIC_ARNS: 'arn:x'"):
+        assert name in said
+
+
+def test_whoever_reads_another_folder_is_told_where_its_settings_were_sought(tmp_path: Path) -> None:
+    assert f"reads {tmp_path}/stack.env" in told(SECRET_KEY="", DATA_DIR=str(tmp_path))
+
+
+def test_who_sells_nothing_at_github_needs_no_secret_of_it() -> None:
+    assert values("GITHUB_WEBHOOK_SECRETS", GITHUB_WEBHOOK_SECRETS="") == []
+
+
+@pytest.mark.parametrize("name", ["GITHUB_CLIENT_ID", "GITHUB_APP_ID", "GITHUB_LISTING_SLUG"])
+def test_who_sells_at_github_needs_its_secret(name: str) -> None:
+    assert "GITHUB_WEBHOOK_SECRETS is not set" in told(GITHUB_WEBHOOK_SECRETS="", **{name: "set"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ALLOWED_HOSTS",
+        "API_TOKENS",
+        "AWS_EVENTS_TOKEN",
+        "AWS_PRODUCT_CODES",
+        "AWS_PRODUCT_IDS",
+        "FIELD_ENCRYPTION_KEYS",
+        "GITHUB_WEBHOOK_SECRETS",
+    ],
+)
+def test_lists_are_stripped_of_blanks(name: str) -> None:
+    assert values(name, **{name: " old , new "}) == ["old", "new"]
+
+
+@pytest.mark.parametrize("name", ["API_TOKENS", "AWS_EVENTS_TOKEN", "FIELD_ENCRYPTION_KEYS", "GITHUB_WEBHOOK_SECRETS"])
+def test_no_list_of_secrets_has_an_empty_one(name: str) -> None:
+    assert f"{name} contains an empty secret" in told(**{name: "good,,also good"})

@@ -25,9 +25,14 @@ ACCEPTED = b'{"status": "accepted"}'
 @login_not_required
 @csrf_exempt
 def webhook(request: HttpRequest) -> HttpResponse:
-    """202 once the delivery is stored, new or not; 400, 401, 405, 413 with nothing stored; 503 without database."""
+    """202 once the delivery is stored, new or not; 400, 401, 405, 413 with nothing stored.
+
+    503 without database, and where no secret is set up: who sells nothing at GitHub needs none.
+    """
     if request.method != "POST":
         return _error(405, "method_not_allowed", "GitHub delivers by POST.", Allow="POST")
+    if not settings.GITHUB_WEBHOOK_SECRETS:
+        return _error(503, "not_configured", "GITHUB_WEBHOOK_SECRETS is not set: nobody can be known here.")
     try:
         body = strict_json.read_body(request, limit=MAX_BYTES)
     except strict_json.TooLarge as error:

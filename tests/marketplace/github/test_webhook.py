@@ -231,3 +231,10 @@ def test_a_delivery_knows_everybody_whom_its_body_names() -> None:
     ).encode()
     send({"X-GitHub-Event": "installation"}, body=body)
     assert Delivery.objects.get().named == ["1001", "1002", "1003"]
+
+
+def test_without_a_secret_the_door_is_closed(settings: Settings) -> None:
+    settings.GITHUB_WEBHOOK_SECRETS = []
+    answer = Client().post(WEBHOOK, b"{}", content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]) == (503, "not_configured")
+    assert not Delivery.objects.exists()

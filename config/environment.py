@@ -1,0 +1,61 @@
+"""The environment as settings read it: lists without blanks, and whatever is missing or senseless named at once.
+
+A server that lacks three secrets says so in one message, not in three starts. Settings are read through one
+`Environment`; at their end `stop_if_wrong` stops the start.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+
+class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no types
+    """`django-environ`, and what it leaves to its user."""
+
+    def __init__(self, shared: Path) -> None:
+        super().__init__()
+        #: Where `make run` writes what commands beside it read.
+        self.shared = shared
+        self.missing: list[str] = []
+        self.wrong: list[str] = []
+        self.read_env(shared)
+
+    def needed(self, name: str) -> str:
+        """A value without which no server may start."""
+        value: str = self.str(name, default="").strip()
+        if not value:
+            self.missing.append(name)
+        return value
+
+    def listed(self, name: str, default: Sequence[str] = ()) -> list[str]:
+        """Comma-separated values, without blanks around them; empty ones do not count."""
+        return [value for part in self.list(name, default=list(default)) if (value := part.strip())]
+
+    def secrets(self, name: str, *, needed: bool = False) -> list[str]:
+        """Comma-separated secrets, of which none may be empty: anybody could send that."""
+        values = [part.strip() for part in self.str(name, default="").split(",")]
+        if values == [""]:
+            self.missing += [name] * needed
+            return []
+        self.check(all(values), f"{name} contains an empty secret: anybody could send it.")
+        return values
+
+    def check(self, is_so: object, otherwise: str) -> None:
+        """Note what is wrong with a setting, if something is. `otherwise` names the setting."""
+        if not is_so:
+            self.wrong.append(otherwise)
+
+    def stop_if_wrong(self) -> None:
+        """Raise `ImproperlyConfigured`, which names all that is missing or wrong."""
+        lines = [*self.wrong]
+        if self.missing:
+            are = "is" if len(self.missing) == 1 else "are"
+            beside = "" if self.shared.exists() else f" (A command beside `make run` reads {self.shared}: is it there?)"
+            lines.append(
+                f"{', '.join(self.missing)} {are} not set. Set what is missing in the environment, or use `make run`, "
+                f"which makes it up for its own stack.{beside}"
+            )
+        if lines:
+            raise ImproperlyConfigured("\n".join(lines))
