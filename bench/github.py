@@ -125,7 +125,7 @@ def _body(action: str, day: str, **more: object) -> bytes:
 
 #: As GitHub writes them; the account's id is put in for each delivery.
 _BODIES = {
-    "purchased": _body("purchased", "2026-11-05"),
-    "changed": _body("changed", "2026-11-05", previous_marketplace_purchase=_purchase(900)),
-    "cancelled": _body("cancelled", "2026-11-06", previous_marketplace_purchase=_purchase(900)),
+    "purchased": _body("purchased", "2025-11-05"),
+    "changed": _body("changed", "2025-11-05", previous_marketplace_purchase=_purchase(900)),
+    "cancelled": _body("cancelled", "2025-11-06", previous_marketplace_purchase=_purchase(900)),
 }

@@ -18,6 +18,7 @@ from django.db import connection
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
+from accounts.core.durability import redone_if_lost
 from accounts.core.registry import Registry
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import overdue, run_due
@@ -112,8 +113,12 @@ def preview(at: datetime) -> Iterator[str]:
 
 
 def process_due(at: datetime) -> int:
-    """Process what is due at `at`. Returns how many deliveries were processed."""
-    return run_due(Delivery.objects.due, _process, at=at, run=RUN, held=True)
+    """Process what is due at `at`. Returns how many deliveries were processed.
+
+    The deliveries themselves were on disk before they were acknowledged.
+    """
+    with redone_if_lost():
+        return run_due(Delivery.objects.due, _process, at=at, run=RUN, held=True)
 
 
 def process_again(delivery: Delivery, *, at: datetime) -> bool:

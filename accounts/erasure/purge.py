@@ -242,10 +242,9 @@ def schedule(
     """Oblige us to erase the account's data from `due_at` on, before `deadline_at`. Returns the open purge.
 
     Each cause is an obligation of its own, whose dates are brought forward if it comes again, and never put off. The
-    purge follows the earliest.
+    purge follows the earliest. The caller has locked the account.
     """
     with transaction.atomic():
-        account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         purge = Purge.objects.of(account.pk).open().locked().first()
         dates = {"cause": cause, "received_at": received_at, "due_at": due_at, "deadline_at": deadline_at}
         if purge is None:

@@ -80,7 +80,7 @@ def lock_customer(github_id: int) -> Customer | None:
     """This customer, ours alone until the transaction ends; also when there is none yet, so that none is made twice."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", [LOCK, github_id])
-    return Customer.objects.locked().select_related("account", "listing_plan").filter(github_id=github_id).first()
+    return Customer.objects.locked().filter(github_id=github_id).first()
 
 
 def _apply(
@@ -232,6 +232,7 @@ def hold(
     had cancelled has bought anew in any case. Once a purge has begun the customer gets a fresh account.
     """
     listing_plan = learn(purchase.plan)
+    known = customer.account_id if customer else None
     if customer is None:
         account = Account.objects.create(name=purchase.buyer.login or f"GitHub {purchase.buyer.id}", created_at=at)
         customer = Customer(github_id=purchase.buyer.id, account=account)
@@ -260,7 +261,7 @@ def hold(
         customer.forget_doubt()
     if heard:
         customer.heard_of(at)
-    _subscribe(customer, listing_plan, at)
+    _subscribe(customer, listing_plan, new_account=customer.account_id != known, at=at)
     customer.save()
     return customer
 
@@ -270,7 +271,7 @@ def _is_authorised(customer: Customer) -> bool:
     return UserToken.objects.alive().filter(user__memberships__account=customer.account).exists()
 
 
-def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> None:
+def _subscribe(customer: Customer, listing_plan: ListingPlan, *, new_account: bool, at: datetime) -> None:
     """Have the subscription of this purchase say what the customer holds: that one, and no other of the account.
 
     One that was ended here while GitHub goes on with the purchase stays ended: somebody at the desk decided so, and it
@@ -293,7 +294,7 @@ def _subscribe(customer: Customer, listing_plan: ListingPlan, at: datetime) -> N
         return
     if current:
         return
-    if Subscription.objects.of(customer.account).holding(at).exists():
+    if not new_account and Subscription.objects.of(customer.account).holding(at).exists():
         # Said by the row, shown to staff, and looked at again with GitHub's next answer.
         customer.conflict_since = customer.conflict_since or at
         return
@@ -330,8 +331,10 @@ def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetim
     customer.save()
     # Account first, as everywhere.
     account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)
-    current = _current(customer)
-    if Subscription.objects.of(account).holding(at).exclude(pk=customer.subscription_id).exists():
+    begun_by_it = Subscription.objects.filter(pk=customer.subscription_id)
+    found = {each.pk: each for each in (Subscription.objects.of(account).holding(at) | begun_by_it).locked()}
+    current = found.pop(customer.subscription_id, None) if customer.subscription_id else None
+    if found:
         if current:
             end_now(current, at=at, by=GITHUB)
         history.record(account.pk, MarketplaceEvent.GITHUB_LEFT, at=at, by=GITHUB, cause=cause)
