@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dateutil.relativedelta import relativedelta
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
@@ -182,7 +183,8 @@ class Demo:
         terms = Terms(
             accepted_at=started, starts_at=started, ends_at=started + relativedelta(years=1), auto_renewal=True
         )
-        dimension = learn("demo", "pro_seats")
+        # Of the product that is sold at the AWS that is asked, where there is one.
+        dimension = learn((settings.AWS_PRODUCT_CODES or ["demo"])[0], "pro_seats")
         Dimension.objects.filter(pk=dimension.pk, plan=None).update(plan=self.pro)
         self.buys_at_aws(cranes, "agmt-demo-cranes", "440000000001", terms, dimension=dimension, seats=5)
         leaving = self.account("Tidal Tunnels", "leaving-aws")
@@ -190,9 +192,9 @@ class Demo:
         started = self.at - timedelta(days=40)
         terms = Terms(accepted_at=started, starts_at=started)
         self.buys_at_aws(leaving, "agmt-demo-tunnels", "440000000002", terms)
-        said_at = self.at - timedelta(minutes=20)
+        # Just now: for the whole final hour the page says so.
         names = Names(agreement_id="agmt-demo-tunnels", aws_account_id="440000000002")
-        hear(Said("unsubscribe-pending", Word.LEAVING, said_at, names), self.at)
+        hear(Said("unsubscribe-pending", Word.LEAVING, self.at, names), self.at)
 
     def buys_at_aws(
         self, account: Account, agreement_id: str, aws_account_id: str, terms: Terms, **held: object

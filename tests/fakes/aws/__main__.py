@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.fakes.aws import FakeAWS
+from tests.fakes.aws.demo import know_demo
 from tests.fakes.aws.sending import all_topics
 from tests.fakes.aws.state import SELLER
 
@@ -33,12 +34,16 @@ def main() -> None:
     options.add_argument("--hold", action="store_true", help="hold messages until `deliver`")
     options.add_argument("--token", default="a-token-for-playing", help="what EventBridge's connection sends")
     options.add_argument("--trust", type=Path, help="where to write the certificate to be trusted")
+    options.add_argument("--without-demo", action="store_true", help="do not know the customers of `manage.py demo`")
     chosen = options.parse_args()
     aws = FakeAWS(port=chosen.port)
     aws.clock = lambda: datetime.now(UTC)
     aws.events_token = chosen.token
     aws.desk.site, aws.desk.style, aws.desk.hold = chosen.site.rstrip("/"), chosen.style, chosen.hold
     aws.product()
+    if not chosen.without_demo:
+        aws.look_at_the_clock()
+        know_demo(aws)
     trust = chosen.trust or Path(tempfile.gettempdir()) / f"fake-aws-{chosen.port}.pem"
     trust.write_bytes(aws.trust)
     with aws:

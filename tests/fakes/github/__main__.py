@@ -5,6 +5,7 @@ import threading
 from datetime import UTC, datetime
 
 from tests.fakes.github import FakeGitHub
+from tests.fakes.github.demo import know_demo
 
 USAGE = """
   curl {url}/_control/state
@@ -22,13 +23,17 @@ def main() -> None:
     options.add_argument("--webhook", help="where deliveries are posted, on 127.0.0.1")
     options.add_argument("--secret", default="test-webhook-secret", help="what they are signed with")
     options.add_argument("--app", choices=["oauth_app", "github_app"], default="oauth_app")
+    options.add_argument("--without-demo", action="store_true", help="do not know the customers of `manage.py demo`")
     chosen = options.parse_args()
     github = FakeGitHub(port=chosen.port, webhook_secret=chosen.secret)
     github.now = datetime.now(UTC)
     github.webhook_url = chosen.webhook
     github.app_kind = chosen.app
     github.listing_plan(name="Free")
-    github.listing_plan(name="Pro", monthly=900, has_free_trial=True)
+    if chosen.without_demo:
+        github.listing_plan(name="Pro", monthly=900, has_free_trial=True)
+    else:
+        know_demo(github)
     github.listing_plan(name="Team", monthly=500, price_model="PER_UNIT")
     owner = github.account("harbour-owner")
     github.account("harbour")
