@@ -23,6 +23,7 @@ from accounts.core.registry import Registry
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import overdue, run_due
 from marketplace.delivery import Delivery, Listing, Outcome, Source
+from marketplace.delivery import Unprocessable as Unprocessable
 
 log = logging.getLogger(__name__)
 
