@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, Literal, LiteralString
 
@@ -62,7 +63,7 @@ def preview(at: datetime) -> Iterator[str]:
 
 def purge_due(at: datetime) -> int:
     """Give every purge that is due at `at` its turns, as long as the run lasts. Returns how many were completed."""
-    return run_due(Purge.objects.due, _start_and_erase, at=at, run=RUN)
+    return run_due(Purge.objects.due, partial(_start_and_erase, began=time.monotonic()), at=at, run=RUN)
 
 
 def take_turn(purge: Purge, at: datetime) -> bool | Literal[Turn.MORE]:
@@ -70,23 +71,33 @@ def take_turn(purge: Purge, at: datetime) -> bool | Literal[Turn.MORE]:
 
     Whatever fails is noted on its row.
     """
-    return attempt(purge, _start_and_erase, at)
+    return attempt(purge, partial(_start_and_erase, began=time.monotonic()), at)
 
 
-def _start_and_erase(purge: Purge, at: datetime) -> bool | Literal[Turn.MORE]:
-    start(purge, at=at)
-    return erase(purge, at)
+def _start_and_erase(purge: Purge, at: datetime, *, began: float) -> bool | Literal[Turn.MORE]:
+    start(purge, at=_present(at, began))
+    return erase(purge, at, began=began)
 
 
-def erase(purge: Purge, at: datetime) -> bool | Literal[Turn.MORE]:
+def _present(at: datetime, began: float) -> datetime:
+    """The present instant of a run that is of `at` and began at `began`, on the monotonic clock.
+
+    What a certificate proves bears its own instant, not that of the sweep which came along.
+    """
+    return at + timedelta(seconds=time.monotonic() - began)
+
+
+def erase(purge: Purge, at: datetime, *, began: float | None = None) -> bool | Literal[Turn.MORE]:
     """Erase in committed chunks for about a turn. Returns whether the purge is verified, or has more to do.
 
-    Raises what a store raises.
+    `began`: when the run that is of `at` began; by default now. Raises what a store raises.
     """
-    stop = time.monotonic() + TURN
+    turn = time.monotonic()
+    began = turn if began is None else began
+    stop = turn + TURN
     while _is_under_way(purge, at):
         if _next_step(purge, at, stop):
-            return _verify(purge, at)
+            return _verify(purge, at, began)
         if time.monotonic() >= stop:
             return MORE
     return False
@@ -202,8 +213,9 @@ def _files_in_folders(account_id: uuid.UUID) -> Iterator[str]:
         yield from file_deletions.files_below(folder)
 
 
-def _verify(purge: Purge, at: datetime) -> bool:
+def _verify(purge: Purge, at: datetime, began: float) -> bool:
     """Count every store again. Nothing left: the certificate, and the purge is over. Raises `LeftBehind`."""
+    finished_at = _present(at, began)
     left = left_outside(purge.account_id)
     with transaction.atomic():
         _locked(purge)
@@ -213,18 +225,21 @@ def _verify(purge: Purge, at: datetime) -> bool:
         left |= left_in_database(purge.account_id)
         if not left:
             Leaver.objects.of(purge.account_id).delete()
-            purge.finished_at = purge.verified_at = at
+            assert purge.started_at is not None
+            # Never before its beginning, whatever instant a sweep is asked to act as of.
+            purge.finished_at = max(finished_at, purge.started_at)
+            purge.verified_at = proven_at = max(_present(at, began), purge.finished_at)
             purge.last_error, purge.attempts, purge.left_behind_at = "", 0, None
             purge.save()
-            certificate = certificates.append(purge, at=at)
+            certificate = certificates.append(purge, at=proven_at)
             history.record(
                 purge.account_id,
                 AccountEvent.PURGE_VERIFIED,
-                at=at,
+                at=proven_at,
                 by=Actor.system(),
                 purge=purge.pk,
                 certificate=certificate.number,
-                deadline_met=at <= purge.deadline_at,
+                deadline_met=proven_at <= purge.deadline_at,
             )
             return True
     raise LeftBehind(", ".join(f"{name} {count}" for name, count in left.items()))

@@ -12,6 +12,7 @@ obstacle, which staff can override with a reason; one that we bill is ended firs
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -34,6 +35,8 @@ from accounts.support.requests import Outcome, RequestKind, SupportRequest, conc
 
 #: Between the approval and the purge: time to notice a mistake, or somebody else's hand.
 GRACE = timedelta(days=7)
+#: Where that does not fit into the legal month any more it is shortened, but never to less than this.
+SHORTEST_GRACE = timedelta(days=1)
 
 
 class Blocked(Refused):
@@ -139,13 +142,13 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
         obstacle = _unobstructed(account, at, proposal.override)
         for before in BEFORE.all():
             before(account, at, by)
-        due_at = at + GRACE
+        due_at, deadline_at = dates_of(request, at)
         found = purge.schedule(
             account,
             cause=purge.Cause.CUSTOMER_REQUEST,
             received_at=request.made_at,
             due_at=due_at,
-            deadline_at=max(request.due_at or due_at, due_at),
+            deadline_at=deadline_at,
             at=at,
             by=by,
         )
@@ -165,6 +168,21 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
         )
         _tell(account, "deletion_approved", request, at=at, due_at=found.due_at)
     return found
+
+
+def dates_of(request: SupportRequest, at: datetime) -> tuple[datetime, datetime]:
+    """From when on, and until when, the data is erased of a request that is approved at `at`.
+
+    Within the legal month (GDPR art. 12(3)), with the time that an erasing takes to spare: the grace period is
+    shortened to fit. Approved in the last hours of the month, the customer was answered in time and still has a day;
+    then the deadline gives way. Approved after it, it is late, and its certificate says so.
+    """
+    lead = timedelta(hours=settings.PURGE_LEAD_HOURS)
+    legal = request.due_at or at + GRACE + lead
+    due_at = min(at + GRACE, max(at + SHORTEST_GRACE, legal - lead))
+    if at > legal:
+        return due_at, due_at
+    return due_at, max(legal, due_at + lead)
 
 
 def call_off(account: Account, *, by: Actor, at: datetime) -> bool:

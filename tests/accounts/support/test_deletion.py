@@ -1,7 +1,7 @@
 """The customer's way to a purge: asked for, approved by somebody else, a grace period, an undo."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from dateutil.relativedelta import relativedelta
@@ -14,7 +14,17 @@ from accounts.customers.staff import NeedsAnotherPerson, OwnAccount, StaffOnly
 from accounts.erasure import purge
 from accounts.erasure.purge import Purge
 from accounts.jobs import sweeps
-from accounts.models import Account, DeletionProposal, Membership, Notice, Outcome, Role, SupportRequest, User
+from accounts.models import (
+    Account,
+    Certificate,
+    DeletionProposal,
+    Membership,
+    Notice,
+    Outcome,
+    Role,
+    SupportRequest,
+    User,
+)
 from accounts.support import answers, deletion
 from accounts.support.identity import NotIdentified
 from accounts.support.requests import RequestKind, ask
@@ -291,3 +301,49 @@ def test_staff_approve_in_the_admin_and_find_the_certificate_there(
     assert file.json()
     stranger = User.objects.create_user("x@example.com")
     assert sign_in(stranger).get("/admin/accounts/certificate/1/json/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("approved_after", "due_after", "deadline_after"),
+    [
+        # Of a month of 31 days, with twelve hours that an erasing may take.
+        (23.0, 30.0, 31.0),
+        (23.5, 30.5, 31.0),
+        (24.0, 30.5, 31.0),
+        (29.0, 30.5, 31.0),
+        (30.0, 31.0, 31.5),
+        (31.0, 32.0, 32.5),
+    ],
+)
+def test_a_deletion_approved_within_its_month_has_a_deadline_with_room(
+    proposed: SupportRequest, staff: User, approved_after: float, due_after: float, deadline_after: float
+) -> None:
+    found = deletion.approve(proposed, by=Actor.staff(staff), at=NOW + approved_after * DAY)
+    assert (found.due_at, found.deadline_at) == (NOW + due_after * DAY, NOW + deadline_after * DAY)
+    assert Notice.objects.get(kind="accounts/deletion_approved").facts["due_at"] == found.due_at.isoformat()
+    for turn in range(3):
+        sweeps.named("purge").run(found.due_at + turn * timedelta(minutes=1))
+    assert Certificate.objects.get().body["deadline_met"] is True
+
+
+def test_a_deletion_approved_after_its_month_is_late_and_certified_as_late(
+    proposed: SupportRequest, staff: User
+) -> None:
+    found = deletion.approve(proposed, by=Actor.staff(staff), at=NOW + 31 * DAY + timedelta(seconds=1))
+    assert found.due_at == found.deadline_at == NOW + 32 * DAY + timedelta(seconds=1)
+    for turn in range(3):
+        sweeps.named("purge").run(found.due_at + turn * timedelta(minutes=1))
+    assert Certificate.objects.get().body["deadline_met"] is False
+
+
+def test_begun_finished_and_proven_are_three_instants_on_a_certificate(proposed: SupportRequest, staff: User) -> None:
+    found = deletion.approve(proposed, by=Actor.staff(staff), at=NOW)
+    sweeps.named("purge").run(found.due_at)
+    found.refresh_from_db()
+    body = Certificate.objects.get().body
+    begun, finished, proven = (
+        datetime.fromisoformat(body[f"{name}_at"]) for name in ("started", "finished", "verified")
+    )
+    assert found.due_at < begun < finished < proven < found.due_at + timedelta(minutes=1)
+    assert (found.started_at, found.finished_at, found.verified_at) == (begun, finished, proven)
+    assert Certificate.objects.get().issued_at == proven
