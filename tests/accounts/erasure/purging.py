@@ -55,7 +55,7 @@ def fill(account: Account, person: User, marker: str) -> None:
 
 def fill_account(account: Account, person: User, marker: str) -> None:
     """Give the account a row in every table that is the account's, and files."""
-    subscription = subscribe(account, ends_at=NOW)
+    subscription = subscribe(account, at=NOW - MONTH, ends_at=NOW)
     assert isinstance(subscription, Subscription)
     _fill(account, person, marker, {Order.CONTENT, Order.PLACES, Order.ACCOUNT})
     _mark(account, marker)

@@ -94,7 +94,7 @@ def test_two_accounts_of_one_person_erased_side_by_side_erase_the_person_too(acc
 
 
 def test_what_the_law_wants_is_kept_without_people(account: Account, owner: User) -> None:
-    subscription = subscribe(account, ends_at=NOW)
+    subscription = subscribe(account, at=NOW - DAY, ends_at=NOW)
     row = erase_all(account)
     kept = BillingRecord.objects.get()
     assert (kept.pk, kept.account_id, kept.plan, kept.cents) == (subscription.pk, account.pk, "pro", subscription.cents)
@@ -205,7 +205,8 @@ def test_a_store_that_fails_for_a_day_is_tried_again_and_holds_up_nobody(account
         at += timedelta(minutes=10)
     row.refresh_from_db()
     other.refresh_from_db()
-    assert other.verified_at == NOW + HOUR
+    assert other.verified_at is not None
+    assert NOW + HOUR < other.verified_at < NOW + HOUR + timedelta(minutes=1)
     assert (row.attempts, row.last_error) == (tries, "ConnectionError: the search index does not answer")
     assert 20 < tries < 35
     assert [v.examples for v in violations(at) if v.name == "purge-overdue"] == [[str(account.pk)]]
