@@ -64,9 +64,11 @@ class Extension:
     #: Why an account's data must not be erased yet.
     reasons_to_wait: tuple[ReasonToWait, ...] = ()
     export_parts: tuple[Part, ...] = ()
-    #: What its owner must settle before an account can be deleted, and what ends when the deletion is approved.
+    #: What its owner must settle before an account can be deleted, what is not renewed once the deletion is approved,
+    #: and what ends when the erasing begins.
     deletion_obstacles: tuple[deletion.Obstacle, ...] = ()
-    before_deletion: tuple[deletion.BeforeHand, ...] = ()
+    renewals: tuple[deletion.Renewal, ...] = ()
+    before_erasing: tuple[purge.BeforeErasing, ...] = ()
     #: Where requests go that are not ours alone to answer, and what keeps a request from being closed.
     routers: tuple[Router, ...] = ()
     under_way: tuple[answers.Check, ...] = ()
@@ -92,7 +94,8 @@ class Extension:
         purge.REASONS_TO_WAIT.add(*self.reasons_to_wait)
         parts.REGISTRY.add(*self.export_parts)
         deletion.OBSTACLES.add(*self.deletion_obstacles)
-        deletion.BEFORE.add(*self.before_deletion)
+        deletion.RENEWALS.add(*self.renewals)
+        purge.BEFORE_ERASING.add(*self.before_erasing)
         routing.ROUTERS.add(*self.routers)
         answers.UNDER_WAY.add(*self.under_way)
         action.REGISTRY.add(*self.actions)

@@ -21,6 +21,7 @@ from accounts.customers.history import Actor
 from accounts.customers.promises import OutOfDate
 from accounts.mail import notices
 from accounts.models import User
+from accounts.support import deletion
 from subscriptions import losses, reminders
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.refunds.refund import Refunded
@@ -38,6 +39,12 @@ class Reason(models.TextChoices):
     QUALITY = "quality", _("I was not satisfied with its quality")
     SUPPORT = "support", _("I was not satisfied with support")
     OTHER = "other", _("Another reason")
+    #: Not chosen by anybody: the account is to be deleted, so nothing is renewed (`subscriptions.account_deletion`).
+    DELETION = "deletion", _("The account is to be deleted")
+
+
+#: What whoever cancels can choose from.
+CHOSEN = [(reason.value, reason.label) for reason in Reason if reason != Reason.DELETION]
 
 
 class CannotCancelHere(Refused):
@@ -62,6 +69,13 @@ class AnotherFollows(Refused):
     def __init__(self, following: Subscription) -> None:
         super().__init__(plan=following.plan.name, start=day(following.started_at))
         self.following = following
+
+
+class ToBeDeleted(Refused):
+    text = _(
+        "The account is to be deleted, so its subscription is not renewed. Call the deletion off: then the "
+        "subscription goes on as before."
+    )
 
 
 class CancellationQuerySet(models.QuerySet["Cancellation"]):
@@ -185,7 +199,8 @@ def cancel(
 def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
     """Keep the subscription, until the very instant at which it ends. Returns whether anything changed.
 
-    Raises `AlreadyEnded` from that instant on, or when settling came first, `Refunded`, and `AnotherFollows`.
+    Raises `AlreadyEnded` from that instant on, or when settling came first, `Refunded`, `AnotherFollows`, and
+    `ToBeDeleted` where the whole account is about to go.
     """
     with transaction.atomic():
         subscription = (
@@ -198,6 +213,8 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
             raise AlreadyEnded
         if subscription.refunds.approved().exists():
             raise Refunded
+        if deletion.scheduled(subscription.account):
+            raise ToBeDeleted
         later = Subscription.objects.of(subscription.account).holding(at).exclude(pk=subscription.pk)
         if following := later.select_related("plan").order_by("started_at").first():
             raise AnotherFollows(following)
@@ -224,6 +241,9 @@ def _tell(
         effective_at=cancellation.effective_at.isoformat(),
         **compared,
     )
+    if cancellation.reason == Reason.DELETION:
+        # What the owner is told of it stands in the mails about the deletion.
+        return
     notices.queue(
         f"subscriptions/{notice}",
         to=[account.owner()],

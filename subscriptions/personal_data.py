@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.erasure.inventory import Erased, Kept, Order
 from accounts.personal_data import NOTHING_PERSONAL, unlinked
+from subscriptions import account_deletion
 from subscriptions.cancellation import Cancellation
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund
@@ -15,8 +16,13 @@ from subscriptions.subscription import Subscription
 
 
 def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
-    """Nobody's data is erased while a subscription is live or about to begin: the customer may have come back."""
-    held = Subscription.objects.filter(account_id=account_id).holding(at).order_by("started_at").first()
+    """Nobody's data is erased while a subscription is live or about to begin: the customer may have come back.
+
+    What the account held already when its deletion was approved is ended by that (`subscriptions.account_deletion`).
+    """
+    goes = account_deletion.ended_by_erasing(account_id, at).values("pk")
+    held = Subscription.objects.filter(account_id=account_id).holding(at).exclude(pk__in=goes)
+    held = held.order_by("started_at").first()
     if held is None:
         return None
     if held.started_at > at:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core.foreign_input import LAST_YEAR
 from accounts.core.search_fields import SearchKey
 from accounts.core.write_guard import refused_while_erasing
+from accounts.erasure.purge import Purge
 from accounts.models import Account
 from subscriptions.cycles import Cycle, cycle_at, cycles_begun
 from subscriptions.plan import CURRENCY, Interval, Plan
@@ -73,8 +74,13 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return self.filter(models.Q(ends_at=None) | models.Q(ends_at__gt=starts_at), started_at__lt=ends_at).real()
 
     def reminder_due(self, at: datetime) -> Self:
-        """Whose owner should by now have been reminded of the end; not of one that has passed or is being erased."""
-        return self.filter(next_reminder_at__lte=at, settled_at=None, ends_at__gt=at, account__purging_at__isnull=True)
+        """Whose owner should by now have been reminded of the end; not of one that has passed, nor where all goes.
+
+        A reminder says that nothing is deleted, and how to keep the subscription: not of an account to be erased.
+        """
+        to_be_erased = Purge.objects.open().filter(account_id=models.OuterRef("account_id"))
+        due = self.filter(next_reminder_at__lte=at, settled_at=None, ends_at__gt=at)
+        return due.exclude(models.Exists(to_be_erased))
 
     def locked(self) -> Self:
         """Held against other transitions until the transaction ends; rows that refer to it may still be added."""

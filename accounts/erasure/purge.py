@@ -17,7 +17,7 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.refusal import Refused
-from accounts.core.registry import Registry
+from accounts.core.registry import Registry, function_name
 from accounts.core.write_guard import BeingErased, refuse_if_purging
 from accounts.customers import history
 from accounts.customers.account import Account
@@ -217,6 +217,11 @@ class ReasonToWait:
 REASONS_TO_WAIT: Registry[ReasonToWait] = Registry()
 
 
+#: Does what has to be done before nothing can be written any more, in the transaction that begins the erasing.
+BeforeErasing = Callable[[uuid.UUID, datetime], None]
+BEFORE_ERASING: Registry[BeforeErasing] = Registry(key=function_name)
+
+
 def reason_to_wait(purge: Purge, at: datetime, *, while_erasing: bool) -> str:
     """Why this purge must wait at `at`; empty if it need not. What is erased again after a restore never waits."""
     if purge.is_replay:
@@ -353,8 +358,8 @@ def start_due(at: datetime) -> int:
 def start(purge: Purge, *, at: datetime) -> bool:
     """Begin the erasing, unless it was called off, is not due, or must wait. Returns whether this call began it.
 
-    In one transaction: everything is checked again, writing to the account stops, its people are signed out, and
-    what the law wants kept is written down. From here there is no way back.
+    In one transaction: everything is checked again, what was paid for until now ends, writing to the account stops, its
+    people are signed out, and what the law wants kept is written down. From here there is no way back.
     """
     with transaction.atomic():
         # With its key: whoever is writing rows of the account is waited for, whoever comes later is refused.
@@ -364,6 +369,8 @@ def start(purge: Purge, *, at: datetime) -> bool:
             return False
         if must_wait(purge, at, while_erasing=False):
             return False
+        for act in BEFORE_ERASING.all():
+            act(purge.account_id, at)
         if account:
             account.purging_at = at
             account.save(update_fields=["purging_at"])

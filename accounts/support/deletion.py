@@ -5,11 +5,15 @@ answered within one month (GDPR art. 12(3)). One member of staff sees to it that
 it; another one approves. From then on everything stands for a few days more, with a banner and an undo on every page.
 Then the purge is due (`accounts.erasure.purge`).
 
-What must be settled before, the apps above declare: a subscription that is billed elsewhere is an
-obstacle, which staff can override with a reason; one that we bill is ended first.
+What must be settled before, the apps above declare: a subscription that is billed elsewhere is an obstacle, which
+staff can override with a reason. What we bill is not renewed from the approval on, and ended only when the erasing
+begins (`accounts.erasure.purge.BEFORE_ERASING`): until then what was paid for is there, and calling the deletion off
+brings all of it back.
 """
 
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -50,11 +54,22 @@ class NotToBeApproved(Refused):
 
 
 Obstacle = Callable[[Account, datetime], "str | Promise | None"]
-BeforeHand = Callable[[Account, datetime, Actor], None]
+#: Does something about what renews by itself, in the caller's transaction. Returns what the mail says of it.
+AboutRenewal = Callable[[Account, datetime, Actor], "Mapping[str, object]"]
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What is not renewed any more once a deletion is approved, and how it goes on if that is called off."""
+
+    name: str
+    stop: AboutRenewal
+    resume: AboutRenewal
+
+
 #: Reasons why an account can't be deleted yet, in words for its owner.
 OBSTACLES: Registry[Obstacle] = Registry(key=function_name)
-#: What is to be ended when a deletion is approved, in its transaction.
-BEFORE: Registry[BeforeHand] = Registry(key=function_name)
+RENEWALS: Registry[Renewal] = Registry()
 
 
 def obstacle_to(account: Account, at: datetime) -> "str | Promise | None":
@@ -121,7 +136,7 @@ def take_back(request: SupportRequest, *, by: Actor, at: datetime) -> bool:
 
 
 def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str = "") -> Purge:
-    """Approve, as the second of two: end what we bill, schedule the purge after the grace period, tell the owner.
+    """Approve, as the second of two: stop what renews, schedule the purge after the grace period, tell the owner.
 
     `override`: staff's reason to go on in spite of an obstacle that the first one did not know of. Approving again
     changes nothing. Raises `Blocked`, `NotToBeApproved`, `NeedsAnotherPerson`, `StaffOnly`, `TextTooLong`.
@@ -140,8 +155,9 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
             raise NotToBeApproved(_("Nobody has proposed this deletion yet: that is the first step."))
         proposal.override = proposal.override or override
         obstacle = _unobstructed(account, at, proposal.override)
-        for before in BEFORE.all():
-            before(account, at, by)
+        stopped: dict[str, object] = {}
+        for renewal in RENEWALS.all():
+            stopped |= renewal.stop(account, at, by)
         due_at, deadline_at = dates_of(request, at)
         found = purge.schedule(
             account,
@@ -166,7 +182,7 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
             proposed_by=proposal.proposed_by_id,
             overridden=bool(obstacle),
         )
-        _tell(account, "deletion_approved", request, at=at, due_at=found.due_at)
+        _tell(account, "deletion_approved", request, at=at, due_at=found.due_at, **stopped)
     return found
 
 
@@ -196,12 +212,22 @@ def call_off(account: Account, *, by: Actor, at: datetime) -> bool:
         request = account.requests.open().filter(kind=RequestKind.DELETION).first()
         if request is None:
             return stopped
+        resumed: dict[str, object] = {}
+        for renewal in RENEWALS.all():
+            resumed |= renewal.resume(account, at, by)
         conclude(request, outcome=Outcome.CALLED_OFF, by=by, at=at)
         history.record(account.pk, AccountEvent.DELETION_CALLED_OFF, at=at, by=by, reference=request.reference)
         # What else obliges us stands: a marketplace's thirty days are not forgotten, and the mail says so.
         stands = Purge.objects.of(account.pk).open().first()
-        _tell(account, "deletion_called_off", request, at=at, **({"due_at": stands.due_at} if stands else {}))
+        erased = {"due_at": stands.due_at} if stands else {}
+        _tell(account, "deletion_called_off", request, at=at, **erased, **resumed)
     return True
+
+
+def approval_of(account_id: uuid.UUID) -> DeletionProposal | None:
+    """The approval on which this account's data is to be erased; None if no deletion stands approved."""
+    approved = DeletionProposal.objects.standing().filter(approved_at__isnull=False)
+    return approved.filter(request__account=account_id, request__closed_at=None).first()
 
 
 def scheduled(account: Account) -> Purge | None:

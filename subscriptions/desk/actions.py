@@ -18,7 +18,7 @@ from accounts.desk.actions.fields import IdentityField
 from accounts.desk.own.account_actions import itself
 from accounts.models import Account
 from subscriptions import cancellation, changes, contracts
-from subscriptions.cancellation import Cancellation, Reason
+from subscriptions.cancellation import CHOSEN, Cancellation
 from subscriptions.plan import FREE, Plan
 from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription
 
@@ -44,9 +44,7 @@ class EndsAtAws(Refused):
 
 
 class CancelForm(ActForm):
-    why = forms.ChoiceField(
-        label=_("The owner's reason"), choices=[("", _("not said")), *Reason.choices], required=False
-    )
+    why = forms.ChoiceField(label=_("The owner's reason"), choices=[("", _("not said")), *CHOSEN], required=False)
     identity = IdentityField()
 
 

@@ -13,7 +13,7 @@ from accounts.customers.history import Actor
 from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
 from subscriptions import losses
-from subscriptions.cancellation import AlreadyEnded, AnotherFollows, Cancellation, cancel
+from subscriptions.cancellation import AlreadyEnded, AnotherFollows, Cancellation, ToBeDeleted, cancel
 from subscriptions.cancellation import withdraw as withdraw_cancellation
 from subscriptions.current_plan import Standing, standing_of
 from subscriptions.forms import CancellationForm
@@ -82,7 +82,7 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
                 "Your data is still there: subscribe again to go on."
             ),
         )
-    except (Refunded, AnotherFollows) as refused:
+    except (Refunded, AnotherFollows, ToBeDeleted) as refused:
         return _refusal(request, standing_of(membership.account, at), str(refused))
     if changed:
         messages.success(request, _("You keep your subscription. It renews as before."))

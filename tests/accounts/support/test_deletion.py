@@ -193,13 +193,6 @@ def test_it_is_declined_with_an_answer_unless_it_is_under_way(
     assert deletion.scheduled(account) is None
 
 
-def test_a_live_direct_subscription_is_ended_first(proposed: SupportRequest, account: Account, staff: User) -> None:
-    subscription = subscribe(account, at=NOW - DAY)
-    deletion.approve(proposed, by=Actor.staff(staff), at=NOW)
-    subscription.refresh_from_db()
-    assert subscription.ends_at == subscription.settled_at == NOW
-
-
 @pytest.mark.parametrize("channel", [Channel.AWS_MARKETPLACE, Channel.GITHUB_MARKETPLACE])
 def test_what_a_marketplace_bills_is_cancelled_there_first_unless_staff_override(
     asked: SupportRequest, account: Account, agent: Actor, staff: User, channel: Channel
@@ -211,8 +204,10 @@ def test_what_a_marketplace_bills_is_cancelled_there_first_unless_staff_override
     deletion.propose(asked, by=agent, at=NOW, override="the marketplace account is lost")
     assert Subscription.objects.get().ends_at is None
     assert not Purge.objects.exists()
-    deletion.approve(asked, by=Actor.staff(staff), at=NOW)
-    assert Subscription.objects.get().ends_at == NOW
+    found = deletion.approve(asked, by=Actor.staff(staff), at=NOW)
+    assert Subscription.objects.get().ends_at is None
+    assert purge.start(found, at=found.due_at)
+    assert Subscription.objects.get().ends_at == found.due_at
     assert account.events.get(kind="deletion.approved").facts["overridden"] is True
     # The reason goes with the account; the history says only that there was one.
     assert "lost" not in str(list(account.events.values_list("facts", flat=True)))

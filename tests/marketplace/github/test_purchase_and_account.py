@@ -218,9 +218,9 @@ def test_nothing_is_erased_before_a_subscription_that_is_to_begin(account: Accou
     assert Purge.objects.get().waiting_for == "a subscription that is to begin (pro)"
 
 
-def test_a_deletion_calls_off_what_is_to_begin(account: Account, owner: User, agent: User, lead: User) -> None:
+def test_an_erasing_calls_off_what_is_to_begin(account: Account) -> None:
     ahead = subscribe(account, at=NOW, starts_at=NOW + 3 * DAY)
-    account_deletion.end_before_deletion(account, NOW, Actor.staff(lead))
+    account_deletion.end_with_the_account(account.pk, NOW)
     ahead.refresh_from_db()
     assert ahead.started_at == ahead.ends_at == ahead.settled_at == NOW
 
