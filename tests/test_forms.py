@@ -133,7 +133,7 @@ OTHERS = {
 
 
 #: Templates whose forms are about no account: staff's, and those about a person's own sign-in and preferences.
-ABOUT_NO_ACCOUNT = {"admin", "allauth", "account", "mfa", "socialaccount", "usersessions", "preferences.html"}
+ABOUT_NO_ACCOUNT = {"admin", "allauth", "account", "mfa", "socialaccount", "sessions.html", "preferences.html"}
 
 
 def by(account: Account) -> Actor:
