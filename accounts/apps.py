@@ -12,5 +12,6 @@ class AccountsConfig(AppConfig):
         from accounts.blueprints.extension import EXTENSION as PRODUCT
         from accounts.extension import EXTENSION
 
-        EXTENSION.install()
+        # The product first: in an export what customers made comes before what we know of them.
         PRODUCT.install()
+        EXTENSION.install()
