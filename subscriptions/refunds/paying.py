@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.customers.history import Actor
 from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import run_due
 from accounts.models import Outcome, SupportRequest, User
 from accounts.support.requests import conclude
 from subscriptions.cancellation import AlreadyEnded, cancel
@@ -24,11 +25,8 @@ from subscriptions.refunds.payments import payments
 from subscriptions.refunds.refund import Ends, Refund
 from subscriptions.subscription import Subscription
 
-#: For so long a refund that is being carried out is left to the worker that does it.
-LEASE = timedelta(minutes=10)
-#: The first wait after a failure; it doubles with every further one.
-FIRST_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(hours=6)
+#: A run ends after this long; the next one goes on.
+RUN = timedelta(minutes=2)
 #: An approved refund that is not finished for so long is shown to staff.
 OVERDUE = timedelta(minutes=15)
 
@@ -43,47 +41,25 @@ def preview(at: datetime) -> Iterator[str]:
 
 def carry_out_due(at: datetime) -> int:
     """Carry out every refund that is due at `at`. Returns how many were finished. One that fails holds up nobody."""
-    return sum(carry_out(refund, at=at) for refund in list(Refund.objects.due(at)))
+    return run_due(Refund.objects.due, _carry_out, at=at, run=RUN)
 
 
-def carry_out(refund: Refund, *, at: datetime) -> bool:
+def _carry_out(refund: Refund, at: datetime) -> bool:
     """Pay an approved refund, then end its subscription. Returns whether this call finished it.
 
-    Whatever fails is noted on its row and tried again later. Not to be called inside a transaction: what was paid is
-    to be known whatever comes after.
+    Raises what the payment system or the ending raises. Not inside a transaction: what was paid is to be known whatever
+    comes after.
     """
-    claimed = _claim(refund, at)
-    if claimed is None:
-        return False
-    try:
-        if claimed.paid_at is None:
-            payments().refund(
-                key=claimed.reference,
-                amount=claimed.cents,
-                currency=claimed.currency,
-                reference=claimed.payment_reference,
-                at=at,
-            )
-            _note_payment(claimed, at)
-        return _end(claimed, at)
-    except Exception as error:
-        # Whatever the payment system or the ending raises is noted on this row, and never holds up the others.
-        wait = min(FIRST_WAIT * 2 ** min(claimed.attempts - 1, 20), LONGEST_WAIT)
-        Refund.objects.unfinished().filter(pk=claimed.pk).update(
-            next_attempt_at=at + wait, last_error=f"{type(error).__name__}: {error}"[:2000]
+    if refund.paid_at is None:
+        payments().refund(
+            key=refund.reference,
+            amount=refund.cents,
+            currency=refund.currency,
+            reference=refund.payment_reference,
+            at=at,
         )
-        return False
-
-
-def _claim(refund: Refund, at: datetime) -> Refund | None:
-    """Take it for this worker until the lease is over; None if another one has it, or nothing is left to do."""
-    with transaction.atomic():
-        claimed = Refund.objects.due(at).filter(pk=refund.pk).select_for_update(skip_locked=True, no_key=True).first()
-        if claimed:
-            claimed.attempts += 1
-            claimed.next_attempt_at = at + LEASE
-            claimed.save(update_fields=["attempts", "next_attempt_at"])
-    return claimed
+        _note_payment(refund, at)
+    return _end(refund, at)
 
 
 def _note_payment(refund: Refund, at: datetime) -> None:

@@ -1,6 +1,6 @@
 """A refund: who proposed and approved it, how far it has come. See `subscriptions.refunds.decisions`."""
 
-from datetime import datetime
+from datetime import timedelta
 from functools import partial
 from typing import Self
 
@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core.references import new_reference
 from accounts.core.refusal import Refused
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 from accounts.models import SupportRequest, User
 from subscriptions.subscription import Channel, Subscription
 
@@ -54,7 +55,7 @@ class Ends(models.TextChoices):
     CYCLE_END = "cycle_end", _("with the current cycle")
 
 
-class RefundQuerySet(models.QuerySet["Refund"]):
+class RefundQuerySet(DueWorkQuerySet["Refund"]):
     def standing(self) -> Self:
         """Those that nobody has turned down."""
         return self.filter(declined_at=None)
@@ -76,16 +77,19 @@ class RefundQuerySet(models.QuerySet["Refund"]):
     def paid_but_not_ended(self) -> Self:
         return self.unfinished().filter(paid_at__isnull=False)
 
-    def due(self, at: datetime) -> Self:
-        """To be carried out, or gone on with: the longest due first."""
-        return self.unfinished().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "id")
+    def pending(self) -> Self:
+        """To be carried out, or gone on with."""
+        return self.unfinished()
 
     def locked(self) -> Self:
         return self.select_for_update(no_key=True, of=("self",))
 
 
-class Refund(models.Model):
+class Refund(DueWork):
     """Money back for one subscription, at most once: proposed, approved, paid, and then the subscription is ended."""
+
+    LONGEST_WAIT = timedelta(hours=6)
+    WAITING_SINCE = "approved_at"
 
     #: Told to the customer, and the key under which the payment system pays once.
     reference = models.CharField(
@@ -141,8 +145,6 @@ class Refund(models.Model):
     #: When the end was brought about here; with `cycle_end` the subscription itself ends later.
     ended_at = models.DateTimeField(_("end arranged"), null=True, blank=True)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    last_error = models.TextField(_("last error"), blank=True)
 
     objects = RefundQuerySet.as_manager()
 

@@ -21,11 +21,14 @@ from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.desk.actions.action import Act, act_named
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet, describe
 
 #: Of one run. More than that is a migration, with an engineer beside it.
 MOST = 5000
 #: A preview that nobody confirmed within this time shows a world that has changed since; the run is cancelled.
 FRESH = timedelta(hours=24)
+#: So often a row is tried before it stands as failed.
+ATTEMPTS = 5
 #: Rows written by one statement.
 BATCH = 1000
 
@@ -136,7 +139,7 @@ class Tally:
         return self.refused + self.done + self.failed + self.left
 
 
-class BulkItemQuerySet(models.QuerySet["BulkItem"]):
+class BulkItemQuerySet(DueWorkQuerySet["BulkItem"]):
     def open(self) -> Self:
         """Of which it is not yet said how they ended."""
         return self.filter(refused_at=None, done_at=None, failed_at=None, left_at=None)
@@ -144,17 +147,25 @@ class BulkItemQuerySet(models.QuerySet["BulkItem"]):
     def unrehearsed(self) -> Self:
         return self.open().filter(rehearsed_at=None)
 
-    def due(self, at: datetime) -> Self:
-        """To be performed at `at`: confirmed, and not waiting for another attempt."""
-        return self.open().filter(next_attempt_at__lte=at).order_by("next_attempt_at", "id")
+    def pending(self) -> Self:
+        """To be performed: those of runs that are confirmed."""
+        return self.open().filter(next_attempt_at__isnull=False)
+
+    def to_rehearse(self, _at: datetime) -> Self:
+        """To be rehearsed: at any time, the first of the oldest run first."""
+        return self.unrehearsed().order_by("id")
 
 
-class BulkItem(models.Model):
+class BulkItem(DueWork):
     """One row of a run: what the act would do to it, and how that went.
 
     It ends as done, refused (the act is not possible for it), failed (tried too often), or left (the run was
     cancelled before its turn). Names and texts are the account's: they are erased with it.
     """
+
+    FIRST_WAIT = timedelta(seconds=30)
+    WAITING_SINCE = "run__confirmed_at"
+    OVERDUE = timedelta(hours=1)
 
     run = models.ForeignKey(BulkRun, on_delete=models.CASCADE, related_name="items", db_index=False)
     target_id = models.CharField(_("row"), max_length=60)
@@ -167,8 +178,6 @@ class BulkItem(models.Model):
     rehearsed_at = models.DateTimeField(_("rehearsed"), null=True, blank=True)
     #: None until the run is confirmed.
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    last_error = models.TextField(_("last error"), blank=True)
     #: How it ended, in words: what the act said, or why it was refused.
     outcome = models.TextField(_("outcome"), blank=True)
     done_at = models.DateTimeField(_("done"), null=True, blank=True)
@@ -228,6 +237,16 @@ class BulkItem(models.Model):
         if self.attempts:
             return "retrying"
         return "ready" if self.rehearsed_at else "waiting"
+
+    def fail(self, error: Exception, at: datetime) -> None:
+        """As all due work; but one that can't be rehearsed is refused, and one that was tried too often has failed."""
+        why = describe(error)
+        if self.rehearsed_at is None:
+            BulkItem.objects.filter(pk=self.pk).update(rehearsed_at=at, refused_at=at, outcome=why, last_error=why)
+        elif self.attempts + 1 >= ATTEMPTS:
+            self.put_off(why, at, failed_at=at, outcome=why)
+        else:
+            self.put_off(why, at)
 
 
 def begin(

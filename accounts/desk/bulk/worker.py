@@ -5,14 +5,14 @@ performed, and how that went is noted. Rows of all runs take turns with what is 
 large preview nor a large run keeps others waiting.
 """
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Literal
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext
@@ -25,17 +25,11 @@ from accounts.customers.user import User
 from accounts.desk.actions.action import Act, rehearse
 from accounts.desk.bulk.run import FRESH, BulkItem, BulkRun, act_of, cancel
 from accounts.jobs import invariants, sweeps
-from accounts.jobs.due_work import describe
-
-log = logging.getLogger(__name__)
+from accounts.jobs.due_work import Turn, take_turn
 
 #: A run of the sweep ends after this long, in seconds; the next one goes on, and mails get their turn in between.
 RUN = 20.0
-#: So often a row is tried before it stands as failed.
-ATTEMPTS = 5
-#: The first wait after a failure; it doubles with every further one.
-FIRST_WAIT = timedelta(seconds=30)
-#: A confirmed run that is not finished after this long is shown to staff; all attempts of a row take a quarter of it.
+#: A run that is not finished, or not rehearsed, after this long is shown; all attempts of a row take a quarter of it.
 OVERDUE = timedelta(hours=1)
 #: Previews and outcomes are kept for so long; what was done stays in the history and the deeds.
 KEPT = timedelta(days=90)
@@ -52,64 +46,47 @@ def work_through(at: datetime) -> int:
     stop = time.monotonic() + RUN
     handled = 0
     while time.monotonic() < stop:
-        worked = int(_carry_out_next(at)) + int(_rehearse_next(at))
-        if not worked:
+        answers = [_carry_out_next(at), _rehearse_next(at)]
+        if answers == [None, None]:
             break
-        handled += worked
+        handled += sum(answer is not None for answer in answers)
     _close(at)
     return handled
 
 
-def _rehearse_next(at: datetime) -> bool:
-    """Rehearse the first row that nobody else holds. Returns whether there was one."""
-    with transaction.atomic():
-        waiting = BulkItem.objects.unrehearsed().order_by("id").select_related("run")
-        item = waiting.select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
-        if item is None:
-            return False
-        item.rehearsed_at = at
-        try:
-            with transaction.atomic(), _on_behalf_of(item.run) as (act, by):
-                row, values = _row_of(item, act)
-                rehearsal = rehearse(act, row, values, by=by, at=at)
-                item.would_say, item.would_write = rehearsal.said, rehearsal.lines
-        except Refused as refusal:
-            item.refused_at, item.outcome = at, str(refusal)
-        except Exception as error:
-            # Whatever is wrong with one row is noted on it for staff, and never holds up the others.
-            log.exception("rehearsal of row %s of a bulk run failed", item.pk)
-            item.refused_at = at
-            item.last_error = item.outcome = describe(error)
-        item.save()
+def _carry_out_next(at: datetime) -> "bool | Literal[Turn.MORE] | None":
+    """Perform the first due row that nobody else holds, and note how it went. None if there was none."""
+    return take_turn(BulkItem.objects.select_related("run").due, _perform, at=at, turn=at, held=True)
+
+
+def _rehearse_next(at: datetime) -> "bool | Literal[Turn.MORE] | None":
+    """Rehearse the first row that nobody else holds. None if there was none."""
+    return take_turn(BulkItem.objects.select_related("run").to_rehearse, _rehearse, at=at, turn=at, held=True)
+
+
+def _rehearse(item: BulkItem, at: datetime) -> bool:
+    try:
+        with transaction.atomic(), _on_behalf_of(item.run) as (act, by):
+            row, values = _row_of(item, act)
+            rehearsal = rehearse(act, row, values, by=by, at=at)
+            item.would_say, item.would_write = rehearsal.said, rehearsal.lines
+    except Refused as refusal:
+        item.refused_at, item.outcome = at, str(refusal)
+    item.rehearsed_at = at
+    item.save()
     return True
 
 
-def _carry_out_next(at: datetime) -> bool:
-    """Perform the first due row that nobody else holds, and note how it went. Returns whether there was one."""
-    with transaction.atomic():
-        due = BulkItem.objects.due(at).select_related("run")
-        item = due.select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
-        if item is None:
-            return False
-        try:
-            # A savepoint: a failure undoes what the act did, and is noted under the same lock.
-            with transaction.atomic(), _on_behalf_of(item.run) as (act, by):
-                row, values = _row_of(item, act)
-                item.outcome = act.perform(row, values, by=by, at=at)
-                # What the database would check only at commit must fail here, where it can be noted.
-                connection.check_constraints()
-            item.done_at, item.last_error = at, ""
-        except Refused as refusal:
-            item.refused_at, item.outcome = at, str(refusal)
-        except Exception as error:
-            # As above: noted, tried again, and never in the way of the others.
-            log.exception("row %s of a bulk run failed", item.pk)
-            item.last_error = describe(error)
-            item.next_attempt_at = at + FIRST_WAIT * 2 ** min(item.attempts, 20)
-            if item.attempts + 1 >= ATTEMPTS:
-                item.failed_at, item.outcome = at, item.last_error
-        item.attempts += 1
-        item.save()
+def _perform(item: BulkItem, at: datetime) -> bool:
+    try:
+        # A savepoint: what the act did before it was refused is undone.
+        with transaction.atomic(), _on_behalf_of(item.run) as (act, by):
+            row, values = _row_of(item, act)
+            item.outcome = act.perform(row, values, by=by, at=at)
+        item.done_at, item.last_error = at, ""
+    except Refused as refusal:
+        item.refused_at, item.outcome = at, str(refusal)
+    item.save()
     return True
 
 
@@ -170,7 +147,9 @@ SWEEP = sweeps.Sweep("bulk", run=work_through, preview=preview, late_after=timed
 INVARIANTS = (
     invariants.Invariant(
         "bulk-run",
-        _("bulk runs confirmed more than an hour ago and still not finished"),
-        lambda at: BulkRun.objects.open().filter(confirmed_at__lt=at - OVERDUE),
+        _("bulk runs that were begun or confirmed more than an hour ago and are still at work"),
+        lambda at: BulkRun.objects.open().filter(
+            Q(confirmed_at__lt=at - OVERDUE) | Q(rehearsed_at=None, created_at__lt=at - OVERDUE)
+        ),
     ),
 )

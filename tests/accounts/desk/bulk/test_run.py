@@ -19,8 +19,8 @@ from accounts.customers.history import Actor
 from accounts.desk.actions import action
 from accounts.desk.actions.action import Act, act_named
 from accounts.desk.bulk import run as bulk
-from accounts.desk.bulk.run import FRESH, BulkItem, BulkRun
-from accounts.desk.bulk.worker import ATTEMPTS, KEPT, work_through
+from accounts.desk.bulk.run import ATTEMPTS, FRESH, BulkItem, BulkRun
+from accounts.desk.bulk.worker import KEPT, work_through
 from accounts.erasure.purge import start
 from accounts.jobs import invariants
 from accounts.models import Account, Deed, Event, Membership, Notice, User
@@ -296,6 +296,7 @@ def test_a_row_that_fails_too_often_stands_as_failed_until_staff_try_it_again(by
     assert phase(run) == "finished"
 
 
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_what_the_database_refuses_only_at_commit_is_a_failure_of_its_row_alone(
     by: Actor, stubborn: Stubborn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
