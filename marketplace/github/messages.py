@@ -17,8 +17,7 @@ from accounts.customers.history import Actor, ActorKind
 from accounts.erasure import purge
 from accounts.mail import notices
 from accounts.models import Account
-from marketplace import inbox
-from marketplace.delivery import Delivery, Listing, Outcome
+from marketplace.delivery import Delivery, Listing, Outcome, Unprocessable
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import authorisation, client
 from marketplace.github.customer import Customer, Doubt
@@ -54,7 +53,7 @@ def handle(delivery: Delivery, at: datetime) -> Outcome:
     if delivery.event not in ("marketplace_purchase", authorisation.EVENT):
         return Outcome.UNKNOWN
     if delivery.body is None:
-        raise inbox.Unprocessable("The body is no longer kept.")
+        raise Unprocessable("The body is no longer kept.")
     raw = message_in(bytes(delivery.body), delivery.content_type)
     delivery.action = str(raw.get("action", ""))[:100]
     if delivery.event == authorisation.EVENT:
@@ -64,7 +63,7 @@ def handle(delivery: Delivery, at: datetime) -> Outcome:
     try:
         message = read_message(raw)
     except Unreadable as error:
-        raise inbox.Unprocessable(str(error)) from error
+        raise Unprocessable(str(error)) from error
     customer = lock_customer(message.buyer.id)
     delivery.marketplace_account = str(message.buyer.id)
     if message.unreadable:
@@ -91,7 +90,7 @@ def _apply(
         return _cancelled(message, customer, delivery, at), customer
     if message.purchase is None:
         if customer is None:
-            raise inbox.Unprocessable("`marketplace_purchase.plan.id` is missing.")
+            raise Unprocessable("`marketplace_purchase.plan.id` is missing.")
         delivery.alert = "`marketplace_purchase.plan.id` is missing."
         return _ask(customer, at, Outcome.ASKED), customer
     if customer is None:
