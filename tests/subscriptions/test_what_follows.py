@@ -14,10 +14,13 @@ from subscriptions.cancellation import AnotherFollows, Cancellation, cancel, wit
 from subscriptions.models import Plan, Subscription
 from subscriptions.settling import settle_due
 from tests.factories import NOW, subscribe
+from tests.pages import press
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
 DAY = timedelta(days=1)
+SETTINGS = "/user/subscription/"
+KEEP = "/user/subscription/cancellation/withdraw/"
 SECOND = timedelta(seconds=1)
 YEAR = timedelta(days=365)
 
@@ -53,10 +56,7 @@ def test_the_owner_and_the_desk_are_told_so_in_words(
 ) -> None:
     cancellation = cancelled_and_followed(account, owner, staff, SECOND)
     with time_machine.travel(NOW + DAY, tick=False):
-        answer = sign_in(owner).post(
-            "/user/subscription/cancellation/withdraw/",
-            {"account": str(account.pk), "cancellation": cancellation.reference},
-        )
+        answer = press(sign_in(owner), SETTINGS, KEEP)
         assert answer.status_code == 409
         assert "Another subscription (Enterprise) begins on" in answer.content.decode()
         at_the_desk = sign_in(staff).post(
