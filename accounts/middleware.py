@@ -8,11 +8,13 @@ from django.shortcuts import render
 from django.utils import timezone, translation
 
 from accounts.core import foreign_input
-from accounts.customers.access import SESSION_KEY, AccountDeactivated, current_membership
+from accounts.customers.access import SESSION_KEY, AccountDeactivated, OwnerOnly, current_membership
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import NotEntitled
+from accounts.customers.fresh_proof import ProofNeeded, ask_again, guard_ways_in
 from accounts.customers.promises import OutOfDate, page_again
 from accounts.customers.user import User
+from accounts.views.errors import permission_denied
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -67,7 +69,15 @@ class RefusalMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self.get_response(request)
 
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> HttpResponse | None:
+        return guard_ways_in(request)
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, ProofNeeded):
+            return ask_again(request)
+        if isinstance(exception, OwnerOnly):
+            # Answered here, not raised on: what is raised is written to the log, and this names a person.
+            return permission_denied(request, exception)
         if isinstance(exception, AccountDeactivated):
             membership, account = exception.membership, exception.account
             offers_export = membership.is_owner and not account.purging_at

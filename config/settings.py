@@ -264,7 +264,17 @@ ACCOUNT_ADAPTER = "accounts.customers.sign_in.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "none"
+# An address counts once it is proven, and is changed by proving the new one; the old one is told.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+# What changes the way in asks for the password again (`accounts.customers.fresh_proof`, which also guards connections).
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = False
+ACCOUNT_FORMS = {
+    "reset_password": "accounts.customers.password_reset.ResetPasswordForm",
+    "reset_password_from_key": "accounts.customers.password_reset.ResetPasswordKeyForm",
+}
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
@@ -279,6 +289,7 @@ if GITHUB_WEB_URL != "https://github.com":
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 # The second factor proves the person; whether a mail address was clicked on has nothing to do with it.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_ADAPTER = "accounts.customers.second_factor.SecondFactorAdapter"
 MFA_TOTP_ISSUER = "Offboard"
 #: Whether the support desk asks for a second factor. Off in `make run` alone, so that the demo sign-ins get in.
 STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=True)

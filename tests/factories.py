@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import factory
+from allauth.account.models import EmailAddress
 from factory.django import DjangoModelFactory
 
 from accounts.customers.history import Actor
@@ -26,13 +27,15 @@ class UserFactory(DjangoModelFactory[User]):
     name = factory.Sequence(lambda number: f"Person {number}")
 
     @classmethod
-    def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
+    def _create(cls, model_class: type[User], *args: Any, is_proven: bool = True, **kwargs: Any) -> User:
         user = model_class(**kwargs)
         if PASSWORD not in _HASHES:
             user.set_password(PASSWORD)
             _HASHES[PASSWORD] = user.password
         user.password = _HASHES[PASSWORD]
         user.save()
+        if is_proven:
+            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
         return user
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -92,6 +91,10 @@ def put_in_front(request: HttpRequest, membership: Membership) -> None:
         request.session[SESSION_KEY] = str(membership.account_id)
 
 
+class OwnerOnly(Exception):
+    """Refused to a member who is not the owner. Says who is; so it is answered before anything could log it."""
+
+
 class AccountDeactivated(Exception):
     """The account is switched off; its members are told why, and until when it can come back."""
 
@@ -154,7 +157,7 @@ def _owner_only(view: MemberView[P]) -> MemberView[P]:
     def inner(request: HttpRequest, membership: Membership, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not membership.is_owner:
             owner: Any = membership.account.owner()
-            raise PermissionDenied(_("Only the owner of this account, %(owner)s, can do this.") % {"owner": owner})
+            raise OwnerOnly(_("Only the owner of this account, %(owner)s, can do this.") % {"owner": owner})
         return view(request, membership, *args, **kwargs)
 
     return inner

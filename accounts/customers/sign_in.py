@@ -3,16 +3,20 @@
 import logging
 import smtplib
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
 from django.contrib import messages
+from django.contrib.sites.requests import RequestSite
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
 from accounts.core.client_address import client_address, network_of
-from accounts.customers.session import note_place
+from accounts.customers import addresses
+from accounts.customers.session import end_all, note_place
 from accounts.customers.user import User
 
 log = logging.getLogger(__name__)
@@ -34,6 +38,27 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """
         tried = str(credentials.get("email", "")).lower()
         return f"{network_of(client_address(request))} {tried}"
+
+    def confirm_email(self, request: HttpRequest, email_address: Any) -> bool:
+        """The link in a mail was followed: the address is proven. Not if somebody else signs in by it meanwhile."""
+        if addresses.is_taken(email_address.email, by_other_than=email_address.user):
+            said = _("Somebody else signs in with this address here. Nothing was changed.")
+            messages.error(request, said)
+            return False
+        proven: bool = super().confirm_email(request, email_address)
+        return proven
+
+    def set_password(self, user: User, password: str) -> None:
+        """A new password signs out everywhere else."""
+        super().set_password(user, password)
+        end_all(user, but=self.request.session.session_key)
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
+        return _link(path.replace("UID-KEY", quote(key)))
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
+        return _link(reverse("account_confirm_email", args=[emailconfirmation.key]))
 
     def login(self, request: HttpRequest, user: User) -> None:
         super().login(request, user)
@@ -58,8 +83,24 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a sign-in mail at once: its link is a secret and never stored in a row. Failing is said, not hidden."""
+        site = RequestSite(self.request)
+        site.domain = site.name = urlsplit(settings.SITE_URL).netloc
         try:
-            super().send_mail(template_prefix, email, context)
+            super().send_mail(template_prefix, email, {**_with_links(self.request, context), "current_site": site})
         except (smtplib.SMTPException, OSError) as error:
             log.error("sign-in mail %s not sent: %s", template_prefix, type(error).__name__)
             messages.error(self.request, _("The mail could not be sent just now. Please try again in a few minutes."))
+
+
+def _link(path: str) -> str:
+    """A link for a mail. Where it leads is for `SITE_URL` to say, never for the request: anybody writes that."""
+    return f"{settings.SITE_URL}{path}"
+
+
+def _with_links(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The same, with what allauth had lead to wherever the request said that it came to."""
+    asked = request.build_absolute_uri("/")
+    return {
+        name: _link(value[len(asked) - 1 :]) if isinstance(value, str) and value.startswith(asked) else value
+        for name, value in context.items()
+    }

@@ -14,6 +14,7 @@ from accounts.core.refusal import Refused
 from accounts.core.write_guard import BeingErased
 from accounts.customers import history
 from accounts.customers.account import Account, Membership, Role
+from accounts.customers.addresses import is_proven
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
@@ -24,13 +25,17 @@ class CannotTakeOver(Refused):
     text = _("%(who)s can't take over: staff, and people who may not sign in, don't own accounts.")
 
 
+class NotProven(Refused):
+    text = _("Nobody has proven yet that this address is theirs. Ask the new owner to sign in first.")
+
+
 def hand_over(
     account: Account, *, to: User, stays: bool, by: Actor, at: datetime, identity: Sequence[str] = ()
 ) -> bool:
     """Make `to` the owner. `stays`: the old owner remains as an administrator, else leaves the account.
 
     `identity`: which facts staff compared (`accounts.support.identity.proven`), for the history. Returns whether
-    anything changed: who owns it already stays its owner. Raises `CannotTakeOver` and `BeingErased`.
+    anything changed: who owns it already stays its owner. Raises `CannotTakeOver`, `NotProven` and `BeingErased`.
     """
     with transaction.atomic():
         account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
@@ -38,6 +43,8 @@ def hand_over(
             raise BeingErased(account.pk)
         if not to.is_active or to.is_staff:
             raise CannotTakeOver(who=to)
+        if not is_proven(to):
+            raise NotProven
         places = {place.user_id: place for place in account.memberships.select_for_update(no_key=True)}
         old = next((place for place in places.values() if place.is_owner), None)
         if old and old.user_id == to.pk:

@@ -16,6 +16,7 @@ from accounts.core import clock
 from accounts.core.write_guard import BeingErased
 from accounts.customers.access import AccountDeactivated, for_leaving_owner, membership_in
 from accounts.customers.account import Membership
+from accounts.customers.fresh_proof import fresh_proof
 from accounts.customers.history import Actor
 from accounts.customers.promises import page_of
 from accounts.customers.user import User
@@ -23,6 +24,7 @@ from accounts.exports.export import Export, LinkExpired, ask, export_of_link, li
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@fresh_proof
 @for_leaving_owner
 def export(request: HttpRequest, membership: Membership) -> HttpResponse:
     """GET: what an export is, how far it is, and a fresh link to a finished one. POST: have one made."""
@@ -55,6 +57,7 @@ def export(request: HttpRequest, membership: Membership) -> HttpResponse:
 
 
 @require_safe
+@fresh_proof
 def export_file(request: HttpRequest, token: str) -> HttpResponseBase:
     """The archive, to the owner whom the link was made for (others: 404). 410 when link or archive has expired."""
     at = clock.of(request)

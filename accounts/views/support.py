@@ -1,7 +1,6 @@
 """Support: what customers ask of staff, how it stands, and what was answered."""
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -10,8 +9,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.core import clock
 from accounts.core.refusal import Refused
-from accounts.customers.access import for_leaving_members, for_leaving_owner
+from accounts.customers.access import OwnerOnly, for_leaving_members, for_leaving_owner
 from accounts.customers.account import Membership
+from accounts.customers.fresh_proof import require_fresh_proof
 from accounts.customers.history import Actor
 from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
@@ -106,9 +106,11 @@ def _actor(request: HttpRequest, membership: Membership) -> Actor:
 
 def _ask(request: HttpRequest, membership: Membership, kind: RequestKind, message: str) -> HttpResponse:
     if kind in OWNER_ONLY and not membership.is_owner:
-        raise PermissionDenied(
+        raise OwnerOnly(
             _("Only the owner of this account, %(owner)s, can ask for this.") % {"owner": membership.account.owner()}
         )
+    if kind == RequestKind.DELETION:
+        require_fresh_proof(request)
     by, at = _actor(request, membership), clock.of(request)
     made, new = ask(membership.account, kind=kind, message=message, by=by, at=at)
     if new:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.core import clock
 from accounts.customers.access import for_owner
 from accounts.customers.account import Membership
+from accounts.customers.fresh_proof import fresh_proof
 from accounts.customers.history import Actor
 from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
@@ -23,6 +24,7 @@ from subscriptions.subscription import Channel
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@fresh_proof
 @for_owner
 def cancellation(request: HttpRequest, membership: Membership) -> HttpResponse:
     """GET: what changes, when, and what stays; or the receipt if it is done. POST (`reason`, `comment`): cancel.

@@ -125,7 +125,8 @@ def join(request: HttpRequest) -> HttpResponse:
         return _page(request, found, form=JoinForm(request.POST), status=422)
     except _REFUSALS as refusal:
         return _refused(request, refusal)
-    perform_login(request, user, email_verification="none")
+    # In at once, for the purchase is theirs; the next time once the link in the mail has proven the address.
+    perform_login(request, user, email_verification="optional", signup=True)
     return _linked(request, account, row)
 
 

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts.core import clock, roles
+from accounts.customers.addresses import note_proven
 from accounts.customers.history import Actor
 from accounts.erasure import runner
 from accounts.models import Account, Blueprint, Certificate, CloudConnection, Grid, Membership, Provider, Role, User
@@ -309,6 +310,7 @@ class Demo:
             setattr(user, field, value)
         user.set_password(PASSWORD)
         user.save()
+        note_proven(user)
         if account:
             Membership.objects.get_or_create(account=account, user=user, defaults={"role": role})
         return user

@@ -122,7 +122,8 @@ def list_emails(github: "FakeGitHub", call: Call, _: dict[str, str]) -> Answer:
     token = require_user(github, call)
     if not token.may("user:email", "user"):
         raise Refused(404, "Not Found")
-    email = {"email": token.user.email, "primary": True, "verified": True, "visibility": "private"}
+    email = {"email": token.user.email, "primary": True, "verified": token.user.email_is_verified}
+    email["visibility"] = "private"
     return page(github, call, [email] if token.user.email else [])
 
 

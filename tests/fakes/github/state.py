@@ -20,6 +20,8 @@ class Account:
     login: str
     type: AccountType = "User"
     email: str = ""
+    #: Whether the person has confirmed the address to GitHub.
+    email_is_verified: bool = True
     name: str = ""
     # Of an organisation: the people who may buy, cancel, and see its purchases.
     admins: list["Account"] = field(default_factory=list)
@@ -156,6 +158,7 @@ class World:
         type: AccountType = "User",
         id: int | None = None,
         email: str | None = None,
+        email_is_verified: bool = True,
         name: str | None = None,
         admins: tuple[Account, ...] | list[Account] = (),
     ) -> Account:
@@ -168,6 +171,7 @@ class World:
                 login=login,
                 type=type,
                 email=f"{login}@mail.example" if email is None else email,
+                email_is_verified=email_is_verified,
                 name=login.title() if name is None else name,
                 admins=list(admins),
             )
