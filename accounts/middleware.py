@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from accounts.core import foreign_input
 from accounts.customers.access import SESSION_KEY, AccountDeactivated, OwnerOnly, current_membership
@@ -14,7 +15,6 @@ from accounts.customers.entitlements import NotEntitled
 from accounts.customers.fresh_proof import ProofNeeded, ask_again, guard_ways_in
 from accounts.customers.promises import OutOfDate, page_again
 from accounts.customers.user import User
-from accounts.views.errors import permission_denied
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -77,7 +77,8 @@ class RefusalMiddleware:
             return ask_again(request)
         if isinstance(exception, OwnerOnly):
             # Answered here, not raised on: what is raised is written to the log, and this names a person.
-            return permission_denied(request, exception)
+            message = f"{exception} {_('Nothing was changed.')}"
+            return render(request, "error.html", {"title": _("Not allowed"), "message": message}, status=403)
         if isinstance(exception, AccountDeactivated):
             membership, account = exception.membership, exception.account
             offers_export = membership.is_owner and not account.purging_at

@@ -450,7 +450,7 @@ def test_who_is_no_member_any_more_is_sent_to_an_address_and_not_to_a_page(
 
 def test_every_form_of_our_pages_carries_what_it_is_about() -> None:
     """Of the templates, so that a form on a page that no test opens is found, too."""
-    elsewhere = {"switch_account", "account_logout", "account_login", "github_login"}
+    elsewhere = {"sessions", "switch_account", "account_logout", "account_login", "github_login"}
     without = []
     for path in Path(project.BASE_DIR, "templates").rglob("*.html"):
         if ABOUT_NO_ACCOUNT & set(path.parts):

@@ -41,7 +41,7 @@ def test_what_was_there_before_is_encrypted_once_and_works_as_before(owner: User
     seed = RecoveryCodes.generate_seed()
     Authenticator.objects.create(user=owner, type="recovery_codes", data={"seed": seed, "used_mask": 1})
     Authenticator.objects.create(user=stranger, type="recovery_codes", data={"migrated_codes": ["123456", "654321"]})
-    migration = import_module("accounts.migrations.0011_second_factors")
+    migration = import_module("accounts.migrations.0012_second_factors")
     for _time in range(2):
         migration.encrypt_secrets(apps, connection.schema_editor())
         assert not any(text in dump() for text in (SECRET, seed, "123456"))

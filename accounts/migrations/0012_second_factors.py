@@ -24,7 +24,7 @@ def encrypt_secrets(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0010_sessions"),
+        ("accounts", "0011_due_work"),
         ("mfa", "0003_authenticator_type_uniq"),
     ]
 
