@@ -1,4 +1,4 @@
-"""All doors. Those of design, section 6, are stable: scripts and bookmarks depend on them."""
+"""All doors. Those of (design, section 6) are stable: scripts and bookmarks depend on them."""
 
 from django.contrib import admin
 from django.urls import include, path

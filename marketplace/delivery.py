@@ -58,7 +58,7 @@ class Delivery(DueWork):
     OVERDUE = timedelta(minutes=10)
 
     source = models.CharField(_("source"), max_length=12, choices=Source.choices)
-    #: Who sent it: several hooks that reach one address give one event the same id (reference, 2.3).
+    #: Who sent it: several hooks that reach one address give one event the same id (facts/github-marketplace, 2.3).
     hook = models.CharField(_("hook"), max_length=40, blank=True, default="", db_default="")
     listing = models.CharField(
         _("listing"), max_length=10, choices=Listing.choices, blank=True, default="", db_default=""

@@ -2,7 +2,7 @@
 
 A cancellation is a row: who asked, when, why, from when it takes effect. It is withdrawn, or it is carried out when
 the subscription is settled. Asking sets the subscription's end to the end of the current cycle, and from then on
-the date decides; nothing else has to happen for access to end (design, ideas 1 and 4).
+the date decides; nothing else has to happen for access to end (design, idea 1 and idea 4).
 """
 
 from collections.abc import Sequence
@@ -162,7 +162,7 @@ def cancel(
     identity: Sequence[str] = (),
     promised_end: datetime | None = None,
 ) -> tuple[Cancellation, bool]:
-    """Let a direct subscription end with its current cycle, or with its trial. Source: seeds/003.
+    """Let a direct subscription end with its current cycle, or with its trial. Source: facts/cancelling, 1.
 
     Returns the cancellation, and whether it is new: asking again while one is open changes nothing. History and the
     confirmation mail commit with it. `identity`: which facts staff compared who cancel for an owner that can't sign in

@@ -1,4 +1,4 @@
-"""What an account loses with its paid plan, in its own numbers (seeds/003: the four losses)."""
+"""What an account loses with its paid plan, in its own numbers (facts/cancelling, 2: the four losses)."""
 
 from dataclasses import asdict, dataclass
 

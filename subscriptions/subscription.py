@@ -20,7 +20,7 @@ from subscriptions.plan import CURRENCY, Interval, Plan
 
 #: What begins so soon after an end goes on with it: people enter whole seconds, and ends have microseconds.
 NEAR = timedelta(seconds=1)
-#: seeds/003: inside it an owner may ask support for a refund instead of cancelling.
+#: facts/cancelling, 3: inside it an owner may ask support for a refund instead of cancelling.
 MONEY_BACK = timedelta(days=30)
 MAX_ORDER_REFERENCE = 100
 

@@ -82,7 +82,9 @@ class Blueprint(models.Model):
         return self.grid == Grid.INFINITE
 
     def require_editable(self, at: datetime) -> None:
-        """Raise `NotEntitled` if this blueprint is read-only at `at` (seeds/003: infinite grids become read-only)."""
+        """Raise `NotEntitled` if this blueprint is read-only at `at` (facts/cancelling, 2: infinite grids become
+        read-only).
+        """
         if self.is_infinite:
             entitlements.require(Feature.INFINITE_GRID, self.account, at)
 

@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.jobs.due_work import DueWorkQuerySet, Retried
 
-#: A read just after an event may still show the old state (reference, 2.4): what contradicts it is asked again later.
+#: A read just after an event may still show the old state (facts/github-marketplace, 2.4): what contradicts it is asked
+#: again later.
 SETTLING_TIME = timedelta(minutes=10)
 
 Row = TypeVar("Row", bound="Checked")

@@ -16,7 +16,7 @@ from accounts.customers.account import Account
 
 
 class Feature(models.TextChoices):
-    """What a plan can grant beyond the free plan (seeds/003: the four losses of a cancellation)."""
+    """What a plan can grant beyond the free plan (facts/cancelling, 2: the four losses of a cancellation)."""
 
     INFINITE_GRID = "infinite_grid", _("Infinite grid")
     LIVE = "live", _("Live view")

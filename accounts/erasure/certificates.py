@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pgtrigger
-from django.db import connection, models
+from django.db import models
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core import locks
+from accounts.core.locks import Lock
 from accounts.erasure import hash_chain, inventory
 from accounts.erasure.hash_chain import Link
 from accounts.erasure.holds import Hold
@@ -23,8 +25,6 @@ from accounts.erasure.purge import Purge
 
 #: What an exported file of certificates says it is.
 KIND = "certificates of erasure"
-#: The number of the advisory lock under which certificates are appended, one at a time, in the whole database.
-_LOCK = 7309453
 
 
 class System(models.Model):
@@ -77,9 +77,8 @@ class Certificate(models.Model):
 
 def append(purge: Purge, *, at: datetime) -> Certificate:
     """Issue the certificate of a purge in which nothing is left. The caller's transaction declares it verified."""
-    with connection.cursor() as cursor:
-        # One at a time, so that each comes after exactly one other and no number is left out.
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    # One at a time, so that each comes after exactly one other and no number is left out.
+    locks.take(Lock.CERTIFICATES)
     last = Certificate.objects.last()
     number, previous = (last.number + 1, last.hash) if last else (1, hash_chain.NOTHING)
     body = _body(purge, number, at)

@@ -1,9 +1,9 @@
 """The customer's own way to a purge: a request to support, two members of staff, a grace period, and an undo.
 
-Cancelling a subscription never deletes (seeds/003); deletion is asked for by the owner on the Support page, who is
-answered within one month (GDPR art. 12(3)). One member of staff sees to it that it is the owner who asks, and proposes
-it; another one approves. From then on everything stands for a few days more, with a banner and an undo on every page.
-Then the purge is due (`accounts.erasure.purge`).
+Cancelling a subscription never deletes (facts/cancelling, 2); deletion is asked for by the owner on the Support page,
+who is answered within one month (GDPR art. 12(3)). One member of staff sees to it that it is the owner who asks, and
+proposes it; another one approves. From then on everything stands for a few days more, with a banner and an undo on
+every page. Then the purge is due (`accounts.erasure.purge`).
 
 What must be settled before, the apps above declare: a subscription that is billed elsewhere is an obstacle, which
 staff can override with a reason. What we bill is not renewed from the approval on, and ended only when the erasing

@@ -1,9 +1,9 @@
 """An agreement: one purchase at AWS Marketplace, and the account that it has here.
 
 AWS names a purchase in several ways, and no message carries them all: EventBridge speaks of agreements and licences,
-SNS of customer identifiers, registration of all but sometimes the agreement (reference, 2.1 to 2.5). One AWS account
-may buy the same product several times, so its id alone names nothing. A row is one purchase, through every renewal
-and replacement of it; the ids that it had before stay known, so that late messages find it.
+SNS of customer identifiers, registration of all but sometimes the agreement (facts/aws-marketplace, 2.1 to 2.5). One
+AWS account may buy the same product several times, so its id alone names nothing. A row is one purchase, through every
+renewal and replacement of it; the ids that it had before stay known, so that late messages find it.
 
 What is known is what AWS said last, by AWS's own clock: two instants, of the newest word that it runs and of the
 newest word that it is over. Whatever order messages come in, and however often, the two end up the same.
@@ -24,11 +24,11 @@ from accounts.models import Account
 from marketplace.aws.dimension import DEFAULT, Dimension
 from subscriptions.models import Subscription
 
-#: How long final metering records are taken after a cancellation (reference, 2.4).
+#: How long final metering records are taken after a cancellation (facts/aws-marketplace, 2.4).
 FINAL_HOUR = timedelta(hours=1)
 #: AWS says once more that it is over before the final hour closes; its word alone closes it after so long.
 PATIENCE = timedelta(days=1)
-#: Within it AWS cancels a public contract with a full refund (reference, 2.9).
+#: Within it AWS cancels a public contract with a full refund (facts/aws-marketplace, 2.9).
 CHANGE_OF_MIND = timedelta(hours=48)
 
 
@@ -123,7 +123,7 @@ class Agreement(Checked):
     # What AWS says of its terms; `terms_said_at` keeps an older word from undoing a newer one.
     accepted_at = models.DateTimeField(_("accepted"), null=True, blank=True)
     starts_at = models.DateTimeField(_("starts"), null=True, blank=True)
-    #: With auto-renewal the day of the renewal: never a fixed end (reference, 2.6).
+    #: With auto-renewal the day of the renewal: never a fixed end (facts/aws-marketplace, 2.6).
     renews_or_ends_at = models.DateTimeField(_("renews or ends"), null=True, blank=True)
     auto_renewal = models.BooleanField(_("renews by itself"), null=True, blank=True)
     on_trial = models.BooleanField(_("free trial"), default=False)

@@ -1,4 +1,4 @@
-"""AWS's APIs: the calls we make, and what each answer means (reference, 2.5 and 2.6).
+"""AWS's APIs: the calls we make, and what each answer means (facts/aws-marketplace, 2.5 and 2.6).
 
 boto3 signs and speaks; retrying is ours, because its own sleeps in the worker. Every call is made outside of
 transactions. Answers are read into plain values here, so that nothing above knows the shape of AWS's.
@@ -261,7 +261,7 @@ def _pages(
             raise Unavailable(f"{operation}: too slow to be read whole")
         answer = _call(service, operation, at, **asked, **({token_name: token} if token else {}))
         yield answer
-        # An empty page may still have a successor: only the token tells (reference, 2.6).
+        # An empty page may still have a successor: only the token tells (facts/aws-marketplace, 2.6).
         token = answer.get(token_name)
         if not token:
             return

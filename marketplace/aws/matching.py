@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Q
 
+from accounts.core import locks
+from accounts.core.locks import Lock
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.payloads import Names
 
-#: Keeps the advisory lock of this module apart from others.
-LOCK = 7302
 #: We may hear of a purchase so much before its acceptance, as clocks differ.
 CLOCKS_DIFFER = timedelta(minutes=10)
 
@@ -26,8 +25,7 @@ def lock() -> None:
     One lock for all: the names of a purchase come separately, so nobody knows beforehand which rows a message is
     about. No calls to elsewhere are made under it, and AWS sells by the hour, not by the millisecond.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK])
+    locks.take(Lock.AWS)
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,9 @@ def begin_again(row: Agreement, said_at: datetime, at: datetime) -> None:
 
 
 def stay(row: Agreement, at: datetime) -> None:
-    """The buyer has subscribed again before the end: AWS will never say that it is over (reference, 2.2)."""
+    """The buyer has subscribed again before the end: AWS will never say that it is over (facts/aws-marketplace,
+    2.2).
+    """
     purchases.note(row, MarketplaceEvent.AWS_STAYS, at=at)
     row.forget_leaving()
 
@@ -305,7 +307,7 @@ def _noted(row: Agreement, said: Said, at: datetime) -> Outcome:
 
 
 def _open_final_hour(row: Agreement, said_at: datetime) -> None:
-    """AWS's documents disagree on which message opens it (reference, 2.4): the first one does."""
+    """AWS's documents disagree on which message opens it (facts/aws-marketplace, 2.4): the first one does."""
     until = said_at + FINAL_HOUR
     row.final_hour_until = min(row.final_hour_until or until, until)
 

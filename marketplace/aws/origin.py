@@ -26,8 +26,8 @@ def is_set_up() -> bool:
 def foreign(event: Mapping[str, Any]) -> Reason | None:
     """Why this event is not about a product of ours; None: nothing that it says speaks against it.
 
-    A channel partner proposes in its own name, and its events come to us as manufacturer (reference, 2.3): there only
-    the product tells. Where no setting says what is ours nothing is foreign.
+    A channel partner proposes in its own name, and its events come to us as manufacturer (facts/aws-marketplace, 2.3):
+    there only the product tells. Where no setting says what is ours nothing is foreign.
     """
     detail = _mapping(event.get("detail"))
     sellers = settings.AWS_SELLER_ACCOUNT_IDS

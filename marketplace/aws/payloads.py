@@ -1,9 +1,9 @@
 """Reading what AWS says: SNS messages and EventBridge events into one vocabulary.
 
-The two styles tell of the same facts (reference, 2.2 and 2.3), so both are read into the same `Said`: which purchase,
-which word, when by AWS's clock. Old and new style of a fact then have one effect because they are one thing. AWS's
-documents disagree about spelling: `customer-identifier` and `CustomerIdentifier` are the same key, values are trimmed,
-booleans may be strings. What is there and can't be read is an error; what is absent is merely unknown.
+The two styles tell of the same facts (facts/aws-marketplace, 2.2 and 2.3), so both are read into the same `Said`: which
+purchase, which word, when by AWS's clock. Old and new style of a fact then have one effect because they are one thing.
+AWS's documents disagree about spelling: `customer-identifier` and `CustomerIdentifier` are the same key, values are
+trimmed, booleans may be strings. What is there and can't be read is an error; what is absent is merely unknown.
 """
 
 import re
@@ -163,7 +163,7 @@ def read_notification(envelope: Mapping[str, Any]) -> Said | None:
 
 
 def kind_of_event(event: Mapping[str, Any]) -> str:
-    """The detail type without `- Proposer` or `- Manufacturer`: either may come (reference, 2.3)."""
+    """The detail type without `- Proposer` or `- Manufacturer`: either may come (facts/aws-marketplace, 2.3)."""
     kind = _text(event, "detail-type")
     for suffix in SUFFIXES:
         kind = kind.removesuffix(suffix)
@@ -314,7 +314,7 @@ def _instant(mapping: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _boolean(mapping: Mapping[str, Any], name: str) -> bool | None:
-    """True and false, also as strings: SNS sends "true" (reference, 2.2)."""
+    """True and false, also as strings: SNS sends "true" (facts/aws-marketplace, 2.2)."""
     value = _value(mapping, name)
     if value is None or isinstance(value, bool):
         return value

@@ -1,9 +1,9 @@
 """Reconciliation with AWS: the `aws-reconcile` sweep.
 
-SNS gives up within the hour, and EventBridge within the day (reference, 2.10), so a walk over everything that AWS has
-of our products finds what we missed. Nothing is changed before the walk is complete. A purchase that AWS's lists say
-is over or don't show is not ended but asked about by itself (`marketplace.aws.checks`); and a breaker stops a run that
-would ask about too many at once. It also forgets registrations that nobody finished.
+SNS gives up within the hour, and EventBridge within the day (facts/aws-marketplace, 2.10), so a walk over everything
+that AWS has of our products finds what we missed. Nothing is changed before the walk is complete. A purchase that AWS's
+lists say is over or don't show is not ended but asked about by itself (`marketplace.aws.checks`); and a breaker stops a
+run that would ask about too many at once. It also forgets registrations that nobody finished.
 
 Lists and purchases are read once and put in order by their buyers. A purchase of which AWS says what we have costs no
 statement of its own; what fails for one is noted on it, and the others go on.

@@ -1,8 +1,8 @@
 """Registration: a buyer comes from AWS with a token, and ends up with an account here.
 
 The token is resolved at once, and what AWS answers stays here: the browser carries only an opaque key, so nobody can
-name an AWS account that is not theirs (reference, 2.5). A registration belongs to whoever finishes it: again by the
-same person it is harmless, by another one it is refused.
+name an AWS account that is not theirs (facts/aws-marketplace, 2.5). A registration belongs to whoever finishes it:
+again by the same person it is harmless, by another one it is refused.
 """
 
 import secrets
@@ -24,7 +24,8 @@ from marketplace.aws.agreement import Agreement
 from marketplace.aws.payloads import Names
 from marketplace.event_kinds import MarketplaceEvent
 
-#: AWS answers the same for a token for so long (reference, 2.5); from then on the buyer comes again from AWS.
+#: AWS answers the same for a token for so long (facts/aws-marketplace, 2.5); from then on the buyer comes again from
+#: AWS.
 VALID_FOR = timedelta(hours=4)
 #: What nobody has finished is forgotten after so long.
 FORGOTTEN_AFTER = timedelta(days=7)

@@ -40,7 +40,7 @@ class AwsNote:
 
 
 def note_for(account: Account, at: datetime) -> Note | None:
-    """The state at AWS, and what its buyer can do there (reference, 2.9)."""
+    """The state at AWS, and what its buyer can do there (facts/aws-marketplace, 2.9)."""
     agreement = (
         Agreement.objects.filter(account=account).select_related("dimension").order_by("-registered_at", "-pk").first()
     )

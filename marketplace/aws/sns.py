@@ -1,4 +1,5 @@
-"""SNS messages, verified: the order of checks is the point (reference, 2.11), and nothing is fetched for a forgery.
+"""SNS messages, verified: the order of checks is the point (facts/aws-marketplace, 2.11), and nothing is fetched for a
+forgery.
 
 Size (`marketplace.aws.views.sns`), JSON object, header and body agree, type, topic, signature version, the address of
 the certificate, the certificate, the signature, the time. What a message asks to open (`SubscribeURL`) is never opened.

@@ -1,7 +1,7 @@
 """The certificates with which SNS signs: where they may come from, which of them are believed, and for how long.
 
 Only one form of address is ever fetched: https, a host of SNS in the topic's region, a file name of SNS. Anything else
-in it, however small, is a forgery and costs no connection (reference, 2.10 and 2.11).
+in it, however small, is a forgery and costs no connection (facts/aws-marketplace, 2.10 and 2.11).
 
 What makes a certificate believed: its name and its dates, always; and where it comes from. AWS serves the leaf alone,
 and its issuer's certificate is in no trust store, so that the chain can't always be built:

@@ -1,7 +1,7 @@
 """Subscriptions to SNS topics: a topic asks, we confirm by the API. The `aws-confirm` sweep.
 
 A topic's first message carries a token that confirms the subscription. The message says to open an address; that is
-never done (reference, 2.11): the token goes into a call to SNS, of our own making, and only while
+never done (facts/aws-marketplace, 2.11): the token goes into a call to SNS, of our own making, and only while
 `AWS_SNS_CONFIRM_SUBSCRIPTIONS` is on. A topic that says that we were unsubscribed is told to staff and left alone,
 because its address would subscribe again.
 """

@@ -2,7 +2,8 @@
 
 After each event, and again a little later, GitHub is asked what the customer holds. What it says decides, with two
 cares: an answer soon after an event may be stale, and "has not purchased" must be heard twice, apart, before it ends
-anything (reference, 2.4 and 5). A cancellation that was in doubt needs one such answer only: the message was the other.
+anything (facts/github-marketplace, 2.4 and 5). A cancellation that was in doubt needs one such answer only: the message
+was the other.
 """
 
 import uuid

@@ -1,4 +1,4 @@
-"""GitHub's REST API: the calls we make, and what each answer means (reference, 4.1).
+"""GitHub's REST API: the calls we make, and what each answer means (facts/github-marketplace, 4.1).
 
 githubkit signs in (a JWT for a GitHub App, Basic for an OAuth app, a user's token); retrying is ours, because its own
 sleeps in the worker for up to an hour. Every call is made outside of transactions and takes the instant it is made at.
@@ -22,7 +22,7 @@ from marketplace.github.rate_limits import pause, paused_until
 
 #: Seconds that a call may take.
 TIMEOUT = 10.0
-#: A limit without a date: wait at least a minute (reference, 4.3).
+#: A limit without a date: wait at least a minute (facts/github-marketplace, 4.3).
 UNDATED_LIMIT = timedelta(minutes=1)
 #: An answer that asks for more is not believed.
 LONGEST_LIMIT = timedelta(hours=2)
@@ -131,7 +131,7 @@ def revoke_grant(token: str, *, at: datetime) -> Answer:
 
 
 def token_is_dead(token: str, *, at: datetime) -> bool:
-    """Whether GitHub no longer knows a token: the check call's 404 (reference, 4.1)."""
+    """Whether GitHub no longer knows a token: the check call's 404 (facts/github-marketplace, 4.1)."""
     return _application("POST", "token", token, at=at).status == 404
 
 
@@ -281,7 +281,9 @@ def _send(
 
 
 def _moved(response: httpx.Response) -> str:
-    """Where a renamed repository is now (reference, RESTBP). Only ever on GitHub's own API: no token leaves it."""
+    """Where a renamed repository is now (facts/github-marketplace, 4.1). Only ever on GitHub's own API: no token
+    leaves it.
+    """
     target = response.headers.get("location", "")
     ours, theirs = urlsplit(settings.GITHUB_API_URL), urlsplit(target)
     if (theirs.scheme, theirs.netloc) != (ours.scheme, ours.netloc):

@@ -14,7 +14,9 @@ PAID_DEFAULT = "pro"
 
 
 class ListingPlan(models.Model):
-    """A plan as GitHub describes it. A removed plan stays: its customers keep it until they leave (reference, 3.3)."""
+    """A plan as GitHub describes it. A removed plan stays: its customers keep it until they leave
+    (facts/github-marketplace, 3.3).
+    """
 
     id = models.BigIntegerField(_("GitHub's id"), primary_key=True)
     name = models.CharField(_("name"), max_length=200)

@@ -10,8 +10,9 @@ by GitHub alone. All of it runs in the caller's transaction and makes no calls t
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.conf import settings
-from django.db import connection
 
+from accounts.core import locks
+from accounts.core.locks import Lock
 from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
 from accounts.erasure import purge
@@ -38,8 +39,6 @@ from subscriptions.models import Channel, Interval, Subscription
 from subscriptions.starting import start
 
 GITHUB = Actor(ActorKind.MARKETPLACE)
-#: Keeps the advisory locks of this module apart from others.
-LOCK = 7301
 #: A cancellation of the day of a new purchase counts after so long, unless GitHub says otherwise.
 DOUBTED_FOR = timedelta(hours=1)
 
@@ -77,8 +76,7 @@ def handle(delivery: Delivery, at: datetime) -> Outcome:
 
 def lock_customer(github_id: int) -> Customer | None:
     """This customer, ours alone until the transaction ends; also when there is none yet, so that none is made twice."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", [LOCK, github_id])
+    locks.take(Lock.GITHUB_CUSTOMER, github_id)
     return Customer.objects.locked().filter(github_id=github_id).first()
 
 

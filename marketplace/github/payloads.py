@@ -1,9 +1,9 @@
 """Reading what GitHub says, leniently.
 
-No fixed schema accepts what GitHub really sends (reference, 1.6): fields are absent, null, or spelt differently from
-year to year. Needed are the action, the account's id and, but for a cancellation, the plan's id. Everything else
-is read if it makes sense, and left out if not. GitHub's dates are midnights, or seven in the morning of the same day in
-REST: they are read as what they mean, days (reference, 1.5).
+No fixed schema accepts what GitHub really sends (facts/github-marketplace, 1.6): fields are absent, null, or spelt
+differently from year to year. Needed are the action, the account's id and, but for a cancellation, the plan's id.
+Everything else is read if it makes sense, and left out if not. GitHub's dates are midnights, or seven in the morning of
+the same day in REST: they are read as what they mean, days (facts/github-marketplace, 1.5).
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,9 @@ class Purchase:
 
 @dataclass(frozen=True)
 class PendingChange:
-    """A change that GitHub has scheduled. `plan` is known from REST only (reference, 1.2); no seats: a cancellation."""
+    """A change that GitHub has scheduled. `plan` is known from REST only (facts/github-marketplace, 1.2); no seats: a
+    cancellation.
+    """
 
     effective_on: date | None
     plan: ListedPlan | None
@@ -142,7 +144,9 @@ def read_message(message: Mapping[str, Any]) -> Message:
 
 
 def read_subscription(answer: Mapping[str, Any]) -> tuple[Purchase, PendingChange | None]:
-    """An entry of list-accounts, get-account or the buyer's own purchases (reference, 4.2). Raises `Unreadable`."""
+    """An entry of list-accounts, get-account or the buyer's own purchases (facts/github-marketplace, 4.2). Raises
+    `Unreadable`.
+    """
     # The buyer's own list nests the account; the other two are the account.
     account = answer["account"] if isinstance(answer.get("account"), Mapping) else answer
     held = answer["marketplace_purchase"] if isinstance(answer.get("marketplace_purchase"), Mapping) else answer
@@ -165,7 +169,7 @@ def read_plan(plan: Mapping[str, Any], where: str = "plan") -> ListedPlan:
         name=_text(plan.get("name")) or "?",
         monthly_cents=_number(plan.get("monthly_price_in_cents")) or 0,
         yearly_cents=_number(plan.get("yearly_price_in_cents")) or 0,
-        # `FLAT_RATE` or `flat-rate`, depending on the year (reference, 1.4).
+        # `FLAT_RATE` or `flat-rate`, depending on the year (facts/github-marketplace, 1.4).
         price_model=_text(plan.get("price_model")).lower().replace("-", "_"),
         number=_number(plan.get("number")),
         state=_text(plan.get("state")),

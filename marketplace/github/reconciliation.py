@@ -109,7 +109,7 @@ def walk(at: datetime, *, stop: datetime | None = None) -> Walk:
     found = Walk()
     try:
         plans = {read_plan(plan).id: read_plan(plan) for plan in client.all_plans(at=at)}
-        # Customers keep a plan that was removed from the listing until they leave (reference, 3.3).
+        # Customers keep a plan that was removed from the listing until they leave (facts/github-marketplace, 3.3).
         removed = Customer.objects.active().exclude(listing_plan__in=list(plans))
         for plan_id in [*plans, *removed.values_list("listing_plan_id", flat=True).distinct()]:
             if stop and clock.now() >= stop:

@@ -1,6 +1,6 @@
 """Offboarding: what a marketplace cancellation obliges us to do, step by step, with a deadline.
 
-One row a cancellation, one row a step, in this order (seeds/000, and reference 3.1 for the order): deactivate the
+One row a cancellation, one row a step, in this order (facts/github-marketplace, 3.1): deactivate the
 account at once; confirm with the marketplace; delete the repository hooks that we made; revoke the tokens; purge.
 Hooks come before tokens, because a dead token can't delete hooks. `marketplace.offboarding.runner` carries the steps
 out.
@@ -22,7 +22,7 @@ from accounts.mail import notices
 from accounts.models import Account
 from marketplace.event_kinds import MarketplaceEvent
 
-#: seeds/000: all customer data within 30 days of receiving the `cancelled` event.
+#: facts/github-marketplace, 3.1: all customer data within 30 days of receiving the `cancelled` event.
 DEADLINE = timedelta(days=30)
 #: A confirmation that can't be had holds nothing up for longer: the legal deadline still stands.
 CONFIRM_LIMIT = timedelta(days=7)

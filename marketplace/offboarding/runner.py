@@ -221,7 +221,7 @@ def _revoke(token: UserToken, at: datetime) -> bool:
         return True
     if client.revoke_grant(text, at=at).status == 204 or client.revoke_token(text, at=at).status == 204:
         return True
-    # 404 and 422 mean unknown, but 422 also means "spammed": the check call tells (reference, 4.1).
+    # 404 and 422 mean unknown, but 422 also means "spammed": the check call tells (facts/github-marketplace, 4.1).
     return client.token_is_dead(text, at=at)
 
 

@@ -1,8 +1,8 @@
 """Deciding about money back: proposed by staff, approved or declined. It is carried out in
 `subscriptions.refunds.paying`.
 
-seeds/003: inside thirty days of the first payment the owner is sent to support for a refund. After them, or above a
-limit, a second member of staff approves. Nothing here moves money: approving writes down the decision.
+facts/cancelling, 3: inside thirty days of the first payment the owner is sent to support for a refund. After them, or
+above a limit, a second member of staff approves. Nothing here moves money: approving writes down the decision.
 """
 
 from datetime import datetime

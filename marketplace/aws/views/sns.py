@@ -24,7 +24,7 @@ def notification(request: HttpRequest) -> HttpResponse:
     """202 once the message is stored, new or not; 400, 403, 405, 413 with nothing stored, and never again.
 
     503 for what may pass: no topic is set up, the certificate can't be fetched, the database is away. SNS retries
-    after a 5xx and gives up after a 4xx (reference, 2.10).
+    after a 5xx and gives up after a 4xx (facts/aws-marketplace, 2.10).
     """
     if request.method != "POST":
         return _error(405, "method_not_allowed", "SNS delivers by POST.", Allow="POST")
