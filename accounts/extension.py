@@ -36,7 +36,7 @@ from accounts.jobs import invariants, sweeps
 from accounts.jobs.invariants import Invariant
 from accounts.jobs.sweeps import Sweep
 from accounts.mail import sending
-from accounts.support import answers, deletion, requests, routing
+from accounts.support import answers, deletion, ownership, requests, routing
 from accounts.support.routing import Router
 
 
@@ -69,6 +69,8 @@ class Extension:
     deletion_obstacles: tuple[deletion.Obstacle, ...] = ()
     renewals: tuple[deletion.Renewal, ...] = ()
     before_erasing: tuple[purge.BeforeErasing, ...] = ()
+    #: What is about to happen to an account that somebody takes over.
+    pending: tuple[ownership.Pending, ...] = ()
     #: Where requests go that are not ours alone to answer, and what keeps a request from being closed.
     routers: tuple[Router, ...] = ()
     under_way: tuple[answers.Check, ...] = ()
@@ -96,6 +98,7 @@ class Extension:
         deletion.OBSTACLES.add(*self.deletion_obstacles)
         deletion.RENEWALS.add(*self.renewals)
         purge.BEFORE_ERASING.add(*self.before_erasing)
+        ownership.PENDING.add(*self.pending)
         routing.ROUTERS.add(*self.routers)
         answers.UNDER_WAY.add(*self.under_way)
         action.REGISTRY.add(*self.actions)
@@ -127,6 +130,7 @@ EXTENSION = Extension(
     folders=(export.folder,),
     reasons_to_wait=(ReasonToWait("hold", holds.reason_to_wait, while_erasing=True),),
     export_parts=parts.EXPORT_PARTS,
+    pending=(ownership.deletion_pending,),
     under_way=(deletion.under_way,),
     actions=(*account_actions.ACTIONS, *request_actions.ACTIONS),
     panels=own_panels.PANELS,

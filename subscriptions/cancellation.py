@@ -17,7 +17,7 @@ from accounts.core.formats import day
 from accounts.core.references import new_reference
 from accounts.core.refusal import Refused
 from accounts.customers import history
-from accounts.customers.history import Actor
+from accounts.customers.history import Actor, ActorKind
 from accounts.customers.promises import OutOfDate
 from accounts.mail import notices
 from accounts.models import User
@@ -244,6 +244,7 @@ def _tell(
     if cancellation.reason == Reason.DELETION:
         # What the owner is told of it stands in the mails about the deletion.
         return
+    refunded = subscription.refunds.approved().exists()
     notices.queue(
         f"subscriptions/{notice}",
         to=[account.owner()],
@@ -255,6 +256,8 @@ def _tell(
         requested_at=cancellation.requested_at,
         effective_at=cancellation.effective_at,
         renews_at=subscription.paid_through(at),
-        **({"refunded": True} if subscription.refunds.approved().exists() else {}),
+        **({"refunded": True} if refunded else {}),
+        # Who is not asked about what is done in their name learns who did it, and what to do against it.
+        **({"by_support": True} if by.kind == ActorKind.STAFF and not refunded else {}),
         **losses.of(account).as_facts(),
     )

@@ -7,7 +7,7 @@ from django.db.models import Value
 from django.db.models.functions import Least
 
 from accounts.customers import history
-from accounts.customers.history import Actor
+from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import Interval
@@ -24,9 +24,14 @@ def change(
     at: datetime,
     by: Actor,
 ) -> bool:
-    """Change plan, interval, seats or price (`cents`: a seat and cycle) from now on. Returns whether it differed."""
+    """Change plan, interval, seats or price (`cents`: a seat and cycle) from now on. Returns whether it differed.
+
+    What is over stays as it was: a late word about it changes nothing.
+    """
     with transaction.atomic():
         subscription = Subscription.objects.locked().get(pk=subscription.pk)
+        if subscription.is_over(at):
+            return False
         before = (subscription.plan_id, subscription.interval, subscription.seats, subscription.cents)
         after = (plan_id, interval, seats, cents)
         if before == after:
@@ -41,8 +46,12 @@ def change(
             subscription=subscription.pk,
             plan=plan_id,
             plan_before=before[0],
+            interval=int(interval),
+            interval_before=before[1],
             seats=seats,
             seats_before=before[2],
+            cents=cents,
+            cents_before=before[3],
         )
     return True
 
@@ -91,6 +100,7 @@ def end_now(subscription: Subscription, *, by: Actor, at: datetime) -> bool:
             plan=subscription.plan.name,
             channel=subscription.channel,
             ended_at=at,
+            **({"by_support": True} if by.kind == ActorKind.STAFF else {}),
         )
     return True
 

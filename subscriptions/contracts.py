@@ -8,6 +8,7 @@ database in any case.
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.foreign_input import MAX_CENTS, MAX_SEATS, is_within_years
@@ -50,11 +51,33 @@ class ToBeErased(Refused):
 
 
 class Overlapping(Refused):
-    text = _("In that time the account has another subscription (%(channel)s, from %(start)s). End that one first.")
+    """Two at a time. Says how one follows the other without a gap: ending the first one would make one."""
 
     def __init__(self, other: Subscription) -> None:
-        super().__init__(channel=other.get_channel_display(), start=f"{other.started_at:%Y-%m-%d}")
+        super().__init__(
+            IN_THE_WAY[other.channel], channel=other.get_channel_display(), start=f"{other.started_at:%Y-%m-%d}"
+        )
         self.other = other
+
+
+IN_THE_WAY: dict[str, Promise] = {
+    Channel.DATADOG_SALES: _(
+        "In that time the account has another contract (from %(start)s). Renew that one: then the new contract begins "
+        "at the instant at which it ends, without a gap."
+    ),
+    Channel.DIRECT: _(
+        "In that time the account has a direct subscription (from %(start)s). Have it cancelled: it ends with its "
+        "cycle, and the contract can begin at that instant."
+    ),
+    Channel.AWS_MARKETPLACE: _(
+        "In that time the account has a subscription bought through %(channel)s (from %(start)s). It ends there: the "
+        "contract can begin when it has."
+    ),
+    Channel.GITHUB_MARKETPLACE: _(
+        "In that time the account has a subscription bought through %(channel)s (from %(start)s). It ends there: the "
+        "contract can begin when it has."
+    ),
+}
 
 
 def enter(

@@ -57,6 +57,14 @@ def entitlements(account: Account, at: datetime) -> Entitlements:
     )
 
 
+def end_pending(account: Account, at: datetime) -> dict[str, object]:
+    """That its subscription has been cancelled and is about to end: for the mail to a new owner."""
+    found = standing_of(account, at)
+    if found.subscription is None or found.cancellation is None:
+        return {}
+    return {"plan": found.subscription.plan.name, "ends_at": found.subscription.ends_at}
+
+
 def _newest(account: Account, at: datetime) -> tuple[Subscription | None, Subscription | None, Subscription | None]:
     """The live subscription, the one that ended last, and the next one that was bought ahead."""
     live = last = upcoming = None

@@ -3,9 +3,8 @@
 from accounts.erasure.inventory import Keeper
 from accounts.erasure.purge import ReasonToWait
 from accounts.extension import Extension
-from subscriptions import account_deletion, billing_record, export, personal_data, reminders, settling
+from subscriptions import account_deletion, billing_record, current_plan, export, personal_data, reminders, settling
 from subscriptions.channel_extension import ChannelExtension
-from subscriptions.current_plan import entitlements
 from subscriptions.desk import actions, figures, panels, refund_actions
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
 from subscriptions.refunds import decisions, paying
@@ -27,11 +26,12 @@ EXTENSION = Extension(
     deletion_obstacles=(account_deletion.billed_elsewhere,),
     renewals=(account_deletion.RENEWAL,),
     before_erasing=(account_deletion.end_with_the_account,),
+    pending=(current_plan.end_pending,),
     under_way=(decisions.under_way,),
     actions=(*actions.ACTIONS, *refund_actions.ACTIONS),
     panels=panels.PANELS,
     figures=figures.FIGURES,
     finders=panels.FINDERS,
-    entitlements=entitlements,
+    entitlements=current_plan.entitlements,
     also=(ChannelExtension(departures=figures.DIRECT_DEPARTURES, payments=RecordedPayments()),),
 )

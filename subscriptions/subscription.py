@@ -201,6 +201,10 @@ class Subscription(models.Model):
     def is_live(self, at: datetime) -> bool:
         return self.started_at <= at and (self.ends_at is None or at < self.ends_at)
 
+    def is_over(self, at: datetime) -> bool:
+        """Ended, or called off before it began; settled or not."""
+        return self.settled_at is not None or (self.ends_at is not None and self.ends_at <= at)
+
     def on_trial(self, at: datetime) -> bool:
         return self.trial_ends_at is not None and at < self.trial_ends_at
 

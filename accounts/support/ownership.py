@@ -4,13 +4,14 @@ A support matter (reference: Cloudcraft's transfer of ownership): whoever takes 
 the old owner stays as an administrator, or leaves. Both are told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.refusal import Refused
+from accounts.core.registry import Registry, function_name
 from accounts.core.write_guard import BeingErased
 from accounts.customers import history
 from accounts.customers.account import Account, Membership, Role
@@ -18,7 +19,13 @@ from accounts.customers.addresses import is_proven
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
+from accounts.erasure.purge import Purge
 from accounts.mail import notices
+from accounts.support.requests import RequestKind
+
+#: What is about to happen to an account, as facts for the mail to whoever takes it over.
+Pending = Callable[[Account, datetime], "Mapping[str, object]"]
+PENDING: Registry[Pending] = Registry(key=function_name)
 
 
 class CannotTakeOver(Refused):
@@ -35,7 +42,8 @@ def hand_over(
     """Make `to` the owner. `stays`: the old owner remains as an administrator, else leaves the account.
 
     `identity`: which facts staff compared (`accounts.support.identity.proven`), for the history. Returns whether
-    anything changed: who owns it already stays its owner. Raises `CannotTakeOver`, `NotProven` and `BeingErased`.
+    anything changed: who owns it already stays its owner. The new owner's mail says what is about to happen to the
+    account: it is theirs to decide about now. Raises `CannotTakeOver`, `NotProven` and `BeingErased`.
     """
     with transaction.atomic():
         account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
@@ -68,14 +76,27 @@ def hand_over(
             stays=stays,
             identity=list(identity),
         )
+        pending = {}
+        for told in PENDING.all():
+            pending |= told(account, at)
         for person in {to, old.user if old else to}:
+            is_new_owner = person.pk == to.pk
             notices.queue(
                 "accounts/ownership_handed_over",
                 to=[person],
                 account=account,
                 occasion=f"ownership:{account.pk}:{at:%Y%m%dT%H%M%S%f}",
                 at=at,
-                is_new_owner=person.pk == to.pk,
+                is_new_owner=is_new_owner,
                 stays=stays,
+                **(pending if is_new_owner else {}),
             )
     return True
+
+
+def deletion_pending(account: Account, at: datetime) -> dict[str, object]:
+    """That the account is to be erased, or that its deletion was asked for."""
+    if purge := Purge.objects.of(account.pk).open().first():
+        return {"erased_at": purge.due_at}
+    asked = account.requests.open().filter(kind=RequestKind.DELETION).first()
+    return {"deletion_reference": asked.reference} if asked else {}

@@ -112,7 +112,9 @@ def test_terms_that_cannot_be_are_refused(
 
 def test_two_at_a_time_are_refused_with_words_and_by_the_database(account: Account, agent: Actor) -> None:
     direct = subscribe(account, at=NOW - DAY)
-    with pytest.raises(contracts.Overlapping, match=r"Direct, from 2026-03-16") as refusal:
+    with pytest.raises(
+        contracts.Overlapping, match=r"direct subscription \(from 2026-03-16\)\. Have it cancelled"
+    ) as refusal:
         entered(account, agent)
     assert refusal.value.other == direct
     with pytest.raises(IntegrityError, match="subscription_one_live_an_account"), transaction.atomic():
@@ -204,6 +206,8 @@ def test_after_a_gap_of_a_second_the_account_is_on_free_in_between(
 
 
 def test_a_second_renewal_or_an_extension_into_the_renewal_is_refused(contract: Subscription, agent: Actor) -> None:
+    with pytest.raises(contracts.Overlapping, match=r"Renew that one: .* without a gap"):
+        entered(contract.account, agent, starts_at=END - DAY, ends_at=END + 365 * DAY, order_reference="SO-2027-1")
     renewed(contract, agent)
     with pytest.raises(contracts.Overlapping):
         renewed(contract, agent, order_reference="SO-2027-9999")
