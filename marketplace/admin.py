@@ -23,6 +23,7 @@ from marketplace.models import (
     Registration,
     RepositoryHook,
     Step,
+    Tombstone,
     TopicSubscription,
     UserToken,
 )
@@ -104,6 +105,16 @@ class CustomerAdmin(ReadOnlyAdmin):
     list_select_related = ["account", "listing_plan"]
     found_by = [customer, of_account()]
     search_help_text = _("Login, GitHub’s number, or whatever an account is found by")
+
+
+@admin.register(Tombstone)
+class TombstoneAdmin(ReadOnlyAdmin):
+    """Purchases that a marketplace goes on with though their accounts were erased."""
+
+    list_display = ["source", "account_id", "made_at", "named_at", "number", "dealt_with_at"]
+    list_filter = [("named_at", admin.EmptyFieldListFilter)]
+    exclude = ["digest"]
+    ordering = ["-named_at", "-pk"]
 
 
 @admin.register(RepositoryHook)

@@ -1,9 +1,10 @@
 """What this app adds to Offboard."""
 
+from accounts.erasure.inventory import Keeper
 from accounts.erasure.purge import ReasonToWait
 from accounts.extension import Extension
 from accounts.support.routing import Router
-from marketplace import export, hygiene, inbox, personal_data, refusal
+from marketplace import export, hygiene, inbox, personal_data, refusal, tombstone
 from marketplace.aws import checks as aws_checks
 from marketplace.aws import messages as aws_messages
 from marketplace.aws import origin, sns_topics
@@ -42,8 +43,10 @@ EXTENSION = Extension(
         *aws_checks.INVARIANTS,
         *origin.INVARIANTS,
         *runner.INVARIANTS,
+        *tombstone.INVARIANTS,
     ),
     personal_data=personal_data.PERSONAL_DATA,
+    keepers=(Keeper("marketplace.Tombstone", personal_data.leave_tombstones),),
     reasons_to_wait=(ReasonToWait("github-answer", github_checks.purchase_to_be_confirmed),),
     export_parts=export.EXPORT_PARTS,
     deletion_obstacles=(aws_note.obstacle_to_deletion,),

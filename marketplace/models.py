@@ -12,6 +12,7 @@ from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken
 from marketplace.offboarding.offboarding import Offboarding, Step, StepKind
 from marketplace.refusal import Reason, Refusal
+from marketplace.tombstone import Tombstone
 
 __all__ = [
     "Agreement",
@@ -29,6 +30,7 @@ __all__ = [
     "Source",
     "Step",
     "StepKind",
+    "Tombstone",
     "TopicSubscription",
     "UserToken",
 ]

@@ -1,6 +1,7 @@
 """What this app holds about customers, and what a purge does with it. Declared in `marketplace.extension`."""
 
 import uuid
+from datetime import datetime
 
 from allauth.socialaccount.models import SocialAccount
 from django.db.models import CharField, Q, QuerySet
@@ -10,9 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed
 from accounts.erasure.people import Leaver
 from accounts.personal_data import NOTHING_PERSONAL, unlinked
+from marketplace import tombstone
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.registration import Registration
-from marketplace.delivery import Delivery
+from marketplace.delivery import Delivery, Source
 from marketplace.github.customer import Customer
 from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken
@@ -84,6 +86,14 @@ def tokens(account_id: uuid.UUID) -> "QuerySet[UserToken]":
     return UserToken.objects.filter(user_id__in=going.values("user_id"))
 
 
+def leave_tombstones(account_id: uuid.UUID, at: datetime) -> int:
+    """Write down what GitHub goes on with though the account is erased: two people have decided so. How many."""
+    going_on = Customer.objects.active().filter(account_id=account_id)
+    for customer in going_on:
+        tombstone.leave(Source.GITHUB, customer.github_id, account_id=account_id, at=at)
+    return len(going_on)
+
+
 PERSONAL_DATA = (
     Scrubbed(
         "marketplace.Delivery",
@@ -113,6 +123,11 @@ PERSONAL_DATA = (
     Erased("marketplace.Registration", Order.CONTENT, registrations),
     unlinked("marketplace.Registration", "used_by"),
     Erased("marketplace.UserToken", Order.PERSONAL, tokens),
+    Kept(
+        "marketplace.Tombstone",
+        _("A keyed digest of a purchase that the marketplace goes on with, as long as it does."),
+        ground=_("Legitimate interest in having the purchase ended there, GDPR art. 6(1)(f)"),
+    ),
     Kept("marketplace.Dimension", NOTHING_PERSONAL),
     Kept("marketplace.ListingPlan", _("The catalogue at GitHub; nothing about a person.")),
     Kept(

@@ -12,11 +12,12 @@ from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, Values
 from accounts.models import Account, Purge
-from marketplace import inbox
+from marketplace import inbox, tombstone
 from marketplace.delivery import Delivery
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.offboarding import offboarding, runner
 from marketplace.offboarding.offboarding import Step, StepKind
+from marketplace.tombstone import Tombstone
 
 
 def _is_open(step: Step, at: datetime) -> bool:
@@ -58,7 +59,24 @@ def acknowledge(delivery: Delivery, values: Values, by: Actor, at: datetime) -> 
     return gettext("The alert is acknowledged.")
 
 
+def deal_with(found: Tombstone, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    """Staff have asked the marketplace to end a purchase of which nothing is left here."""
+    if not tombstone.deal_with(found, at):
+        return None
+    history.record(found.account_id, MarketplaceEvent.TOMBSTONE_DEALT_WITH, at=at, by=by, tombstone=found.pk)
+    return gettext("It is shown again if the marketplace still names it in five weeks.")
+
+
 ACTIONS = (
+    Act(
+        "deal_with_tombstone",
+        _("The marketplace has been asked to end it"),
+        Tombstone,
+        roles.MEND,
+        deal_with,
+        account_of=lambda found: found.account_id,
+        offered=lambda found, at: found.named_at is not None,
+    ),
     Act(
         "reactivate",
         _("Reactivate the account"),

@@ -18,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.checks.schedule import SETTLING_TIME
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import NotYet, overdue, run_due
+from marketplace import tombstone
+from marketplace.delivery import Source
 from marketplace.github import authorisation, client
 from marketplace.github.customer import Customer
 from marketplace.github.listing import ListingPlan
@@ -86,7 +88,7 @@ def apply_answer(github_id: int, answer: dict[str, Any] | None, at: datetime) ->
     """Make the customer what GitHub says, unless the answer may be stale. The caller's transaction."""
     customer = lock_customer(github_id)
     if customer is None:
-        if answer is not None:
+        if answer is not None and not tombstone.named(Source.GITHUB, github_id, at):
             purchase, pending = read_subscription(answer)
             hold(purchase, None, pending=pending, heard=False, at=at)
         return

@@ -13,6 +13,8 @@ from django.db import transaction
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role
+from marketplace import tombstone
+from marketplace.delivery import Source
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import client
 from marketplace.github.customer import Customer
@@ -71,6 +73,7 @@ def _link(purchase: Purchase, token: UserToken, at: datetime) -> Account:
     customer = lock_customer(purchase.buyer.id)
     if customer is None or (customer.cancelled_at and not customer.may_be_stale(at)):
         # Bought, and the webhook is late or lost: GitHub's own answer is as good.
+        tombstone.lift(Source.GITHUB, purchase.buyer.id)
         customer = hold(purchase, customer, heard=False, at=at)
         customer.ask(at)
         customer.save()

@@ -18,7 +18,8 @@ from accounts.customers.history import Actor, ActorKind
 from accounts.erasure import purge
 from accounts.mail import notices
 from accounts.models import Account
-from marketplace.delivery import Delivery, Listing, Outcome, Unprocessable
+from marketplace import tombstone
+from marketplace.delivery import Delivery, Listing, Outcome, Source, Unprocessable
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import authorisation, client
 from marketplace.github.customer import Customer, Doubt
@@ -91,10 +92,24 @@ def _apply(
             raise Unprocessable("`marketplace_purchase.plan.id` is missing.")
         delivery.alert = "`marketplace_purchase.plan.id` is missing."
         return _ask(customer, at, Outcome.ASKED), customer
+    if customer is None and _was_erased(message, at):
+        return Outcome.NO_CHANGE, None
     if customer is None:
         # Also a change of something whose beginning we missed: what it says now is held all the same.
         return Outcome.APPLIED, hold(message.purchase, None, effective_on=message.effective_on, heard=True, at=at)
     return _applied(message, message.purchase, customer, delivery, at), customer
+
+
+def _was_erased(message: Message, at: datetime) -> bool:
+    """Whether it is about a purchase whose account was erased, and no new one: that is a task for staff."""
+    found = tombstone.named(Source.GITHUB, message.buyer.id, at)
+    if found is None:
+        return False
+    is_new = message.effective_on is not None and message.effective_on > found.made_at.date()
+    if message.action == "purchased" and is_new:
+        found.delete()
+        return False
+    return True
 
 
 def _applied(message: Message, purchase: Purchase, customer: Customer, delivery: Delivery, at: datetime) -> Outcome:
@@ -173,6 +188,7 @@ def _ended_before(customer: Customer, day: date) -> bool:
 def _cancelled(message: Message, customer: Customer | None, delivery: Delivery, at: datetime) -> Outcome:
     """`cancelled` means that it is over already: acted on at once, unless GitHub itself said something else since."""
     if customer is None:
+        tombstone.lift(Source.GITHUB, message.buyer.id)
         return Outcome.NO_CHANGE
     if customer.cancelled_at:
         return _ask(customer, at, Outcome.NO_CHANGE)

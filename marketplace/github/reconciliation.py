@@ -22,6 +22,8 @@ from accounts.checks.schedule import ask_once
 from accounts.core import clock
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import attempt, describe
+from marketplace import tombstone
+from marketplace.delivery import Source
 from marketplace.github import client
 from marketplace.github.checks import apply_answer
 from marketplace.github.customer import Customer, CustomerQuerySet
@@ -71,6 +73,8 @@ def reconcile(at: datetime) -> int:
     # Asked about one by one from now on: the list alone ends nothing.
     ask_once(absent, at)
     ask_once(unlisted(found), at)
+    if not found.unknown_plans:
+        tombstone.lift_unnamed(Source.GITHUB, found.answers, named_before=at)
     if failures:
         raise NotTakenOver(f"{len(failures)} purchases of unknown buyers: {failures[0]}")
     return len(found.answers)

@@ -88,6 +88,7 @@ def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sig
         "accounts_purge",
         "marketplace_delivery",
         "marketplace_offboarding",
+        "marketplace_tombstone",
         "subscriptions_billingrecord",
     }
     assert set(Event.objects.filter(account=account.pk).values_list("kind", flat=True)) >= {
