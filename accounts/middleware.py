@@ -19,6 +19,18 @@ from accounts.customers.user import User
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
+class NoStoreMiddleware:
+    """No page is kept: neither by a proxy, nor by a browser for whoever uses it next. What says otherwise itself is."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
 class PreferencesMiddleware:
     """Puts a page in the signed-in reader's language and zone; the browser's language where the reader chose none."""
 

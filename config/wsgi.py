@@ -1,12 +1,19 @@
 """The WSGI entry point of the web server."""
 
 import os
+from pathlib import Path
 
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
+from django.conf import settings  # noqa: E402  # as above
+
+from accounts.core.private_files import close_to_others  # noqa: E402  # as above
 from config.malformed import Handler  # noqa: E402  # needs the settings
+
+# Where an older version left the folder open to other users of the machine, it is closed.
+close_to_others(Path(settings.MEDIA_ROOT))
 
 application = Handler()

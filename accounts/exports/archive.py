@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from accounts.core.private_files import private_folder, write_private
+
 #: Fields that don't fit into 32 or 16 bits say so by these values and stand in an extra field instead (zip64).
 _LONG, _SHORT = 0xFFFFFFFF, 0xFFFF
 _VERSION, _UTF8, _DEFLATE = 45, 0x800, 8
@@ -68,9 +70,9 @@ class Archive:
     @classmethod
     def begin(cls, path: Path, *, dated: datetime) -> Self:
         """A new archive, in place of whatever is there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-        index_of(path).write_bytes(b"")
+        private_folder(path.parent)
+        write_private(path, b"")
+        write_private(index_of(path), b"")
         return cls(path, Position(), dated=dated)
 
     def __enter__(self) -> Self:

@@ -1,0 +1,87 @@
+"""The log: no addresses, no links that open something, no names of owners, no rows."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.core import clock
+from accounts.customers.history import Actor
+from accounts.exports.builder import export_due
+from accounts.exports.export import ask, link_token
+from accounts.models import Account, Export, User
+from config.celery import scrub_the_log
+from config.logs import Line, scrub
+
+SignIn = Callable[[User | None], Client]
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """What the log would say, as it is written."""
+    caplog.set_level(logging.INFO)
+    return lambda: "\n".join(Line().format(record) for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("no mail to <Jane.Doe@Example.org>, sorry", "no mail to <<address>>, sorry"),
+        ("Key (email)=(jane@example.org) already exists.", "Key (email)=(<address>) already exists."),
+        ("{'jane@example.org': (550, b'no')}", "{'<address>': (550, b'no')}"),
+        ("Not Found: /user/export/WyJh:1w:x-Y_z/", "Not Found: /user/export/…/"),
+        ("Forbidden: /auth/password/reset/key/1-abc-def/", "Forbidden: /auth/password/reset/key/…/"),
+        ("/auth/confirm-email/MQ:1w:x/?a=b", "/auth/confirm-email/…/?a=b"),
+        ("Gone: /marketplace/aws/register/AbC_-1/", "Gone: /marketplace/aws/register/…/"),
+        ("Gone: /marketplace/aws/register/join/", "Gone: /marketplace/aws/register/join/"),
+        ("failed\nDETAIL:  Failing row contains (7, Olga).\nelse", "failed\nDETAIL: …\nelse"),
+        ("account 3f0e@ 12:00, user@host", "account 3f0e@ 12:00, user@host"),
+    ],
+)
+def test_a_line_is_scrubbed(said: str, written: str) -> None:
+    assert scrub(said) == written
+
+
+def test_tracebacks_are_scrubbed_as_well(lines: Callable[[], str], caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise ValueError("jane@example.org")
+    except ValueError:
+        logging.getLogger("any").exception("it failed")
+    assert "ValueError: <address>" in lines()
+
+
+def test_what_celery_writes_is_scrubbed() -> None:
+    logger = logging.Logger("celery")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("celery: %(message)s"))
+    logger.addHandler(handler)
+    scrub_the_log(logger)
+    record = logging.LogRecord("celery", logging.ERROR, "", 0, "to jane@example.org", None, None)
+    assert handler.format(record) == "celery: to <address>"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/user/subscription/cancellation/", "/user/export/", "/user/support/"])
+def test_the_log_does_not_say_who_the_owner_is(
+    account: Account, owner: User, admin: User, sign_in: SignIn, lines: Callable[[], str], path: str
+) -> None:
+    posted = {"kind": "deletion", "message": "", "account": str(account.pk)}
+    answer = sign_in(admin).post(path, posted)
+    assert answer.status_code == 403
+    assert owner.name in answer.content.decode()
+    assert owner.name not in lines()
+    assert "Traceback" not in lines()
+    assert path in lines()
+
+
+@pytest.mark.django_db
+def test_the_log_holds_no_link_of_an_export(
+    account: Account, owner: User, stranger: User, sign_in: SignIn, lines: Callable[[], str]
+) -> None:
+    export, _new = ask(account, by=Actor.owner(owner), at=clock.now())
+    export_due(export.asked_at)
+    token = link_token(Export.objects.get(), owner)
+    assert sign_in(stranger).get(f"/user/export/{token}/").status_code == 404
+    assert "/user/export/…/" in lines()
+    assert token not in lines()
