@@ -18,7 +18,7 @@ from accounts.customers.event_kinds import INTERNAL, AccountEvent
 from accounts.desk.account_page import panels, search, timeline
 from accounts.desk.account_page.panels import Panel
 from accounts.desk.account_page.search import Finder
-from accounts.desk.actions import action
+from accounts.desk.actions import action, denied
 from accounts.desk.actions.action import Act
 from accounts.desk.bulk import worker as bulk_worker
 from accounts.desk.dashboard import figures
@@ -124,6 +124,7 @@ EXTENSION = Extension(
         *builder.INVARIANTS,
         *bulk_worker.INVARIANTS,
         *runner.INVARIANTS,
+        *denied.INVARIANTS,
     ),
     personal_data=personal_data.PERSONAL_DATA,
     erasers=mail_folder.ERASERS,

@@ -1,6 +1,7 @@
 """What every page knows: the reader's language and zone, and the account in front of them."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -8,7 +9,7 @@ from django.shortcuts import render
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from accounts.core import foreign_input
+from accounts.core import foreign_input, limits
 from accounts.customers.access import SESSION_KEY, AccountDeactivated, OwnerOnly, current_membership
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import NotEntitled
@@ -17,6 +18,9 @@ from accounts.customers.promises import OutOfDate, page_again
 from accounts.customers.user import User
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+
+#: Seconds.
+MINUTE = 60
 
 
 class NoStoreMiddleware:
@@ -46,6 +50,37 @@ class PreferencesMiddleware:
             request.LANGUAGE_CODE = translation.get_language()
         with timezone.override(foreign_input.zone(user.time_zone)):
             return self.get_response(request)
+
+
+class OftenMiddleware:
+    """Refuses (429) what a person sends beyond `POSTS_A_MINUTE`; staff, who act for many customers, are not counted."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        user = request.user
+        sends = request.method not in ("GET", "HEAD", "OPTIONS")
+        if (
+            sends
+            and isinstance(user, User)
+            and not user.is_staff
+            and limits.is_often("post", user.pk, most=settings.POSTS_A_MINUTE, seconds=MINUTE)
+        ):
+            return self._refuse(request)
+        return self.get_response(request)
+
+    def _refuse(self, request: HttpRequest) -> HttpResponse:
+        context = {
+            "title": _("One thing at a time"),
+            "message": _(
+                "You have sent a lot within a minute. Please wait a little and try again. Nothing was changed."
+            ),
+            "status": int(HTTPStatus.TOO_MANY_REQUESTS),
+        }
+        answer = render(request, "error.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
+        answer["Retry-After"] = str(MINUTE)
+        return answer
 
 
 class CurrentAccountMiddleware:

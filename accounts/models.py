@@ -2,6 +2,7 @@
 
 from accounts.blueprints.blueprint import Blueprint, Grid
 from accounts.blueprints.connection import CloudConnection, Provider
+from accounts.core.limits import HourlyCount
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.history import ActorKind, Event
 from accounts.customers.session import Session
@@ -38,6 +39,7 @@ __all__ = [
     "Export",
     "Grid",
     "Hold",
+    "HourlyCount",
     "IdentityFact",
     "InternalNote",
     "Leaver",

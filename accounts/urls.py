@@ -17,7 +17,7 @@ urlpatterns = [
     path("user/export/", export.export, name="export"),
     path("user/export/<str:token>/", export.export_file, name="export_file"),
     path("user/support/", support.support, name="support"),
-    path("user/support/<str:reference>/", support.further_message, name="support_message"),
+    path("user/support/<str:reference>/", support.conversation, name="support_message"),
     path("user/support/deletion/call-off/", support.call_deletion_off, name="deletion_call_off"),
     path("api/accounts/<uuid:account_id>/entitlements/", api.entitlements, name="api_entitlements"),
     path(

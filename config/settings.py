@@ -150,6 +150,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.NoStoreMiddleware",
     "accounts.middleware.PreferencesMiddleware",
+    "accounts.middleware.OftenMiddleware",
     "accounts.middleware.CurrentAccountMiddleware",
     "accounts.middleware.RefusalMiddleware",
 ]
@@ -278,6 +279,10 @@ ACCOUNT_FORMS = {
     "reset_password_from_key": "accounts.customers.password_reset.ResetPasswordKeyForm",
 }
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# Whom we do not know we write no mails: anybody could have them sent, and there is nothing to sign up to.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+# Both send mails to addresses that somebody types. The rest is as allauth has it.
+ACCOUNT_RATE_LIMITS = {"manage_email": "5/h/user", "reset_password": "20/m/ip,5/h/key"}
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 SOCIALACCOUNT_ADAPTER = "marketplace.github.sign_in.SocialAdapter"
@@ -377,6 +382,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+#: Forms that one person may send within a minute, staff aside; each may be a row, a line of history and a mail.
+POSTS_A_MINUTE = env.int("POSTS_A_MINUTE", default=60)
 #: A page's form is small; larger bodies have views with limits of their own.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 #: No page takes files, so none is written to a temporary folder.

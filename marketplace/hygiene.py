@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from accounts.core import limits
 from accounts.jobs import sweeps
 from marketplace import refusal
 from marketplace.delivery import Delivery, DeliveryQuerySet
@@ -29,11 +30,13 @@ def preview(at: datetime) -> Iterator[str]:
         yield f"{delivery.source} {delivery.delivery_id} of {delivery.received_at:%Y-%m-%d}"
     for row in refusal.old(at).order_by("last_at").iterator():
         yield f"refusal {row}"
+    for count in limits.old(at).order_by("last_at").iterator():
+        yield f"count of {count}"
 
 
 def tidy(at: datetime) -> int:
     """All of it at `at`. Returns how many rows were emptied or removed."""
-    return empty_old(at) + refusal.forget_old(at)
+    return empty_old(at) + refusal.forget_old(at) + limits.forget_old(at)
 
 
 def empty_old(at: datetime) -> int:

@@ -49,6 +49,8 @@ def settings(folder: Path) -> dict[str, str]:
         "GITHUB_WEBHOOK_SECRETS": "test-webhook-secret",
         "SECRET_KEY": "test-secret-key",
         "SITE_URL": "http://testserver",
+        # A test does in a second what a person does in an hour. Tests of this limit set it.
+        "POSTS_A_MINUTE": "1000000",
         # Tests of the second factor switch it on.
         "STAFF_SECOND_FACTOR": "0",
     }

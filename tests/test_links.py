@@ -25,6 +25,7 @@ from accounts.customers.history import Actor
 from accounts.exports import export
 from accounts.exports.builder import export_due
 from accounts.models import Account, User
+from accounts.support.messages import write_further
 from accounts.support.requests import RequestKind, ask
 from tests.factories import BlueprintFactory
 
@@ -73,8 +74,11 @@ def demo(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
         owner = Actor.owner(account.owner())  # type: ignore[arg-type]  # the demo gives it one
         for number in range(70):
             BlueprintFactory(account=account, name=f"Blueprint {number}")
-        for number in range(60):
-            ask(account, kind=RequestKind.OTHER, message=f"Question {number}", by=owner, at=clock.now())
+        for number in range(45):
+            at = clock.now() - timedelta(hours=number)
+            request, _new = ask(account, kind=RequestKind.OTHER, message=f"Question {number}", by=owner, at=at)
+            for further in range(number % 8):
+                write_further(request, text=f"And {further}", by=owner, at=at)
         export.ask(account, by=owner, at=clock.now() - timedelta(minutes=1))
         export_due(clock.now())
         yield

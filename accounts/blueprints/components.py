@@ -7,6 +7,8 @@ from django.utils.translation import gettext as _
 
 #: A blueprint larger than this could not be drawn in a page.
 MAX_COMPONENTS = 2000
+#: Each is a line in the drawing.
+MAX_LINKS = 5000
 MAX_RESOURCES = 10_000
 #: Coordinates are grid cells; the bound keeps the drawing finite.
 MAX_COORDINATE = 100_000
@@ -17,6 +19,7 @@ def validate_components(value: Any) -> list[dict[str, Any]]:
     """`value` as a list of components. Raises `ValidationError` naming the first thing that is wrong."""
     items = _objects(value, MAX_COMPONENTS)
     seen: set[str] = set()
+    links_in_all = 0
     for number, item in enumerate(items, start=1):
         for key in ("id", "type", "label"):
             _text(item, key, number)
@@ -31,6 +34,14 @@ def validate_components(value: Any) -> list[dict[str, Any]]:
         if not isinstance(links, list) or not all(isinstance(link, str) for link in links):
             raise ValidationError(
                 _("Item %(number)s: “%(key)s” must be a list of ids."), params={"number": number, "key": "links"}
+            )
+        links_in_all += len(links)
+        if links_in_all > MAX_LINKS:
+            raise ValidationError(_("At most %(most)s links are allowed."), params={"most": MAX_LINKS})
+        if any(len(link) > _TEXT for link in links):
+            raise ValidationError(
+                _("Item %(number)s: an id in “%(key)s” may have at most %(most)s characters."),
+                params={"number": number, "key": "links", "most": _TEXT},
             )
         if item["id"] in seen:
             raise ValidationError(

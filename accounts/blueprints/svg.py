@@ -1,7 +1,10 @@
 """Drawing a blueprint as SVG, on the server: no script, and nothing that a Content-Security-Policy must allow."""
 
+from itertools import islice
 from typing import Any
 from xml.sax.saxutils import escape
+
+from accounts.blueprints.components import MAX_COMPONENTS, MAX_LINKS
 
 #: One grid cell, in the picture's own units.
 CELL = 40
@@ -14,7 +17,11 @@ _HUES = {"ec2": "compute", "lambda": "compute", "vm": "compute", "rds": "data", 
 
 
 def draw(components: list[dict[str, Any]]) -> str:
-    """A picture of the components and their links. Colours are the picture's own, readable on light and dark."""
+    """A picture of the components and their links. Colours are the picture's own, readable on light and dark.
+
+    Of more than may be stored today (an older blueprint) the first are drawn: a picture is as large as a page can show.
+    """
+    components = components[:MAX_COMPONENTS]
     places = {item["id"]: _place(item["x"], item["y"]) for item in components}
     xs = [x for x, _ in places.values()] or [0]
     ys = [y for _, y in places.values()] or [0]
@@ -23,11 +30,10 @@ def draw(components: list[dict[str, Any]]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left} {top} {width} {height}">',
     ]
-    for item in components:
-        for link in item.get("links", []):
-            if link in places:
-                (x1, y1), (x2, y2) = places[item["id"]], places[link]
-                parts.append(f'<path d="M{x1} {y1}L{x2} {y2}" stroke="#8b93a7" stroke-width="2" fill="none"/>')
+    links = ((item["id"], link) for item in components for link in item.get("links", []) if link in places)
+    for start, end in islice(links, MAX_LINKS):
+        (x1, y1), (x2, y2) = places[start], places[end]
+        parts.append(f'<path d="M{x1} {y1}L{x2} {y2}" stroke="#8b93a7" stroke-width="2" fill="none"/>')
     for item in sorted(components, key=lambda item: (item["x"] + item["y"], item["id"])):
         parts.append(_block(item, *places[item["id"]]))
     parts.append("</svg>")

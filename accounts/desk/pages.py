@@ -30,6 +30,9 @@ from accounts.desk.actions.denied import no_right
 from accounts.support.deletion import obstacle_to
 from accounts.support.requests import RequestKind, SupportRequest
 
+#: Messages of a request on its page: a conversation is as long as a customer and we make it.
+SAID = 100
+
 
 def urls(guarded: Callable[[Any], Any]) -> list[URLPattern]:
     """The URLs of these pages, for the admin site; `guarded` lets only staff in."""
@@ -82,7 +85,8 @@ def request_page(request: HttpRequest, pk: str) -> HttpResponse:
             **admin.site.each_context(request),
             "title": f"{found.reference}: {found.get_kind_display()}",
             "found": found,
-            "conversation": found.messages.select_related("written_by"),
+            "conversation": found.messages.select_related("written_by").order_by("-written_at", "-pk")[:SAID][::-1],
+            "older": max(0, found.messages.count() - SAID),
             "notes": found.notes.select_related("written_by"),
             "proposals": found.proposals.select_related("proposed_by", "approved_by").order_by("-proposed_at"),
             "obstacle": obstacle_to(found.account, at) if found.kind == RequestKind.DELETION else None,

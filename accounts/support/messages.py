@@ -9,13 +9,21 @@ from datetime import datetime
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core import limits
 from accounts.core.refusal import Refused
 from accounts.core.text import wording
 from accounts.customers import history
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor, ActorKind
 from accounts.customers.user import User
-from accounts.support.requests import ANSWER_WITHIN, MAX_MESSAGE, RequestKind, SupportRequest, locked_open
+from accounts.support.requests import (
+    ANSWER_WITHIN,
+    MAX_MESSAGE,
+    MOST_AN_HOUR,
+    RequestKind,
+    SupportRequest,
+    locked_open,
+)
 
 
 class Side(models.TextChoices):
@@ -23,8 +31,16 @@ class Side(models.TextChoices):
     SUPPORT = "support", _("support")
 
 
+#: So many messages in a row are taken: a conversation is as long as both sides make it, not one alone.
+MOST_UNANSWERED = 20
+
+
 class CustomersOnly(Refused):
     text = _("Only members of the account write here; staff answer.")
+
+
+class OurTurn(Refused):
+    text = _("We have your last messages and will answer them first. What is new can wait for our answer.")
 
 
 class Message(models.Model):
@@ -60,7 +76,8 @@ def write_further(request: SupportRequest, *, text: str, by: Actor, at: datetime
     """Add a customer's message to an open request: it waits for us again. Returns it, and whether it is new.
 
     What was promised for an answer counts from here, if we had answered; the legal month of a deletion never moves.
-    The same text once more is the first one again. Raises `RequestClosed`, `NoText`, `TextTooLong`, `CustomersOnly`.
+    The same text once more is the first one again. Raises `RequestClosed`, `NoText`, `TextTooLong`, `CustomersOnly`;
+    `TooOften`, and `OurTurn` once `MOST_UNANSWERED` messages wait for us.
     """
     if by.kind not in (ActorKind.OWNER, ActorKind.MEMBER):
         raise CustomersOnly
@@ -69,12 +86,22 @@ def write_further(request: SupportRequest, *, text: str, by: Actor, at: datetime
         message, new = add(request, Side.CUSTOMER, text=text, by=by, at=at)
         if not new:
             return message, False
+        limits.limit("message", by.user.pk if by.user else "", most=MOST_AN_HOUR, at=at)
+        if _unanswered(request) > MOST_UNANSWERED:
+            raise OurTurn
         if request.answered_at and request.kind != RequestKind.DELETION:
             request.due_at = at + ANSWER_WITHIN[request.kind]
         request.answered_at = None
         request.save(update_fields=["answered_at", "due_at"])
         history.record(request.account_id, AccountEvent.REQUEST_ADDED_TO, at=at, by=by, reference=request.reference)
     return message, True
+
+
+def _unanswered(request: SupportRequest) -> int:
+    """How many messages the customer has written since we last did."""
+    last = request.messages.filter(side=Side.SUPPORT).order_by("-written_at", "-pk").first()
+    since = request.messages.filter(written_at__gte=last.written_at, side=Side.CUSTOMER) if last else request.messages
+    return since.count()
 
 
 def add(request: SupportRequest, side: Side, *, text: str, by: Actor, at: datetime) -> tuple[Message, bool]:

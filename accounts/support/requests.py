@@ -14,6 +14,7 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from accounts.core import limits
 from accounts.core.references import new_reference
 from accounts.core.refusal import Refused
 from accounts.core.text import wording
@@ -38,6 +39,8 @@ OTHER_ANSWER = relativedelta(days=3)
 SOON = timedelta(days=2)
 
 MAX_MESSAGE = 5000
+#: So many requests, or messages to them, from one person within an hour: more than anybody has to say.
+MOST_AN_HOUR = 20
 MAX_CASE_NUMBER = 100
 
 
@@ -232,7 +235,7 @@ def ask(
 
     A second request for a refund, or for deletion, while the first is open is the first one again. Staff who ask for
     a customer who can't sign in say which facts they compared (`accounts.support.identity`); the owner is told.
-    Raises `NotIdentified`, `StaffOnly`, `TextTooLong`, `NoText`.
+    Raises `NotIdentified`, `StaffOnly`, `TextTooLong`, `NoText`, and `TooOften` for a person who asks all the time.
     """
     on_behalf = by.kind == ActorKind.STAFF
     compared = proven(identity) if on_behalf and staff_member(by, account.pk) else []
@@ -242,6 +245,9 @@ def ask(
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
         if kind in OWNER_ONLY and (existing := account.requests.open().filter(kind=kind).first()):
             return existing, False
+        if by.user and not on_behalf:
+            # Each request is a row, a line of history and a mail.
+            limits.limit("request", by.user.pk, most=MOST_AN_HOUR, at=at)
         request = SupportRequest.objects.create(
             account=account,
             kind=kind,

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.safestring import mark_safe
@@ -26,6 +27,8 @@ from accounts.models import Blueprint
 
 #: As many cards as a page can show without becoming slow to read; more are paged.
 PAGE = 60
+#: The same for the components of one.
+COMPONENTS = 200
 
 
 @require_GET
@@ -92,6 +95,7 @@ def _page(
             "blueprint": found,
             "entitlements": entitled,
             "read_only": found.is_infinite and not entitled.allow(Feature.INFINITE_GRID),
+            "page": Paginator(found.components, COMPONENTS).get_page(request.GET.get("page")),
             "drawing": mark_safe(draw(found.components)),  # noqa: S308  # every text in it is escaped by `draw`
             "form": form,
         },

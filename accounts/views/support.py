@@ -1,15 +1,19 @@
 """Support: what customers ask of staff, how it stands, and what was answered."""
 
+from http import HTTPStatus
+
 from django.contrib import messages
-from django.db.models import QuerySet
+from django.core.paginator import Paginator
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.core import clock
+from accounts.core.limits import TooOften
 from accounts.core.refusal import Refused
-from accounts.customers.access import OwnerOnly, for_leaving_members, for_leaving_owner
+from accounts.customers.access import for_leaving_members, for_leaving_owner
 from accounts.customers.account import Membership
 from accounts.customers.fresh_proof import require_fresh_proof
 from accounts.customers.history import Actor
@@ -18,12 +22,15 @@ from accounts.customers.user import User
 from accounts.erasure.purge import Purge, TooLate
 from accounts.forms import FurtherMessageForm, SupportForm
 from accounts.support.deletion import call_off, obstacle_to
-from accounts.support.messages import write_further
-from accounts.support.requests import OWNER_ONLY, RequestKind, SupportRequest, ask
+from accounts.support.messages import Message, OurTurn, write_further
+from accounts.support.requests import RequestKind, SupportRequest, ask
 from accounts.support.routing import route_of
 
-#: Requests on the page; the export has all of them.
-SHOWN = 50
+#: Requests on a page, newest first, and the newest messages of each: the page is read in one go, however long they are.
+SHOWN = 20
+LATEST = 5
+#: Messages on a page of one conversation.
+CONVERSATION = 50
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -31,26 +38,36 @@ SHOWN = 50
 def support(request: HttpRequest, membership: Membership) -> HttpResponse:
     """GET: the form and the account's requests. POST (`kind`, `message`): make one."""
     if request.method == "POST":
-        form = SupportForm(request.POST)
+        form = SupportForm(request.POST, is_owner=membership.is_owner)
         if form.is_valid():
-            return _ask(request, membership, RequestKind(form.cleaned_data["kind"]), form.cleaned_data["message"])
-    else:
-        form = SupportForm(initial={"kind": request.GET.get("kind", "")} | typed(request))
-    return _page(request, membership, form=form)
+            return _ask(request, membership, form)
+        return _page(request, membership, form=form)
+    initial = {"kind": request.GET.get("kind", "")} | typed(request)
+    return _page(request, membership, form=SupportForm(initial=initial, is_owner=membership.is_owner))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @stands_on("support")
 @for_leaving_members
-def further_message(request: HttpRequest, membership: Membership, reference: str) -> HttpResponse:
-    """POST (`text`): add to an open request, of one's own or as the owner. Anybody else's is not found (404)."""
+def conversation(request: HttpRequest, membership: Membership, reference: str) -> HttpResponse:
+    """Of a request of one's own, or of any as the owner; anybody else's is not found (404).
+
+    GET: all that was said, newest first. POST (`text`): add to it while it is open.
+    """
     found = get_object_or_404(_readable(membership), reference=reference)
+    if request.method != "POST":
+        said = found.messages.select_related("written_by").order_by("-written_at", "-pk")
+        page = Paginator(said, CONVERSATION).get_page(request.GET.get("page"))
+        return render(request, "accounts/conversation.html", {"row": found, "page": page, "membership": membership})
     form = FurtherMessageForm(reference, request.POST)
     if not form.is_valid():
         return _page(request, membership, further=form, about=found)
     by = _actor(request, membership)
     try:
         write_further(found, text=form.cleaned_data["text"], by=by, at=clock.of(request))
+    except (OurTurn, TooOften) as refused:
+        form.add_error("text", str(refused))
+        return _page(request, membership, further=form, about=found, status=HTTPStatus.TOO_MANY_REQUESTS)
     except Refused as refused:
         messages.error(request, str(refused))
     else:
@@ -65,31 +82,37 @@ def _page(
     form: SupportForm | None = None,
     further: FurtherMessageForm | None = None,
     about: SupportRequest | None = None,
+    status: HTTPStatus | None = None,
 ) -> HttpResponse:
     """The form and the requests; `further` is the form for more `about` one of them, sent with a mistake in it."""
     account, at = membership.account, clock.of(request)
     readable = set(_readable(membership).values_list("pk", flat=True))
-    requests = list(account.requests.order_by("-made_at").prefetch_related("messages__written_by")[:SHOWN])
+    newest = Message.objects.select_related("written_by").order_by("-written_at", "-pk")[: LATEST + 1]
+    rows = account.requests.order_by("-made_at", "-pk").prefetch_related(Prefetch("messages", newest, to_attr="newest"))
+    page = Paginator(rows, SHOWN).get_page(request.GET.get("page"))
     wrong = bool((form and form.errors) or (further and further.errors))
     return render(
         request,
         "accounts/support.html",
         {
-            "form": form or SupportForm(),
+            "form": form or SupportForm(is_owner=membership.is_owner),
             "membership": membership,
+            "page": page,
             "requests": [
                 {
                     "row": row,
                     "readable": row.pk in readable,
+                    "messages": row.newest[:LATEST][::-1],
+                    "has_older": len(row.newest) > LATEST,
                     "form": further if about and row.pk == about.pk else FurtherMessageForm(row.reference),
                 }
-                for row in requests
+                for row in page
             ],
             "obstacle": obstacle_to(account, at) if membership.is_owner else None,
             "deletion_asked": _deletion_asked(membership),
             "refund_route": route_of(account, RequestKind.REFUND, at),
         },
-        status=422 if wrong else 200,
+        status=status or (HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK),
     )
 
 
@@ -104,15 +127,16 @@ def _actor(request: HttpRequest, membership: Membership) -> Actor:
     return Actor.owner(user) if membership.is_owner else Actor.member(user)
 
 
-def _ask(request: HttpRequest, membership: Membership, kind: RequestKind, message: str) -> HttpResponse:
-    if kind in OWNER_ONLY and not membership.is_owner:
-        raise OwnerOnly(
-            _("Only the owner of this account, %(owner)s, can ask for this.") % {"owner": membership.account.owner()}
-        )
+def _ask(request: HttpRequest, membership: Membership, form: SupportForm) -> HttpResponse:
+    kind = RequestKind(form.cleaned_data["kind"])
     if kind == RequestKind.DELETION:
         require_fresh_proof(request)
     by, at = _actor(request, membership), clock.of(request)
-    made, new = ask(membership.account, kind=kind, message=message, by=by, at=at)
+    try:
+        made, new = ask(membership.account, kind=kind, message=form.cleaned_data["message"], by=by, at=at)
+    except TooOften as refused:
+        form.add_error(None, str(refused))
+        return _page(request, membership, form=form, status=HTTPStatus.TOO_MANY_REQUESTS)
     if new:
         messages.success(
             request, _("We have your request %(reference)s and will answer by mail.") % {"reference": made.reference}

@@ -419,7 +419,7 @@ def test_the_page_takes_the_same_number_of_statements_whatever_was_written(
 
 
 #: Session, user, memberships; readable, requests, messages, writers; obstacle, deletion; banners.
-STATEMENTS = 12
+STATEMENTS = 13
 
 
 def test_each_mail_about_a_request_is_written(

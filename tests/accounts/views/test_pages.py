@@ -99,8 +99,12 @@ def test_a_request_that_says_nothing_is_refused(
 
 def test_members_may_ask_but_not_for_what_the_owner_decides(member: User, account: Account, sign_in: SignIn) -> None:
     client = sign_in(member)
-    assert press(client, "/user/support/", kind="deletion").status_code == 403
-    assert press(client, "/user/support/", kind="refund").status_code == 403
+    refused = press(client, "/user/support/", kind="deletion", message="Please delete it all.")
+    assert refused.status_code == 422
+    assert "Only the owner of the account can ask for this." in refused.content.decode()
+    # What they wrote is not lost.
+    assert "Please delete it all.</textarea>" in refused.content.decode()
+    assert press(client, "/user/support/", kind="refund").status_code == 422
     assert press(client, "/user/support/", kind="other", message="Hello").status_code == 302
     assert SupportRequest.objects.get().kind == "other"
 
@@ -190,3 +194,24 @@ def test_a_deactivated_account_offers_no_door_that_is_closed(owner: User, accoun
 
 def test_staff_without_an_account_are_sent_from_the_home_page_to_the_desk(agent: User, sign_in: SignIn) -> None:
     assert sign_in(agent).get("/")["Location"] == "/admin/"
+
+
+def test_nothing_is_asked_for_by_a_form_that_nobody_filled_in(owner: User, account: Account, sign_in: SignIn) -> None:
+    client = sign_in(owner)
+    page = client.get("/user/support/").content.decode()
+    assert "(optional)" not in page.partition("<main")[2].partition("</form>")[0]
+    assert press(client, "/user/support/").status_code == 422
+    assert press(client, "/user/support/", message="Hello?").status_code == 422
+    assert press(client, "/user/support/", kind="other").status_code == 422
+    assert not SupportRequest.objects.exists()
+    # A refund is asked for without a word.
+    assert press(client, "/user/support/", kind="refund").status_code == 302
+    # The link from Subscription Settings chooses for them, and they see it.
+    assert '<option value="deletion" selected>' in client.get("/user/support/?kind=deletion").content.decode()
+
+
+def test_what_a_member_may_ask_is_chosen_already(member: User, account: Account, sign_in: SignIn) -> None:
+    page = sign_in(member).get("/user/support/?kind=refund").content.decode()
+    assert '<option value="other" selected>' in page
+    assert '<option value="refund"' not in page
+    assert press(sign_in(member), "/user/support/", message="Where is my receipt?").status_code == 302
