@@ -11,7 +11,7 @@ from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import Interval
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import MARKETPLACES, Channel, Subscription
 
 
 def change(
@@ -101,8 +101,17 @@ def end_now(subscription: Subscription, *, by: Actor, at: datetime) -> bool:
             channel=subscription.channel,
             ended_at=at,
             **({"by_support": True} if by.kind == ActorKind.STAFF else {}),
+            **_still_billed(subscription, by),
         )
     return True
+
+
+def _still_billed(subscription: Subscription, by: Actor) -> dict[str, str]:
+    """For the mail: which marketplace goes on charging for what was ended here, and not there."""
+    channel = Channel(subscription.channel)
+    if channel not in MARKETPLACES or by.kind == ActorKind.MARKETPLACE:
+        return {}
+    return {"still_billed_by": str(channel.label)}
 
 
 def call_off(subscription: Subscription, *, at: datetime, by: Actor) -> bool:

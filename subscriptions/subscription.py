@@ -34,6 +34,10 @@ class Channel(models.TextChoices):
     GITHUB_MARKETPLACE = "github_marketplace", "GitHub Marketplace"
 
 
+#: They charge for themselves, and stop when the customer cancels there.
+MARKETPLACES = frozenset({Channel.AWS_MARKETPLACE, Channel.GITHUB_MARKETPLACE})
+
+
 class _Period(models.Func):
     """The half-open period in which a subscription is live; an open end where none is set."""
 

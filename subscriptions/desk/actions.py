@@ -20,7 +20,7 @@ from accounts.models import Account
 from subscriptions import cancellation, changes, contracts
 from subscriptions.cancellation import CHOSEN, Cancellation
 from subscriptions.plan import FREE, Plan
-from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription
+from subscriptions.subscription import MARKETPLACES, MAX_ORDER_REFERENCE, Channel, Subscription
 
 
 def of_subscription(subscription: Subscription) -> uuid.UUID:
@@ -133,8 +133,13 @@ def _contract_runs(contract: Subscription) -> str:
 def end_now(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     if subscription.channel == Channel.AWS_MARKETPLACE:
         raise EndsAtAws
-    changed = changes.end_now(subscription, by=by, at=at)
-    return gettext("The subscription has ended; the account is on Free.") if changed else None
+    if not changes.end_now(subscription, by=by, at=at):
+        return None
+    if subscription.channel in MARKETPLACES:
+        return gettext(
+            "The subscription has ended here; %(marketplace)s goes on charging until it is cancelled there."
+        ) % {"marketplace": subscription.get_channel_display()}
+    return gettext("The subscription has ended; the account is on Free.")
 
 
 ACTIONS = (

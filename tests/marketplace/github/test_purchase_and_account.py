@@ -1,8 +1,10 @@
 """What happens to a purchase at GitHub touches what it began, and nothing else (design, idea 12)."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from django.test import Client
 
 from accounts.checks.schedule import SETTLING_TIME
 from accounts.customers.entitlements import entitlements_of
@@ -10,6 +12,7 @@ from accounts.customers.history import Actor
 from accounts.desk.actions.action import act_named, rehearse
 from accounts.erasure import purge
 from accounts.erasure.purge import Purge
+from accounts.mail.sending import write
 from accounts.models import Account, Event, Membership, Notice, RequestKind, Role, User
 from accounts.support import deletion
 from accounts.support.requests import ask
@@ -235,3 +238,17 @@ def test_what_was_called_off_before_it_began_counts_nowhere(account: Account) ->
     assert entitlements_of(account, later).since == past.ends_at
     assert [row.pk for row in figures.ending(NOW - 30 * DAY, later)] == [past.pk]
     assert billing_record.keep(account.pk, later) == 1
+
+
+def test_who_is_told_that_it_ended_here_is_told_that_github_goes_on_charging(
+    world: World, buyer: Buyer, lead: User, owner: User, sign_in: Callable[[User | None], Client]
+) -> None:
+    Membership.objects.create(account=world.account_of(buyer), user=owner, role=Role.OWNER)
+    subscription = Subscription.objects.get()
+    answer = sign_in(lead).post(
+        f"/admin/act/end_now/{subscription.pk}/", {"reason": "They asked", "confirmed": "yes"}, follow=True
+    )
+    assert "GitHub Marketplace goes on charging until it is cancelled there" in answer.content.decode()
+    mail = write(Notice.objects.get(kind="subscriptions/subscription_ended"))
+    assert "GitHub Marketplace goes on charging until you cancel the plan there." in str(mail.body)
+    assert "nothing more is charged" not in str(mail.body)
