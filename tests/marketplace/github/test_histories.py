@@ -1,7 +1,8 @@
 """Whatever happens to one customer's events, we end where GitHub is.
 
-Random histories: what the customer does, what becomes of the deliveries (late, twice, lost), what GitHub's API does
-in between (fails, answers stale), where our worker dies. Then peace, and a reconciliation.
+Random histories: what the customer does, what becomes of the deliveries (late, twice, lost, captured and sent again),
+what GitHub's API does in between (fails, answers stale), where our worker dies, what the desk decides meanwhile (a
+contract instead, a deletion and its calling off). Then peace, and a reconciliation.
 """
 
 import random
@@ -14,23 +15,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.checks.breaker import BreakerOpen
+from accounts.core.refusal import Refused
 from accounts.customers.entitlements import entitlements_of
-from accounts.models import Membership, Role, User
+from accounts.customers.history import Actor
+from accounts.jobs.invariants import violations
+from accounts.models import Membership, Purge, RequestKind, Role, User
+from accounts.support import deletion
+from accounts.support.requests import ask
 from marketplace.github.client import ApiError
 from marketplace.github.customer import Customer
 from marketplace.github.repository_hooks import register_hook
 from marketplace.github.tokens import keep
-from marketplace.models import Offboarding, RepositoryHook, UserToken
-from subscriptions.models import Subscription
+from marketplace.models import Offboarding, RepositoryHook, Tombstone, UserToken
+from subscriptions import contracts
+from subscriptions.changes import end_now
+from subscriptions.models import Channel, Subscription
+from subscriptions.models import Plan as CataloguePlan
 from tests.factories import NOW
 from tests.fakes.github import Delivery, FakeGitHub, Plan
 from tests.marketplace.conftest import World, deliver
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 SWEEPS = ("deliveries", "github-check", "offboard", "github-reconcile", "purge")
 
-acts = st.sampled_from(["buy", "cancel", "seats", "plan", "pend", "withdraw", "rename", "wait", "wait", "wait"])
+THEIRS = ["buy", "cancel", "seats", "plan", "pend", "withdraw", "rename", "wait", "wait", "wait"]
+acts = st.sampled_from(THEIRS)
+acts_and_decisions = st.sampled_from([*THEIRS, "contract", "delete", "delete"])
 fates = st.sampled_from(["arrives", "arrives", "arrives", "twice", "late", "lost"])
 troubles = st.sampled_from(["none", "none", "none", "fails", "stale", "dies", "unheard"])
 
@@ -43,6 +55,16 @@ def test_every_history_ends_where_github_is(github: FakeGitHub, history: list[tu
         transaction.set_rollback(True)
 
 
+@given(history=st.lists(st.tuples(acts_and_decisions, fates, troubles, st.integers(0, 2**16)), max_size=14))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_nothing_that_the_desk_decides_is_undone_or_forgotten(
+    github: FakeGitHub, history: list[tuple[str, str, str, int]]
+) -> None:
+    with transaction.atomic():
+        live_through(github, history)
+        transaction.set_rollback(True)
+
+
 def live_through(github: FakeGitHub, history: list[tuple[str, str, str, int]]) -> None:
     github.clear()
     github.now = NOW
@@ -50,10 +72,14 @@ def live_through(github: FakeGitHub, history: list[tuple[str, str, str, int]]) -
     plans = [github.listing_plan(name="S", monthly=500), github.listing_plan(name="L", monthly=1500)]
     buyer = github.account(login="harbour")
     late: list[Delivery] = []
+    captured: list[Delivery] = []
     for act, fate, trouble, seed in history:
         chance = random.Random(seed)  # noqa: S311  # reproducible histories
-        delivery = perform(world, act, plans, chance)
+        delivery = decide(world, act) if act in ("contract", "delete") else perform(world, act, plans, chance)
+        if captured and chance.random() < 0.3:
+            deliver(chance.choice(captured).replayed(), world.now)
         if delivery:
+            captured.append(delivery)
             {"late": late.append}.get(fate, lambda _delivery: None)(delivery)
             for _time in range({"arrives": 1, "twice": 2}.get(fate, 0)):
                 deliver(delivery, world.now)
@@ -65,7 +91,11 @@ def live_through(github: FakeGitHub, history: list[tuple[str, str, str, int]]) -
     for delivery in late:
         deliver(delivery, world.now)
     settle_down(world)
-    compare(world, buyer.id)
+    assert not [found for found in violations(world.now) if found.name == "offboarding-without-purge"]
+    if (contract := Subscription.objects.filter(channel=Channel.DATADOG_SALES).first()) is None:
+        compare(world, buyer.id)
+    elif deletion.scheduled(contract.account) is None and contract.account.purging_at is None:
+        holds(world, contract)
 
 
 def perform(world: World, act: str, plans: list[Plan], chance: random.Random) -> Delivery | None:
@@ -91,6 +121,39 @@ def perform(world: World, act: str, plans: list[Plan], chance: random.Random) ->
     elif act == "withdraw" and pending:
         return github.withdraw_change(buyer)
     return None
+
+
+def decide(world: World, what: str) -> None:
+    """What the desk decides about the account: a contract instead of the purchase; a deletion, and its calling off."""
+    customer = Customer.objects.select_related("account").first()
+    if customer is None or customer.account.purging_at or customer.account.owner() is None:
+        return
+    account, owner = customer.account, customer.account.owner()
+    agent, lead = (
+        Actor.staff(User.objects.get_or_create(email=f"{name}@example.com", defaults={"is_staff": True})[0])
+        for name in ("agent", "lead")
+    )
+    # What is refused is refused with nothing changed: a contract while a deletion stands, two at a time.
+    with suppress(Refused), transaction.atomic():
+        if what == "contract":
+            for live in Subscription.objects.of(account).live(world.now):
+                end_now(live, by=lead, at=world.now)
+            contracts.enter(
+                account,
+                plan=CataloguePlan.objects.get(code="enterprise"),
+                starts_at=world.now,
+                ends_at=world.now + 900 * DAY,
+                seats=1,
+                order_reference="SO-1",
+                by=lead,
+                at=world.now,
+            )
+        elif deletion.scheduled(account):
+            deletion.call_off(account, by=Actor.owner(owner), at=world.now)
+        else:
+            request, _new = ask(account, kind=RequestKind.DELETION, message="", by=Actor.owner(owner), at=world.now)
+            deletion.propose(request, by=agent, at=world.now, override="they insist")
+            deletion.approve(request, by=lead, at=world.now)
 
 
 def work(world: World) -> None:
@@ -146,14 +209,27 @@ def settle_down(world: World) -> None:
             world.run(name)
 
 
+def holds(world: World, contract: Subscription) -> None:
+    """A contract that the desk entered goes on, whatever GitHub says of what was bought there."""
+    entitlements = entitlements_of(contract.account, world.now)
+    assert (contract.settled_at, entitlements.active, entitlements.plan) == (None, True, "enterprise")
+    assert not Offboarding.objects.open().of(contract.account_id).exists()
+    assert not Purge.objects.open().of(contract.account_id).exists()
+    assert Subscription.objects.of(contract.account).live(world.now).get() == contract
+
+
 def compare(world: World, github_id: int) -> None:
     """Our side is GitHub's side, and nothing was done to the outside twice."""
     buyer = world.github.accounts[github_id]
     purchase, pending = world.github.purchase_of(buyer), world.github.pending_change_of(buyer)
     customer = Customer.objects.filter(github_id=github_id).first()
     assert world.github.repeated() == []
-    if customer is None:
-        assert purchase is None
+    if customer is None or customer.account.purging_at:
+        # Erased; what GitHub goes on with is a task for staff.
+        assert purchase is None or Tombstone.objects.get().named_at
+        return
+    if deletion.scheduled(customer.account):
+        assert Purge.objects.open().of(customer.account_id).exists()
         return
     entitlements = entitlements_of(customer.account, world.now)
     live = Subscription.objects.of(customer.account).live(world.now).first()
