@@ -5,6 +5,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from accounts.core import foreign_input
+
 #: A blueprint larger than this could not be drawn in a page.
 MAX_COMPONENTS = 2000
 #: Each is a line in the drawing.
@@ -69,9 +71,13 @@ def _objects(value: Any, most: int) -> list[dict[str, Any]]:
 
 
 def _text(item: dict[str, Any], key: str, number: int) -> None:
+    """Make the text canonical in its place. An id stays as it came: others refer to it."""
     text = item.get(key)
-    if not isinstance(text, str) or not text or len(text) > _TEXT:
+    told = foreign_input.name_told(text, limit=_TEXT)
+    if not isinstance(text, str) or not told or len(text) > _TEXT or (key == "id" and foreign_input.has_controls(text)):
         raise ValidationError(
             _("Item %(number)s: “%(key)s” must be a text of 1 to %(most)s characters."),
             params={"number": number, "key": key, "most": _TEXT},
         )
+    if key != "id":
+        item[key] = told

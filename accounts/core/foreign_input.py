@@ -70,6 +70,11 @@ def name_told(value: object, *, limit: int) -> str:
     return _tidy(_CONTROLS.sub("", value))[:limit].strip() if isinstance(value, str) else ""
 
 
+def has_controls(text: str) -> bool:
+    """Whether something in it steers a terminal, a mail's head or a log."""
+    return bool(_CONTROLS.search(text) or _BLANKS.search(text.replace(" ", "")))
+
+
 def text(value: str, *, limit: int) -> str:
     """A text of several lines: NFC, a line break is one character, no blanks around it. Raises `ValidationError`."""
     tidy = lines(value)
@@ -137,8 +142,8 @@ def instant(at: datetime) -> datetime:
 
 
 def is_within_years(at: datetime) -> bool:
-    """Whether an instant can be meant, and told in every zone."""
-    return FIRST_YEAR <= at.year <= LAST_YEAR
+    """Whether an instant can be meant, by its own calendar and by that of Greenwich."""
+    return FIRST_YEAR <= at.year <= LAST_YEAR and FIRST_YEAR <= at.astimezone(UTC).year <= LAST_YEAR
 
 
 def instant_in(text: str) -> datetime:
@@ -195,4 +200,6 @@ def _plain_words(text: str) -> list[str]:
 
 def _tidy(text: str) -> str:
     """NFC, one blank where there was white space of any kind, nothing invisible, nothing around it."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()  # as nearly all are
     return _BLANKS.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFC", _BLANKS.sub(" ", text)))).strip()

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
+from accounts.core import foreign_input
 from accounts.core.client_address import client_address, network_of
 from accounts.customers import addresses
 from accounts.customers.session import end_all, note_place
@@ -80,6 +81,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
             user.save(update_fields=["browser_language"])
         response: HttpResponse = super().post_login(request, user, **kwargs)
         return response
+
+    def clean_email(self, email: str) -> str:
+        """The address in the form in which addresses are kept."""
+        return foreign_input.address(email)
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        """Whoever this address and password belong to, in whatever letters and case it was typed; else None."""
+        if address := foreign_input.address_or_nothing(str(credentials.get("email") or "")):
+            credentials["email"] = address
+        return super().authenticate(request, **credentials)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a sign-in mail at once: its link is a secret and never stored in a row. Failing is said, not hidden."""
