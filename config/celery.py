@@ -29,6 +29,8 @@ def scrub_the_log(logger: logging.Logger, **_kwargs: object) -> None:
 
 @worker_ready.connect
 def catch_up(**_kwargs: object) -> None:
-    """Ask for every sweep as soon as a worker is there: what fell due while none was there waits no longer."""
+    """Ask for every sweep of its queues as soon as a worker is there: what fell due meanwhile waits no longer."""
     for entry in app.conf.beat_schedule.values():
-        app.send_task(entry["task"], args=entry["args"])
+        queue = app.amqp.router.route({}, entry["task"], entry["args"])["queue"]
+        if queue.name in app.amqp.queues.consume_from:
+            app.send_task(entry["task"], args=entry["args"])

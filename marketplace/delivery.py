@@ -8,7 +8,8 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import DataError, models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.jobs.due_work import DueWork, DueWorkQuerySet, describe, storable
+from accounts.core.errors import describe, storable
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 
 
 class Unprocessable(Exception):

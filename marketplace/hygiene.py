@@ -11,9 +11,12 @@ from django.conf import settings
 
 from accounts.core import limits
 from accounts.jobs import sweeps
+from accounts.jobs.queues import Queue
 from marketplace import refusal
 from marketplace.delivery import Delivery, DeliveryQuerySet
 
+#: A run ends after this long; the next one goes on.
+RUN = timedelta(minutes=5)
 #: Emptied by one statement.
 BATCH = 1000
 
@@ -42,9 +45,10 @@ def tidy(at: datetime) -> int:
 def empty_old(at: datetime) -> int:
     """Empty the bodies that have been kept for long enough at `at`. Returns how many."""
     emptied = 0
-    while ids := list(old(at).order_by("received_at").values_list("pk", flat=True)[:BATCH]):
+    may_go_on = sweeps.until(RUN)
+    while may_go_on() and (ids := list(old(at).order_by("received_at").values_list("pk", flat=True)[:BATCH])):
         emptied += Delivery.objects.filter(pk__in=ids).update(body=None, named=None)
     return emptied
 
 
-SWEEP = sweeps.Sweep("hygiene", run=tidy, preview=preview, late_after=timedelta(days=2))
+SWEEP = sweeps.Sweep("hygiene", run=tidy, preview=preview, late_after=timedelta(days=2), queue=Queue.SLOW, alone=True)

@@ -27,8 +27,8 @@ from marketplace.delivery import Unprocessable as Unprocessable
 
 log = logging.getLogger(__name__)
 
-#: A run ends after this long; the next one goes on.
-RUN = timedelta(minutes=2)
+#: A run ends after this long; the next one goes on, and mails and what has ended get their turn in between.
+RUN = timedelta(seconds=30)
 #: A process nudges the worker at most once in so many seconds; the sweep comes every five anyway.
 NUDGE_EVERY = 1.0
 #: After a nudge that failed a process leaves the broker alone for so many seconds.

@@ -17,10 +17,13 @@ from django.utils.translation import gettext_lazy as _
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.jobs import invariants, sweeps
+from accounts.jobs.queues import Queue
 from subscriptions.event_kinds import SubscriptionEvent
 
 #: Tax and commerce law differ by country; ten years cover the longest term that is common in the EU.
 KEPT_FOR = relativedelta(years=10)
+#: A run ends after this long; the next one goes on.
+RUN = timedelta(minutes=5)
 #: Removed in one transaction.
 BATCH = 500
 #: The sweep comes every day; a record that is still there so long after its term is shown to staff.
@@ -97,7 +100,8 @@ def preview(at: datetime) -> Iterator[str]:
 def remove_over(at: datetime) -> int:
     """Remove the records whose term is over at `at`; each account's history says how many. Returns how many went."""
     removed = 0
-    while batch := _remove_batch(at):
+    may_go_on = sweeps.until(RUN)
+    while may_go_on() and (batch := _remove_batch(at)):
         removed += batch
     return removed
 
@@ -113,7 +117,7 @@ def _remove_batch(at: datetime) -> int:
     return removed
 
 
-SWEEP = sweeps.Sweep("retention", run=remove_over, preview=preview, late_after=OVERDUE)
+SWEEP = sweeps.Sweep("retention", run=remove_over, preview=preview, late_after=OVERDUE, queue=Queue.SLOW, alone=True)
 
 INVARIANTS = (
     invariants.Invariant(

@@ -21,6 +21,8 @@ DAYS_BEFORE: dict[str, tuple[int, ...]] = {
     Channel.DIRECT: (7, 1),
     Channel.DATADOG_SALES: (90, 60, 30, 7),
 }
+#: A run ends after this long; the next one goes on.
+RUN = timedelta(minutes=2)
 #: Reminded in one transaction.
 BATCH = 500
 
@@ -50,7 +52,8 @@ def preview(at: datetime) -> Iterator[str]:
 def remind_due(at: datetime) -> int:
     """Queue every reminder that is due at `at` and not yet queued. Returns how many."""
     reminded = 0
-    while batch := _remind_some(at):
+    may_go_on = sweeps.until(RUN)
+    while may_go_on() and (batch := _remind_some(at)):
         reminded += batch
     return reminded
 
@@ -91,4 +94,4 @@ def _most_urgent(subscription: Subscription, at: datetime) -> int:
     return min(days for days in DAYS_BEFORE[subscription.channel] if subscription.ends_at - timedelta(days=days) <= at)
 
 
-SWEEP = sweeps.Sweep("remind", run=remind_due, preview=preview, late_after=timedelta(minutes=15))
+SWEEP = sweeps.Sweep("remind", run=remind_due, preview=preview, late_after=timedelta(minutes=15), alone=True)

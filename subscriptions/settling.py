@@ -18,6 +18,8 @@ from subscriptions.subscription import NEAR, Subscription
 
 #: Settled in one transaction. Larger batches hold their locks for longer and are slower (`make bench`).
 BATCH = 5000
+#: A run ends after this long; the next one goes on.
+RUN = timedelta(minutes=2)
 #: Beat settles every minute; after so long without, something is wrong.
 OVERDUE = timedelta(minutes=15)
 
@@ -80,7 +82,8 @@ def preview(at: datetime) -> Iterator[str]:
 def settle_due(at: datetime) -> int:
     """Settle everything that has ended at `at` and is not settled yet. Returns how many subscriptions that was."""
     settled = 0
-    while batch := settle_some(at, batch=BATCH):
+    may_go_on = sweeps.until(RUN)
+    while may_go_on() and (batch := settle_some(at, batch=BATCH)):
         settled += batch
     return settled
 

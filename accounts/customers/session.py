@@ -31,6 +31,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import clock, encryption
 from accounts.customers.user import User
 from accounts.jobs import sweeps
+from accounts.jobs.queues import Queue
 
 #: Where a session keeps when its sign-in happened, in seconds since 1970.
 SIGNED_IN_AT = "signed_in_at"
@@ -56,6 +57,10 @@ _SYSTEMS = {
     "Mac OS X": "macOS",
     "Linux": "Linux",
 }
+#: A run of the sweep ends after this long; the next one goes on.
+RUN = timedelta(minutes=5)
+#: Deleted by one statement.
+BATCH = 5000
 _SWEPT_EVERY = timedelta(days=1)
 
 
@@ -229,8 +234,11 @@ def end_all(user: User, *, but: str | None = None) -> int:
 
 
 def forget_expired(at: datetime) -> int:
-    """Delete the sessions that have ended. Returns how many."""
-    forgotten, _by_model = Session.objects.expired(at).delete()
+    """Delete the sessions that have ended, in batches. Returns how many."""
+    forgotten = 0
+    may_go_on = sweeps.until(RUN)
+    while may_go_on() and (keys := list(Session.objects.expired(at).values_list("pk", flat=True)[:BATCH])):
+        forgotten += Session.objects.filter(pk__in=keys).delete()[0]
     return forgotten
 
 
@@ -263,4 +271,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-SWEEP = sweeps.Sweep("sessions", run=forget_expired, preview=preview, late_after=2 * _SWEPT_EVERY)
+SWEEP = sweeps.Sweep(
+    "sessions", run=forget_expired, preview=preview, late_after=2 * _SWEPT_EVERY, queue=Queue.SLOW, alone=True
+)

@@ -16,6 +16,7 @@ from typing import Any, Self
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.errors import describe
 from accounts.core.refusal import Refused
 from accounts.core.registry import Registry, function_name
 from accounts.core.write_guard import BeingErased, refuse_if_purging
@@ -25,7 +26,7 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure import inventory, people
 from accounts.erasure.obligation import Cause, PurgeObligation
-from accounts.jobs.due_work import DueWork, DueWorkQuerySet, describe
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 
 __all__ = [
     "BeingErased",

@@ -30,6 +30,7 @@ from accounts.erasure.people import Leaver
 from accounts.erasure.purge import CHUNK, LeftBehind, Purge, must_wait, start
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import MORE, Turn, attempt, overdue, run_due
+from accounts.jobs.queues import Queue
 
 #: One purge's turn, in seconds; then it's the next one's.
 TURN = 20.0
@@ -297,7 +298,7 @@ def _look_behind(purge: Purge) -> None:
         _search("bitmap")
 
 
-SWEEP = sweeps.Sweep("purge", run=purge_due, preview=preview, late_after=timedelta(minutes=15))
+SWEEP = sweeps.Sweep("purge", run=purge_due, preview=preview, late_after=timedelta(minutes=15), queue=Queue.SLOW)
 
 _SHOWN: dict[str, Any] = {"example": "account_id", "listed_by": "verified_at__isempty=1&called_off_at__isempty=1"}
 

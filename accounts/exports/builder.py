@@ -25,6 +25,7 @@ from accounts.exports.export import KEPT_FOR, Export
 from accounts.exports.parts import account_document, as_json, parts, plain, readme, schema
 from accounts.jobs import due_work, invariants, sweeps
 from accounts.jobs.due_work import MORE, Turn, attempt, overdue, run_due
+from accounts.jobs.queues import Queue
 from accounts.mail.notices import queue
 
 #: A run of the sweep ends after this long; the next one goes on.
@@ -140,7 +141,7 @@ def _remove(export: Export, at: datetime) -> bool:
     return True
 
 
-SWEEP = sweeps.Sweep("export", run=export_due, preview=preview, late_after=timedelta(minutes=10))
+SWEEP = sweeps.Sweep("export", run=export_due, preview=preview, late_after=timedelta(minutes=10), queue=Queue.SLOW)
 
 INVARIANTS = (
     overdue(

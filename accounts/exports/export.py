@@ -14,6 +14,7 @@ from django.core.files.storage import default_storage
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.errors import describe
 from accounts.core.write_guard import BeingErased, refuse_if_purging, refused_while_erasing
 from accounts.customers import history
 from accounts.customers.account import Account
@@ -21,7 +22,7 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.exports.archive import discard
-from accounts.jobs.due_work import DueWork, DueWorkQuerySet, describe
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 
 #: How long a finished archive can be fetched.
 KEPT_FOR = timedelta(days=7)

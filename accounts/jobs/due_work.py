@@ -17,16 +17,15 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar, Literal, Self, TypeVar, cast
 
-from django.db import Error, InterfaceError, OperationalError, models, transaction
+from django.db import InterfaceError, OperationalError, models, transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.errors import describe, storable
 from accounts.jobs.invariants import Invariant
 
 log = logging.getLogger(__name__)
 
-#: Of an error's text so much is kept: enough to know what it was.
-MAX_ERROR = 2000
 #: Doubling ends here: no wait is that long, and no power overflows.
 MOST_DOUBLINGS = 20
 #: Keeps the order of turns within a run: who had one comes after all that were due.
@@ -277,25 +276,6 @@ def _note(row: Retried, error: Exception, at: datetime) -> None:
         log.exception("%s %s could not note its failure", row._meta.label, row.pk)
         with transaction.atomic():
             Retried.put_off(row, describe(error), at)
-
-
-def describe(error: BaseException) -> str:
-    """An error in words that can be stored and shown: without the values of rows that databases like to quote."""
-    cause = error.__cause__
-    if isinstance(error, Error) and cause is not None:
-        return storable(
-            f"{type(cause).__name__}: {getattr(getattr(cause, 'diag', None), 'message_primary', None) or ''}"
-        )
-    try:
-        return storable(f"{type(error).__name__}: {error}")
-    except Exception:
-        # An error that can't even say what it is.
-        return type(error).__name__
-
-
-def storable(text: str) -> str:
-    """The text as the database takes it: no NUL, nothing that UTF-8 can't write, no longer than is of use."""
-    return text.replace("\x00", "").encode(errors="replace").decode()[:MAX_ERROR]
 
 
 def overdue(work: "type[Retried]", name: str, message: "str | Promise", **shown: Any) -> Invariant:

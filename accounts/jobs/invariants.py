@@ -79,7 +79,7 @@ def violations(at: datetime) -> list[Violation]:
 
 def warnings(at: datetime) -> list[Violation]:
     """What staff should look at though nothing is overdue."""
-    return _found(at, warning=True)
+    return _found(at, warning=True) + failed_sweeps()
 
 
 def _found(at: datetime, *, warning: bool) -> list[Violation]:
@@ -98,6 +98,16 @@ def silent_sweeps(at: datetime) -> list[Violation]:
         elif at - last > sweep.late_after:
             found.append(_silent(_("sweep has not finished in time"), sweep.name, ran=True))
     return found
+
+
+def failed_sweeps() -> list[Violation]:
+    """Sweeps whose last run failed as a whole: a marketplace that can't be asked, a breaker that opened."""
+    failed = list(SweepRun.objects.exclude(last_error="").order_by("name"))
+    if not failed:
+        return []
+    examples = [f"{run.name}: {run.last_error}" for run in failed[:EXAMPLES]]
+    keys = [run.pk for run in failed[:EXAMPLES]]
+    return [Violation("sweep-failed", _("sweeps failed the last time"), len(failed), examples, SweepRun, keys)]
 
 
 def _silent(message: str, name: str, *, ran: bool) -> Violation:

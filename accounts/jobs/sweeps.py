@@ -2,18 +2,24 @@
 
 Celery beat asks for each by name (`CELERY_BEAT_SCHEDULE`); `manage.py sweep` runs them by hand, as of any instant.
 A sweep looks for what is *due and not yet done*, never for what is due today, so a missed run is made up by the
-next one, and a sweep beside itself is harmless. Each app declares its own (`accounts.extension`).
+next one, and a sweep beside itself is harmless. Each ends within the time of its queue (`accounts.jobs.queues`): what
+it has not done by then is the next run's. Each app declares its own (`accounts.extension`).
 """
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import models
+import psycopg
+from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock
+from accounts.core.errors import describe
 from accounts.core.registry import Registry
+from accounts.jobs.queues import Queue
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,10 @@ class Sweep:
     preview: Callable[[datetime], Iterator[str]]
     #: `doctor` and `/readyz/` complain when the sweep has not finished for this long.
     late_after: timedelta
+    #: Which workers carry it out.
+    queue: Queue = Queue.NOW
+    #: One run at a time: a second one beside it would bring nothing but the same questions and the same locks.
+    alone: bool = False
 
 
 class SweepRun(models.Model):
@@ -63,15 +73,55 @@ def named(name: str) -> Sweep:
     return REGISTRY.named(name)
 
 
-def run_and_note(sweep: Sweep, at: datetime) -> int:
-    """Run a sweep as of `at` and note start, end and error for `/readyz/`. An error is noted and raised again."""
+def route(
+    _task: str, args: Sequence[object], _kwargs: Mapping[str, object], _options: Mapping[str, object], **_more: object
+) -> dict[str, str] | None:
+    """Celery's question which queue a message belongs to (`CELERY_TASK_ROUTES`)."""
+    asked = next((sweep for sweep in REGISTRY.all() if [sweep.name] == list(args or ())), None)
+    return {"queue": asked.queue.value} if asked else None
+
+
+def run_and_note(sweep: Sweep, at: datetime) -> int | None:
+    """Run a sweep as of `at` and note start, end and error for `/readyz/`. An error is noted and raised again.
+
+    None, and nothing noted, if it is to run alone and another run is at work.
+    """
+    if not sweep.alone:
+        return _run_and_note(sweep, at)
+    with _alone(sweep.name) as is_alone:
+        return _run_and_note(sweep, at) if is_alone else None
+
+
+def _run_and_note(sweep: Sweep, at: datetime) -> int:
     started = clock.now()
     run, _created = SweepRun.objects.update_or_create(name=sweep.name, defaults={"started_at": started})
     try:
         handled = sweep.run(at)
     except Exception as error:
         # Noted for staff whatever it was, then left to the caller: the worker logs it, beat comes back.
-        SweepRun.objects.filter(pk=run.pk).update(last_error=f"{type(error).__name__}: {error}"[:2000])
+        SweepRun.objects.filter(pk=run.pk).update(last_error=describe(error))
         raise
     SweepRun.objects.filter(pk=run.pk).update(finished_at=clock.now(), handled=handled, last_error="")
     return handled
+
+
+def until(run: timedelta) -> Callable[[], bool]:
+    """Whether a run that may take this long may go on: for sweeps that work in batches."""
+    stop = time.monotonic() + run.total_seconds()
+    return lambda: time.monotonic() < stop
+
+
+#: Keeps these advisory locks apart from all others.
+_LOCK = 7303
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[bool]:
+    """Hold the sweep of this name; whether that was possible. A killed worker's hold ends with it.
+
+    A lock of the session, not of a transaction, because a run is many transactions; and of a session of its own,
+    because one that went back to the pool with its lock would hold it for ever.
+    """
+    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as own:
+        (is_alone,) = own.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK, name]).fetchone() or (False,)
+        yield bool(is_alone)

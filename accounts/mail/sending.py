@@ -22,7 +22,7 @@ from accounts.jobs.due_work import overdue, run_due
 from accounts.mail.notices import Notice
 
 #: A run ends after this long; the next one goes on. Below the broker's visibility time-out of an hour by far.
-RUN = timedelta(minutes=5)
+RUN = timedelta(minutes=1)
 
 
 def preview(at: datetime) -> Iterator[str]:

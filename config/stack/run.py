@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ import psutil
 import psycopg
 import redis
 
+from accounts.jobs.queues import ENDS_WITHIN, GRACE, Queue
 from config.stack import servers as embedded
 from config.stack import supervisor
 
@@ -46,7 +47,7 @@ WEB_CONNECTIONS = 2048
 WEB_HEADER_SECONDS = 10
 #: A page takes well under a second; what is still running after this long is cut off when the stack ends.
 WEB_STOP_SECONDS = 3
-#: Sweeps are short and few; the second process keeps a long purge from delaying the mails.
+#: For each of the two queues: what takes long holds up only what may take long, and one such thing not the next.
 WORKER_PROCESSES = 2
 #: Bytes of randomness in a token, as the standard library recommends; Fernet takes exactly this many.
 SECRET_BYTES = 32
@@ -221,18 +222,7 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
             # A worker told to stop while it still starts never does, and granian would wait for it for ever.
             *("--workers-kill-timeout", str(WEB_STOP_SECONDS), "--no-ws", "--http", "1", "config.server:application"),
         ],
-        "worker": [
-            *(
-                *celery,
-                "worker",
-                "--concurrency",
-                str(WORKER_PROCESSES),
-                "--prefetch-multiplier",
-                "1",
-            ),
-            # Gossip and mingle are for several workers that must know of each other.
-            *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
-        ],
+        **{queue.value: worker(celery, queue) for queue in Queue},
         "beat": [
             *celery,
             "beat",
@@ -244,6 +234,18 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
             "WARNING",
         ],
     }
+
+
+def worker(celery: Sequence[str], queue: Queue) -> list[str]:
+    """The command of the worker of one queue. What runs for too long is interrupted, then killed."""
+    limit = ENDS_WITHIN[queue]
+    return [
+        *(*celery, "worker", "--queues", queue.value, "--hostname", f"{queue.value}@%h"),
+        *("--concurrency", str(WORKER_PROCESSES), "--prefetch-multiplier", "1"),
+        *("--soft-time-limit", str(limit.seconds), "--time-limit", str((limit + GRACE).seconds)),
+        # Gossip and mingle are for workers that must know of each other.
+        *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
+    ]
 
 
 def checked_port(text: str) -> int:

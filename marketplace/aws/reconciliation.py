@@ -23,6 +23,7 @@ from accounts.checks.schedule import ask_once
 from accounts.core import clock
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import attempt
+from accounts.jobs.queues import Queue
 from marketplace.aws import checks, client, registration
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
@@ -156,4 +157,6 @@ def _ask_about(rows: Iterable[Agreement], at: datetime) -> None:
     ask_once(Agreement.objects.filter(pk__in=[row.pk for row in rows]), at)
 
 
-SWEEP = sweeps.Sweep("aws-reconcile", run=reconcile, preview=preview, late_after=timedelta(hours=26))
+SWEEP = sweeps.Sweep(
+    "aws-reconcile", run=reconcile, preview=preview, late_after=timedelta(hours=26), queue=Queue.SLOW, alone=True
+)

@@ -20,8 +20,10 @@ from django.db import transaction
 from accounts.checks import breaker
 from accounts.checks.schedule import ask_once
 from accounts.core import clock
+from accounts.core.errors import describe
 from accounts.jobs import sweeps
-from accounts.jobs.due_work import attempt, describe
+from accounts.jobs.due_work import attempt
+from accounts.jobs.queues import Queue
 from marketplace import tombstone
 from marketplace.delivery import Source
 from marketplace.github import client
@@ -146,4 +148,6 @@ def _unnamed(found: Walk) -> CustomerQuerySet:
     return Customer.objects.active().exclude(github_id__in=list(found.answers))
 
 
-SWEEP = sweeps.Sweep("github-reconcile", run=reconcile, preview=preview, late_after=timedelta(hours=26))
+SWEEP = sweeps.Sweep(
+    "github-reconcile", run=reconcile, preview=preview, late_after=timedelta(hours=26), queue=Queue.SLOW, alone=True
+)

@@ -14,10 +14,11 @@ from django.conf import settings
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.errors import storable
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.erasure import purge
-from accounts.jobs.due_work import DueWork, DueWorkQuerySet, storable
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 from accounts.mail import notices
 from accounts.models import Account
 from marketplace.event_kinds import MarketplaceEvent

@@ -18,11 +18,13 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.encryption import Undecipherable, decrypt
+from accounts.core.errors import describe, storable
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.erasure import purge
 from accounts.jobs import invariants, sweeps
-from accounts.jobs.due_work import MORE, NotYet, Turn, describe, overdue, run_due, storable
+from accounts.jobs.due_work import MORE, NotYet, Turn, overdue, run_due
+from accounts.jobs.queues import Queue
 from accounts.models import Account
 from marketplace.github import checks, client
 from marketplace.github.customer import Customer
@@ -262,7 +264,7 @@ _WORK: dict[StepKind, Callable[[Step, datetime], str]] = {
 }
 
 
-SWEEP = sweeps.Sweep("offboard", run=carry_out_due, preview=preview, late_after=timedelta(minutes=20))
+SWEEP = sweeps.Sweep("offboard", run=carry_out_due, preview=preview, late_after=timedelta(minutes=20), queue=Queue.SLOW)
 
 INVARIANTS = (
     overdue(

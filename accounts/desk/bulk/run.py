@@ -17,11 +17,12 @@ from django.db import connection, models, transaction
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.errors import describe
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.desk.actions.action import Act, act_named
-from accounts.jobs.due_work import DueWork, DueWorkQuerySet, describe
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 
 #: Of one run. More than that is a migration, with an engineer beside it.
 MOST = 5000

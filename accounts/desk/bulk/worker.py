@@ -5,7 +5,6 @@ performed, and how that went is noted. Rows of all runs take turns with what is 
 large preview nor a large run keeps others waiting.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -26,9 +25,10 @@ from accounts.desk.actions.action import Act, rehearse
 from accounts.desk.bulk.run import FRESH, BulkItem, BulkRun, act_of, cancel
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import Turn, take_turn
+from accounts.jobs.queues import Queue
 
-#: A run of the sweep ends after this long, in seconds; the next one goes on, and mails get their turn in between.
-RUN = 20.0
+#: A run of the sweep ends after this long; the next one goes on, and others get their turn in between.
+RUN = timedelta(seconds=20)
 #: A run that is not finished, or not rehearsed, after this long is shown; all attempts of a row take a quarter of it.
 OVERDUE = timedelta(hours=1)
 #: Previews and outcomes are kept for so long; what was done stays in the history and the deeds.
@@ -43,9 +43,9 @@ def preview(at: datetime) -> Iterator[str]:
 
 def work_through(at: datetime) -> int:
     """Carry out what is confirmed, and rehearse what is new, as long as the run lasts. Returns how many rows."""
-    stop = time.monotonic() + RUN
     handled = 0
-    while time.monotonic() < stop:
+    may_go_on = sweeps.until(RUN)
+    while may_go_on():
         answers = [_carry_out_next(at), _rehearse_next(at)]
         if answers == [None, None]:
             break
@@ -142,7 +142,7 @@ def _finish(pk: int, at: datetime) -> None:
             run.save(update_fields=["finished_at"])
 
 
-SWEEP = sweeps.Sweep("bulk", run=work_through, preview=preview, late_after=timedelta(minutes=5))
+SWEEP = sweeps.Sweep("bulk", run=work_through, preview=preview, late_after=timedelta(minutes=5), queue=Queue.SLOW)
 
 INVARIANTS = (
     invariants.Invariant(

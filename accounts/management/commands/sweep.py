@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.core import clock, foreign_input
+from accounts.core.errors import describe
 from accounts.jobs import sweeps
 
 
@@ -35,15 +36,35 @@ class Command(BaseCommand):
             raise CommandError(
                 "--at lies in the future. Add --dry-run to see what would happen, or set ALLOW_TIME_TRAVEL=1."
             )
-        for sweep in self._chosen(options["names"]):
-            if dry_run:
-                due = 0
-                for line in sweep.preview(at):
-                    self.stdout.write(f"{sweep.name}: {line}")
-                    due += 1
-                self.stdout.write(f"{sweep.name}: {due} due")
-            else:
-                self.stdout.write(f"{sweep.name}: {sweeps.run_and_note(sweep, at)} done")
+        work = self._preview if dry_run else self._run
+        failed = [sweep.name for sweep in self._chosen(options["names"]) if not work(sweep, at)]
+        if failed:
+            raise CommandError(f"Failed: {', '.join(failed)}.")
+
+    def _run(self, sweep: sweeps.Sweep, at: datetime) -> bool:
+        """Run one sweep and say how it went, in its place; the others go on. Returns whether it went well."""
+        try:
+            done = sweeps.run_and_note(sweep, at)
+        except Exception as error:
+            # Noted on the sweep, as when a worker runs it; here it is shown, too.
+            self.stdout.write(f"{sweep.name}: failed: {describe(error)}")
+            return False
+        self.stdout.write(f"{sweep.name}: " + ("another run is at work" if done is None else f"{done} done"))
+        return True
+
+    def _preview(self, sweep: sweeps.Sweep, at: datetime) -> bool:
+        """A line for each that is due; an error in its place, and what could be said before it."""
+        due = 0
+        try:
+            for line in sweep.preview(at):
+                self.stdout.write(f"{sweep.name}: {line}")
+                due += 1
+        except Exception as error:
+            # A marketplace that can't be reached is no reason to say nothing of the rest.
+            self.stdout.write(f"{sweep.name}: can't be told: {describe(error)}")
+            return False
+        self.stdout.write(f"{sweep.name}: {due} due")
+        return True
 
     def _chosen(self, names: list[str]) -> list[sweeps.Sweep]:
         known = sweeps.registered()

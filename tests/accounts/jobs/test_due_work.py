@@ -7,7 +7,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.test.utils import isolate_apps
 
-from accounts.jobs.due_work import MAX_ERROR, MORE, NotYet, claim, describe, run_due
+from accounts.core.errors import MAX_ERROR, describe
+from accounts.jobs.due_work import MORE, NotYet, claim, run_due
 from accounts.mail.notices import queue
 from accounts.models import Account, Notice, User
 from tests.factories import NOW, UserFactory

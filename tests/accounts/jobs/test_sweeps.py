@@ -1,10 +1,14 @@
 """`manage.py sweep`, `manage.py doctor` and `/readyz/`: one registry, one list of invariants."""
 
+import inspect
+import re
 from datetime import datetime, timedelta
 from io import StringIO
 
 import pytest
 import time_machine
+from django.apps import apps
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.test import Client
@@ -12,10 +16,13 @@ from pytest_django import Settings
 
 from accounts.core import clock
 from accounts.jobs import sweeps
+from accounts.jobs.due_work import Retried
 from accounts.jobs.invariants import violations
+from accounts.jobs.queues import ENDS_WITHIN, GRACE, Queue
 from accounts.models import Account, Event, Notice, SweepRun
 from accounts.tasks import sweep as sweep_task
 from accounts.views.health import readiness
+from config import celery
 from subscriptions.models import Subscription
 from tests.factories import NOW, subscribe
 
@@ -149,3 +156,65 @@ def test_readyz_is_red_without_a_broker(settings: Settings) -> None:
 def test_every_sweep_stands_in_the_schedule_of_beat(settings: Settings) -> None:
     scheduled = {entry["args"][0] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
     assert scheduled == {sweep.name for sweep in sweeps.registered()}
+
+
+def test_a_sweep_that_failed_is_shown_to_staff_and_by_doctor() -> None:
+    finished(clock.now())
+    SweepRun.objects.filter(name="aws-reconcile").update(last_error="Unavailable: AWS does not answer")
+    assert run("doctor") == (
+        "warning: sweep-failed: 1 sweeps failed the last time (aws-reconcile: Unavailable: AWS does not answer)\n"
+        "All is well.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("queue", "names"),
+    [
+        (Queue.NOW, "settle refunds remind notices deliveries aws-confirm aws-check github-check"),
+        (Queue.SLOW, "offboard export bulk purge hygiene sessions retention aws-reconcile github-reconcile"),
+    ],
+)
+def test_each_sweep_goes_to_its_queue(queue: Queue, names: str) -> None:
+    assert {sweep.name for sweep in sweeps.registered() if sweep.queue == queue} == set(names.split())
+    for name in names.split():
+        sent_to = celery.app.amqp.router.route({}, "accounts.sweep", [name])["queue"]
+        assert sent_to.name == queue.value
+
+
+def test_the_readme_says_which_queue_a_sweep_is_in_and_starts_both_workers() -> None:
+    readme = (settings.BASE_DIR / "README.md").read_text()
+    for sweep in sweeps.registered():
+        assert re.search(rf"^\| `{sweep.name}` \| [^|]+ \| {sweep.queue.value} \| ", readme, re.MULTILINE), sweep.name
+    for queue, limit in ENDS_WITHIN.items():
+        limits = f"--soft-time-limit {limit.seconds} --time-limit {(limit + GRACE).seconds}"
+        assert f"celery -A config worker --queues {queue} --hostname {queue}@%h --concurrency 2 {limits}\n" in readme
+
+
+def test_no_run_may_take_longer_than_its_queue_allows() -> None:
+    """A run and the turn that ends it: what a sweep declares of itself leaves room for it."""
+    for sweep in sweeps.registered():
+        run_of_it: timedelta = inspect.getmodule(sweep.run).RUN
+        assert run_of_it <= ENDS_WITHIN[sweep.queue] * 0.8, sweep.name
+
+
+@pytest.mark.parametrize("kind", [kind for kind in apps.get_models() if issubclass(kind, Retried)])
+def test_a_lease_outlasts_a_run_and_its_last_turn(kind: type[Retried]) -> None:
+    assert timedelta(minutes=5) <= kind.LEASE
+    assert timedelta(0) < kind.FIRST_WAIT
+
+
+def test_one_run_at_a_time_where_two_bring_nothing() -> None:
+    """Another connection holds the lock: this run does nothing, notes nothing, and says so."""
+    ran: list[datetime] = []
+
+    def note(at: datetime) -> int:
+        ran.append(at)
+        return 1
+
+    sweep = sweeps.Sweep("lonely", run=note, preview=lambda at: iter(()), late_after=DAY, alone=True)
+    with sweeps._alone("lonely"):
+        assert sweeps.run_and_note(sweep, NOW) is None
+        assert not SweepRun.objects.filter(name="lonely").exists()
+    assert sweeps.run_and_note(sweep, NOW) == 1
+    assert sweeps.run_and_note(sweep, NOW) == 1
+    assert ran == [NOW, NOW]
