@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from accounts.core import clock
+from marketplace.delivery import Listing, Source
 from marketplace.inbox import INSERT
 
 
@@ -25,7 +26,8 @@ def take(request: HttpRequest) -> HttpResponse:
     at = clock.now()
     delivery_id, event = request.META["HTTP_X_GITHUB_DELIVERY"], request.META["HTTP_X_GITHUB_EVENT"]
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, ["github", delivery_id, event, request.content_type, body, digest, at, at])
+        row = [Source.GITHUB, "", Listing.LIVE, delivery_id, event, request.content_type, body, None, digest, at, at]
+        cursor.execute(INSERT, row)
     # Without it the server would send the answer in chunks.
     return HttpResponse(status=202, headers={"Content-Length": "0"})
 

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
 from django.urls import reverse
 
+from marketplace.delivery import Delivery as Inbox
 from marketplace.delivery import Source
 from marketplace.github.signature import sign
-from marketplace.inbox import INSERT
 
 SECRET = "bench-webhook-secret"  # noqa: S105  # opens nothing but this run's own server
-EVENT, CONTENT_TYPE = "marketplace_purchase", "application/json"
+EVENT, CONTENT_TYPE, HOOK = "marketplace_purchase", "application/json", "7"
 #: GitHub's ids of the customers: this one and those that follow.
 FIRST_CUSTOMER = 7_000_000
 #: One in so many is the one before it again.
@@ -27,6 +26,7 @@ class Delivery:
     """A message to the webhook. `request` is all of it, ready to be sent over a connection."""
 
     guid: str
+    customer: str
     body: bytes
     digest: bytes
     request: bytes
@@ -39,10 +39,10 @@ def delivery(action: str, customer: int) -> Delivery:
     head = (
         f"POST {reverse('github_webhook')} HTTP/1.1\r\nHost: testserver\r\nAccept: */*\r\n"
         f"User-Agent: GitHub-Hookshot/bench\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-        f"X-GitHub-Delivery: {guid}\r\nX-GitHub-Event: {EVENT}\r\nX-GitHub-Hook-ID: 7\r\n"
+        f"X-GitHub-Delivery: {guid}\r\nX-GitHub-Event: {EVENT}\r\nX-GitHub-Hook-ID: {HOOK}\r\n"
         f"X-GitHub-Hook-Installation-Target-Type: marketplace_listing\r\nX-Hub-Signature-256: {signature}\r\n\r\n"
     )
-    return Delivery(guid, body, hashlib.sha256(body).digest(), head.encode() + body)
+    return Delivery(guid, str(customer), body, hashlib.sha256(body).digest(), head.encode() + body)
 
 
 def with_repetitions(count: int, *, first: int = FIRST_CUSTOMER) -> Iterator[Delivery]:
@@ -58,9 +58,21 @@ def with_repetitions(count: int, *, first: int = FIRST_CUSTOMER) -> Iterator[Del
 
 def store(deliveries: list[Delivery], at: datetime) -> None:
     """Put deliveries into the inbox as the webhook does, only faster. They are Django's database's."""
-    with connection.cursor() as cursor:
-        rows = [(Source.GITHUB, each.guid, EVENT, CONTENT_TYPE, each.body, each.digest, at, at) for each in deliveries]
-        cursor.executemany(INSERT, rows)
+    Inbox.objects.bulk_create(
+        Inbox(
+            source=Source.GITHUB,
+            hook=HOOK,
+            event=EVENT,
+            content_type=CONTENT_TYPE,
+            delivery_id=each.guid,
+            body=each.body,
+            named=[each.customer],
+            digest=each.digest,
+            received_at=at,
+            next_attempt_at=at,
+        )
+        for each in deliveries
+    )
 
 
 def _user(login: str) -> dict[str, object]:

@@ -25,7 +25,7 @@ from config.stack import run as stack
 from config.stack import servers as embedded
 
 DATABASE = "intake"
-ROUNDS = 9
+ROUNDS_FULL, ROUNDS_SMALL = 9, 2
 #: A round on one server, in seconds. It is cut in slices in which the servers take turns, for two things are chance:
 #: what else the machine does just then, and how a slice's connections fall to the server's processes.
 SECONDS_FULL, SECONDS_SMALL = 5.0, 0.5
@@ -40,7 +40,9 @@ WITHOUT_REDIS_AT_MOST_MS = 250
 def run(stage: Stage) -> Result:
     """Compare the webhook with its floor, and with itself while Redis is away."""
     stage.copy(EMPTY, DATABASE)
-    seconds, slices = (SECONDS_FULL, SLICES_FULL) if stage.scale is FULL else (SECONDS_SMALL, SLICES_SMALL)
+    full = stage.scale is FULL
+    seconds, slices = (SECONDS_FULL, SLICES_FULL) if full else (SECONDS_SMALL, SLICES_SMALL)
+    rounds = ROUNDS_FULL if full else ROUNDS_SMALL
     with ExitStack() as running:
         folder = stage.folder / DATABASE
         folder.mkdir(mode=0o711)
@@ -52,10 +54,10 @@ def run(stage: Stage) -> Result:
         }
         for server in servers.values():
             _load(stage, server, WARM_UP_SECONDS)
-        say(f"intake: {ROUNDS} rounds …")
+        say(f"intake: {rounds} rounds …")
         measure = {name: partial(_load, stage, server, seconds / slices) for name, server in servers.items()}
         found: dict[str, list[Load]] = {name: [] for name in servers}
-        for _round in range(ROUNDS):
+        for _round in range(rounds):
             for name, loads in interleaved(slices, measure).items():
                 found[name].append(accepting.together(loads))
         redis.stop()

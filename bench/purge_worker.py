@@ -73,7 +73,7 @@ def main(database: str) -> None:
 def _turn(seconds: float, watch: Watch) -> dict[str, Any]:
     from accounts.core import clock
     from accounts.erasure import runner
-    from accounts.jobs.due_work import claim
+    from accounts.jobs.due_work import MORE, claim
     from accounts.models import Purge
 
     # The product's own turn is 20 seconds.
@@ -83,14 +83,17 @@ def _turn(seconds: float, watch: Watch) -> dict[str, Any]:
     if row is None:
         raise SystemExit("no purge is due")
     erased = _erased(row)
-    verified = bool(runner.take_turn(row, at))
+    answer = runner.take_turn(row, at)
     taken = time.perf_counter() - begun
     watch.look()
     row = Purge.objects.get(pk=row.pk)
-    if row.attempts:
+    if answer is MORE:
+        # As its sweep does: in line again, for the next turn.
+        Purge.objects.filter(pk=row.pk).update(next_attempt_at=at)
+    elif row.attempts or not row.verified_at:
         raise SystemExit(f"the purge failed: {row.last_error}")
     return {
-        "verified": verified,
+        "verified": answer is True,
         "seconds": taken,
         "erased": _erased(row) - erased,
         "chunk": row.chunk,

@@ -42,7 +42,8 @@ class Scale:
     load_seconds: float
 
 
-SMALL = Scale("small", subscriptions=20_000, ending=2_000, rounds=5, calls=10, load_seconds=0.4)
+#: Does everything once or twice, to show that it runs: a test of the suite.
+SMALL = Scale("small", subscriptions=3_000, ending=300, rounds=2, calls=2, load_seconds=0.3)
 FULL = Scale("full", subscriptions=1_000_000, ending=100_000, rounds=5, calls=50, load_seconds=3)
 SCALES = {scale.name: scale for scale in (SMALL, FULL)}
 
