@@ -24,7 +24,7 @@ from accounts.models import Account, Blueprint, Grid, Notice, Provider, User
 from subscriptions import settling
 from subscriptions.models import Cancellation, Reason, Subscription
 from tests.browser.conftest import OpenAs, OpenWindow, enter
-from tests.factories import NOW, BlueprintFactory, ConnectionFactory, subscribe
+from tests.factories import NOW, PASSWORD, BlueprintFactory, ConnectionFactory, subscribe
 
 # The live server sees committed rows only; the plans, which come with the migrations, must come back after a flush.
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
@@ -223,6 +223,9 @@ def test_keeping_works_to_the_last_second_and_is_refused_after(
     page.get_by_role("button", name="Keep my subscription").click()
     expect(page.get_by_text("You keep your subscription.")).to_be_visible()
     page.get_by_role("link", name="Cancel subscription").click()
+    # Days after the sign-in, who presses the button is asked who they are.
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
     page.get_by_role("button", name="Cancel my account").click()
     expect(page.get_by_text("Your subscription is cancelled")).to_be_visible()
 
