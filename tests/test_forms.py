@@ -29,7 +29,7 @@ from accounts.models import Account, Blueprint, Event, Notice, SupportRequest, U
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, ask
 from accounts.views.errors import MACHINE_PATHS
-from marketplace.aws.registration import Registration
+from marketplace.aws.registration import Registration, hash_of
 from marketplace.github import tokens
 from marketplace.github.customer import Customer
 from marketplace.github.listing import ListingPlan
@@ -247,7 +247,7 @@ def test_a_form_whose_page_promised_something_else_does_nothing_and_shows_its_pa
 def registration(number: int) -> Registration:
     at = clock.now()
     return Registration.objects.create(
-        key=f"key-{number}",
+        key=hash_of(f"key-{number}"),
         agreement_id=f"agmt-{number}",
         aws_account_id=f"{number:012}",
         product_code="product",
@@ -261,11 +261,11 @@ def test_a_purchase_at_aws_is_linked_only_if_it_is_the_one_that_the_form_is_abou
     choice: str, north: Account, owner: User, sign_in: SignIn
 ) -> None:
     client = sign_in(owner)
-    first, second = registration(1), registration(2)
-    client.get(f"{REGISTER}{first.key}/")
+    first, _second = registration(1), registration(2)
+    client.get(f"{REGISTER}key-1/")
     sent = {"shown": promise(first.pk), **({"account": str(north.pk)} if choice == "an account" else {"name": "New"})}
     assert f'value="{first.pk}"' in client.get(REGISTER).content.decode()
-    client.get(f"{REGISTER}{second.key}/")
+    client.get(f"{REGISTER}key-2/")
     answer = client.post(f"{REGISTER}link/", sent)
     assert answer.status_code == 409
     assert "000000000002" in answer.content.decode()
@@ -276,10 +276,11 @@ def test_a_purchase_at_aws_is_linked_only_if_it_is_the_one_that_the_form_is_abou
 
 def test_a_newcomer_joins_only_for_the_purchase_that_the_form_is_about(db: None, sign_in: SignIn) -> None:
     client = sign_in(None)
-    first, second = registration(1), registration(2)
-    client.get(f"{REGISTER}{first.key}/")
+    for number in (1, 2):
+        registration(number)
+    client.get(f"{REGISTER}key-1/")
     form = form_on(client, REGISTER, f"{REGISTER}join/")
-    client.get(f"{REGISTER}{second.key}/")
+    client.get(f"{REGISTER}key-2/")
     told = {"name": "Nora", "account_name": "New Harbour", "email": "nora@new.example", "password": PASSWORD}
     answer = client.post(f"{REGISTER}join/", form.sent(**told))
     assert answer.status_code == 409
@@ -294,7 +295,8 @@ def test_a_purchase_that_was_linked_in_the_other_tab_is_not_said_to_be_linked_el
 ) -> None:
     settings.AWS_PRODUCT_CODES = ["product"]
     client = sign_in(owner)
-    client.get(f"{REGISTER}{registration(1).key}/")
+    registration(1)
+    client.get(f"{REGISTER}key-1/")
     sent = {"shown": promise(Registration.objects.get().pk)}
     assert client.post(f"{REGISTER}link/", {**sent, "account": str(north.pk)}).status_code == 302
     answer = client.post(f"{REGISTER}link/", {**sent, "account": str(south.pk)})

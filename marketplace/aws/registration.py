@@ -5,6 +5,7 @@ name an AWS account that is not theirs (facts/aws-marketplace, 2.5). A registrat
 again by the same person it is harmless, by another one it is refused.
 """
 
+import hashlib
 import secrets
 import uuid
 from datetime import datetime, timedelta
@@ -53,6 +54,7 @@ class NotOffered(Exception):
 class Registration(models.Model):
     """A token that was resolved: who bought what, as AWS says. Finished by one person, once."""
 
+    #: The hash of the key (`hash_of`): the key itself stands for the buyer, and is in the buyer's browser alone.
     key = models.CharField(_("key"), max_length=64, unique=True, editable=False)
     agreement_id = models.CharField(_("agreement"), max_length=64, blank=True)
     licence_id = models.CharField(_("licence"), max_length=64, blank=True)
@@ -71,6 +73,9 @@ class Registration(models.Model):
     account = models.ForeignKey(
         Account, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("account")
     )
+
+    #: The key itself, to whoever has resolved the token just now; nobody can learn it later.
+    one_time_key = ""
 
     objects: ClassVar[models.Manager["Registration"]] = models.Manager()
 
@@ -116,20 +121,28 @@ def resolve(token: str, *, on_trial: bool, at: datetime) -> Registration:
         raise OtherProduct(names.product_code)
     if not names.aws_account_id:
         raise client.Unavailable("resolve_customer: an answer without an AWS account")
-    return Registration.objects.create(
-        key=secrets.token_urlsafe(32),
+    key = secrets.token_urlsafe(32)
+    found = Registration.objects.create(
+        key=hash_of(key),
         # Of a customer AWS tells neither product id nor offer.
         **names.known(),
         on_trial=on_trial,
         resolved_at=at,
         expires_at=at + VALID_FOR,
     )
+    found.one_time_key = key
+    return found
+
+
+def hash_of(key: str) -> str:
+    """What is stored of a key. It has 256 random bits: nothing is gained by hashing it slowly."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def open_by_key(key: str, *, at: datetime) -> Registration | None:
     """The registration of this key, for the session that opens it first. None: there is none, or it was opened."""
-    opened = Registration.objects.filter(key=key, opened_at=None, expires_at__gt=at).update(opened_at=at)
-    return Registration.objects.get(key=key) if opened else None
+    opened = Registration.objects.filter(key=hash_of(key), opened_at=None, expires_at__gt=at).update(opened_at=at)
+    return Registration.objects.get(key=hash_of(key)) if opened else None
 
 
 def accounts_to_choose(user: User, at: datetime) -> list[Account]:

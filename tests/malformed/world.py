@@ -137,7 +137,7 @@ def build(world: World, cloud: AwsWorld) -> Target:
         "connection_id": [str(connection.pk)],
         "component_id": ["web"],
         "reference": [found.reference for found in requests],
-        "key": [arrived.key, "1", "abc-def"],
+        "key": [arrived.one_time_key, "1", "abc-def"],
         "token": [link_token(export, owner)],
         "object_id": sorted(rows),
         "pk": [

@@ -69,7 +69,7 @@ def open_registration(request: HttpRequest, key: str) -> HttpResponse:
     """GET: take the registration over into this session. The key works once."""
     if opened := registration.open_by_key(key, at=clock.of(request)):
         request.session[REGISTRATION] = opened.pk
-    elif (already := _in_session(request)) is None or already.key != key:
+    elif (already := _in_session(request)) is None or already.key != registration.hash_of(key):
         return _problem(
             request,
             410,
@@ -165,7 +165,7 @@ def _arrive(request: HttpRequest) -> HttpResponse:
     except client.ApiError as error:
         log.warning("a registration could not be resolved: %s", error)
         return _try_again(request)
-    answer = HttpResponseRedirect(f"{request.path}{found.key}/")
+    answer = HttpResponseRedirect(f"{request.path}{found.one_time_key}/")
     # After a POST: have the browser fetch the next page by GET, with the cookies that it did not send now.
     answer.status_code = 303
     return answer

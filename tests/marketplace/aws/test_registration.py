@@ -1,16 +1,19 @@
 """A buyer comes from AWS with a token, and ends up with an account: with nobody else's, and only with what AWS says."""
 
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
 from accounts.core import clock
+from accounts.customers.addresses import is_proven
 from accounts.models import Account, Membership, Role, User
 from marketplace.aws import registration, token_limits
 from marketplace.aws.registration import Expired, Registration, TakenByAnother
@@ -481,3 +484,35 @@ def test_files_are_not_taken_however_large(
     assert (small.status_code, large.status_code) == (400, 413)
     assert list(folder.iterdir()) == []
     assert lands(form).status_code == 303
+
+
+def test_the_key_of_a_registration_stands_nowhere_as_it_is(cloud: AwsWorld, bought: Agreement) -> None:
+    """Whoever has a dump can't finish somebody else's purchase."""
+    found = registration.resolve(cloud.aws.registration_token(bought), on_trial=False, at=clock.now())
+    assert len(found.one_time_key) == 43
+    row = Registration.objects.get()
+    assert row.key == registration.hash_of(found.one_time_key) != found.one_time_key
+    assert row.one_time_key == ""
+    assert Client().get(f"/marketplace/aws/register/{row.key}/").status_code == 410
+    assert Client().get(f"/marketplace/aws/register/{found.one_time_key}/").status_code == 302
+
+
+def test_whoever_joins_has_the_link_that_proves_their_address_and_is_in_at_once(
+    cloud: AwsWorld, bought: Agreement
+) -> None:
+    browser = Client()
+    arrive(browser, cloud.aws.registration_form(bought))
+    assert send(browser, JOIN, NEWCOMER)["Location"].startswith("/user/subscription/")
+    user = User.objects.get(email="nora@new.example")
+    assert not is_proven(user)
+    assert browser.get("/user/preferences/").status_code == 200
+    told = [message for message in mail.outbox if "/auth/confirm-email/" in str(message.body)]
+    assert [message.to for message in told] == [["nora@new.example"]]
+    again = Client()
+    again.post("/auth/login/", {"login": user.email, "password": NEWCOMER["password"]})
+    assert again.get("/user/preferences/").status_code == 302
+    link = re.search(r"/auth/confirm-email/\S+", str(told[0].body))
+    assert link
+    again.post(link[0])
+    again.post("/auth/login/", {"login": user.email, "password": NEWCOMER["password"]})
+    assert again.get("/user/preferences/").status_code == 200
