@@ -361,7 +361,7 @@ def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetim
         account=account,
         occasion=f"offboarding.begun:{begun.pk}",
         at=at,
-        deadline_at=begun.deadline_at,
+        due_at=offboarding.erased_from(begun),
         upgrade_url=marketplace_url(),
     )
 

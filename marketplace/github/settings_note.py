@@ -8,7 +8,7 @@ from django.conf import settings
 from accounts.models import Account
 from marketplace.github.customer import Customer
 from marketplace.github.messages import marketplace_url
-from marketplace.offboarding.offboarding import Offboarding
+from marketplace.offboarding.offboarding import Offboarding, erased_from
 from subscriptions.settings_notes import Note
 
 
@@ -16,6 +16,7 @@ from subscriptions.settings_notes import Note
 class GitHubNote:
     customer: Customer
     offboarding: Offboarding | None
+    erased_from: datetime | None
     marketplace_url: str
     #: What a cancellation will mean: Free first, or deactivation (`GITHUB_CANCELLATION`).
     downgrades: bool
@@ -29,5 +30,11 @@ def note_for(account: Account, at: datetime) -> Note | None:
     offboarding = Offboarding.objects.open().of(account.pk).first()
     return Note(
         "marketplace/github_note.html",
-        GitHubNote(customer, offboarding, marketplace_url(), settings.GITHUB_CANCELLATION == "downgrade"),
+        GitHubNote(
+            customer,
+            offboarding,
+            erased_from(offboarding) if offboarding else None,
+            marketplace_url(),
+            settings.GITHUB_CANCELLATION == "downgrade",
+        ),
     )

@@ -248,6 +248,12 @@ def begin(
     return offboarding, True
 
 
+def erased_from(offboarding: Offboarding) -> datetime:
+    """From when on the data goes, and until when the customer can come back: the one date that pages and mails say."""
+    due = purge.Purge.objects.of(offboarding.account_id).open().values_list("due_at", flat=True).first()
+    return due or offboarding.deadline_at - timedelta(hours=settings.PURGE_LEAD_HOURS)
+
+
 def come_back(account: Account, at: datetime, by: Actor) -> bool:
     """A subscription of whatever channel begins: the customer is back (`subscriptions.returning`)."""
     if not Offboarding.objects.open().of(account.pk).exists():

@@ -1,13 +1,15 @@
 """GitHub's dates are days: whoever reads them, wherever they are, sees the day that GitHub means."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 import time_machine
 from django.test import Client
+from pytest_django import Settings
 
-from accounts.models import Membership, Role, User
+from accounts.mail.sending import write
+from accounts.models import Membership, Notice, Purge, Role, User
 from marketplace.github.customer import Customer
 from tests.fakes.github import Account as Buyer
 from tests.marketplace.conftest import World
@@ -72,3 +74,17 @@ def test_a_change_of_plan_names_the_plan(world: World, buyer: Buyer, owner: User
     world.hears(world.github.schedule_change(buyer, world.github.listing_plan(name="Solo", monthly=100)))
     world.run("github-check")
     assert "pending: to Solo on March 17, 2027." in settings_page(sign_in, owner, world)
+
+
+@pytest.mark.parametrize("mode", ["offboard", "downgrade"])
+def test_mail_and_page_say_one_date_until_which_they_can_come_back(
+    world: World, buyer: Buyer, owner: User, sign_in: SignIn, settings: Settings, mode: str
+) -> None:
+    settings.GITHUB_CANCELLATION = mode
+    world.hears(world.github.cancel(buyer))
+    due_at = Purge.objects.get().due_at
+    assert due_at == world.now + timedelta(days=30) - timedelta(hours=12)
+    mail = write(Notice.objects.get(kind=f"marketplace/github_{mode}"))
+    said = "Wednesday, April 15, 2026, 2:30\u202fPM (PDT)"
+    assert f"deleted from {said} on" in str(mail.body)
+    assert said in settings_page(sign_in, owner, world)
