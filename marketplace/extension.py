@@ -19,8 +19,8 @@ from marketplace.github import reconciliation as github_reconciliation
 from marketplace.github import settings_note as github_note
 from marketplace.inbox import SourceHandler
 from marketplace.offboarding import offboarding, runner
-from subscriptions.channel_extension import ChannelExtension
-from subscriptions.settings_notes import NotesOfChannel
+from subscriptions.channels.channel_extension import ChannelExtension
+from subscriptions.channels.settings_notes import NotesOfChannel
 from subscriptions.subscription import Channel
 
 EXTENSION = Extension(

@@ -96,7 +96,7 @@ def enter(
 
     `cents` is the price of one seat and year; by default the list price. It may begin later, or have begun before it
     was entered. Returns it, and whether it is new: the same order for the same time is the first one again. A customer
-    whom a marketplace said to have left is back with it: nothing is erased (`subscriptions.returning`). Raises
+    whom a marketplace said to have left is back with it: nothing is erased (`subscriptions.channels.returning`). Raises
     `Overlapping`, `ToBeErased`, `WrongTerms`, `StaffOnly`, `NoText`, `TextTooLong`, `BeingErased`.
     """
     staff_member(by, account.pk)

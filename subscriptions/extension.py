@@ -4,7 +4,7 @@ from accounts.erasure.inventory import Keeper
 from accounts.erasure.purge import ReasonToWait
 from accounts.extension import Extension
 from subscriptions import account_deletion, billing_record, current_plan, export, personal_data, reminders, settling
-from subscriptions.channel_extension import ChannelExtension
+from subscriptions.channels.channel_extension import ChannelExtension
 from subscriptions.desk import actions, figures, panels, refund_actions
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
 from subscriptions.refunds import decisions, paying

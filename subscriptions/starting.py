@@ -12,7 +12,7 @@ from accounts.core.refusal import Refused
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.models import Account
-from subscriptions import returning
+from subscriptions.channels import returning
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import CURRENCY, Interval, Plan, Price
 from subscriptions.reminders import next_reminder

@@ -11,8 +11,8 @@ from accounts.support.requests import RequestKind
 from accounts.support.routing import Route
 from marketplace.aws.agreement import Agreement
 from subscriptions.account_deletion import CANCEL_THERE_FIRST
+from subscriptions.channels.settings_notes import Note
 from subscriptions.models import Channel, Subscription
-from subscriptions.settings_notes import Note
 
 REFUND = Route(
     "aws_marketplace",

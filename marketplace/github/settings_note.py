@@ -9,7 +9,7 @@ from accounts.models import Account
 from marketplace.github.customer import Customer
 from marketplace.github.messages import marketplace_url
 from marketplace.offboarding.offboarding import Offboarding, erased_from
-from subscriptions.settings_notes import Note
+from subscriptions.channels.settings_notes import Note
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,7 @@ def erased_from(offboarding: Offboarding) -> datetime:
 
 
 def come_back(account: Account, at: datetime, by: Actor) -> bool:
-    """A subscription of whatever channel begins: the customer is back (`subscriptions.returning`)."""
+    """A subscription of whatever channel begins: the customer is back (`subscriptions.channels.returning`)."""
     if not Offboarding.objects.open().of(account.pk).exists():
         return False
     return call_off(account, because="subscribed", at=at, by=by)

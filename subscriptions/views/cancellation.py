@@ -16,10 +16,10 @@ from accounts.customers.user import User
 from subscriptions import losses
 from subscriptions.cancellation import AlreadyEnded, AnotherFollows, Cancellation, ToBeDeleted, cancel
 from subscriptions.cancellation import withdraw as withdraw_cancellation
+from subscriptions.channels.settings_notes import notes_for
 from subscriptions.current_plan import Standing, standing_of
 from subscriptions.forms import CancellationForm
 from subscriptions.refunds.refund import Refunded
-from subscriptions.settings_notes import notes_for
 from subscriptions.subscription import Channel
 
 

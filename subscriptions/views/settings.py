@@ -8,9 +8,9 @@ from accounts.core import clock
 from accounts.customers.access import for_members
 from accounts.customers.account import Membership
 from subscriptions import losses
+from subscriptions.channels.settings_notes import notes_for
 from subscriptions.current_plan import standing_of
 from subscriptions.plan import Plan
-from subscriptions.settings_notes import notes_for
 
 #: Lines of history on the page; staff see the rest.
 HISTORY = 20

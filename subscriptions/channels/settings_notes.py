@@ -1,7 +1,8 @@
 """What other apps have to say on Subscription Settings about the accounts of a channel.
 
 A marketplace knows things about its customers that a subscription does not, such as a change that is pending there.
-It declares a function that says them (`subscriptions.channel_extension`), as a template and what the template needs.
+It declares a function that says them (`subscriptions.channels.channel_extension`), as a template and what the template
+needs.
 """
 
 from collections.abc import Callable

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from subscriptions import returning, settings_notes
+from subscriptions.channels import returning, settings_notes
+from subscriptions.channels.returning import CallOff
+from subscriptions.channels.settings_notes import NotesOfChannel
 from subscriptions.desk import figures
 from subscriptions.desk.figures import DeparturesOfChannel
 from subscriptions.refunds import payments
 from subscriptions.refunds.payments import Payments
-from subscriptions.returning import CallOff
-from subscriptions.settings_notes import NotesOfChannel
 
 
 @dataclass(frozen=True)
