@@ -356,8 +356,10 @@ def start_due(at: datetime) -> int:
     return started
 
 
-def start(purge: Purge, *, at: datetime) -> bool:
+def start(purge: Purge, *, at: datetime, present: datetime | None = None) -> bool:
     """Begin the erasing, unless it was called off, is not due, or must wait. Returns whether this call began it.
+
+    Dates are decided as of `at`; what happens bears the instant `present`, in a run that has gone on since.
 
     In one transaction: everything is checked again, what was paid for until now ends, writing to the account stops, its
     people are signed out, and what the law wants kept is written down. From here there is no way back.
@@ -370,6 +372,7 @@ def start(purge: Purge, *, at: datetime) -> bool:
             return False
         if must_wait(purge, at, while_erasing=False):
             return False
+        at = present or at
         for act in BEFORE_ERASING.all():
             act(purge.account_id, at)
         if account:

@@ -76,7 +76,7 @@ def take_turn(purge: Purge, at: datetime) -> bool | Literal[Turn.MORE]:
 
 
 def _start_and_erase(purge: Purge, at: datetime, *, began: float) -> bool | Literal[Turn.MORE]:
-    start(purge, at=_present(at, began))
+    start(purge, at=at, present=_present(at, began))
     return erase(purge, at, began=began)
 
 

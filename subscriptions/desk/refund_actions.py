@@ -1,6 +1,7 @@
 """What staff can do about refunds at the support desk. Declared in `subscriptions.extension`.
 
 One proposes, with what the payment system says; a lead approves, another one than who proposed where it takes two.
+Where no payment system is connected, a lead then pays in it and says so.
 """
 
 from datetime import datetime
@@ -18,7 +19,8 @@ from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.models import RequestKind, SupportRequest
 from subscriptions.desk.actions import of_subscription
-from subscriptions.refunds import decisions
+from subscriptions.refunds import decisions, paying
+from subscriptions.refunds.payments import by_hand
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, PAID_ELSEWHERE, Ends, Refund
 from subscriptions.subscription import Subscription
 
@@ -29,6 +31,18 @@ def _of_refund(refund: Refund) -> Any:
 
 def _is_undecided(refund: Refund, at: datetime) -> bool:
     return refund.approved_at is None and refund.declined_at is None
+
+
+def _waits_for_payment(refund: Refund, at: datetime) -> bool:
+    return refund.approved_at is not None and refund.paid_at is None and by_hand() is not None
+
+
+class PaidForm(ActForm):
+    payment_reference = NameField(
+        label=_("Number in the payment system"),
+        limit=MAX_PAYMENT_REFERENCE,
+        help_text=_("Of the refund that you have made there."),
+    )
 
 
 class ProposeForm(ActForm):
@@ -80,9 +94,25 @@ def propose(subscription: Subscription, values: Values, by: Actor, at: datetime)
 def approve(refund: Refund, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     if not decisions.approve(refund, by=by, at=at):
         return None
-    return gettext(
-        "%(reference)s over %(amount)s is approved: it is paid, and the subscription ended, within a minute."
-    ) % {
+    told = {"reference": refund.reference, "amount": money(refund.cents, refund.currency)}
+    if by_hand():
+        return (
+            gettext(
+                "%(reference)s over %(amount)s is approved. Pay it in the payment system now, and then say so here: "
+                "the owner is told, and the subscription ended, when you have."
+            )
+            % told
+        )
+    return (
+        gettext("%(reference)s over %(amount)s is approved: it is paid, and the subscription ended, within a minute.")
+        % told
+    )
+
+
+def say_paid(refund: Refund, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    if not paying.say_paid(refund, payment_reference=values["payment_reference"], by=by, at=at):
+        return None
+    return gettext("%(amount)s are paid back (%(reference)s). The owner is told, and the subscription ends.") % {
         "reference": refund.reference,
         "amount": money(refund.cents, refund.currency),
     }
@@ -117,6 +147,16 @@ ACTIONS = (
         account_of=_of_refund,
         offered=_is_undecided,
         is_grave=True,
+    ),
+    Act(
+        "say_paid",
+        _("I have paid it in our payment system"),
+        Refund,
+        roles.REFUND,
+        say_paid,
+        account_of=_of_refund,
+        offered=_waits_for_payment,
+        form=PaidForm,
     ),
     Act(
         "decline_refund",

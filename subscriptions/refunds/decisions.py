@@ -119,7 +119,9 @@ def second_person_for(subscription: Subscription, cents: int, asked_at: datetime
 
 
 def approve(refund: Refund, *, by: Actor, at: datetime) -> bool:
-    """Decide that it is paid, and tell the owner. The sweep does the rest. Returns whether this call decided it.
+    """Decide that it is to be paid, and tell the owner. Returns whether this call decided it.
+
+    Nothing is paid by that: the payment system does, or staff (`subscriptions.refunds.paying`).
 
     Raises `NeedsAnotherPerson` where two people are needed, `Decided` for one that was declined, `StaffOnly`.
     """
@@ -140,21 +142,7 @@ def approve(refund: Refund, *, by: Actor, at: datetime) -> bool:
         if refund.request_id:
             SupportRequest.objects.filter(pk=refund.request_id).update(decided_at=at, answered_at=at)
         record(refund, SubscriptionEvent.REFUND_APPROVED, by=by, at=at)
-        cycle_end = subscription.ends_at or subscription.paid_through(at)
-        notices.queue(
-            "subscriptions/refund_approved",
-            to=[subscription.account.owner()],
-            account=subscription.account,
-            occasion=f"refund.approved:{refund.pk}",
-            at=at,
-            reference=refund.reference,
-            cents=refund.cents,
-            currency=refund.currency,
-            plan=subscription.plan.name,
-            over=not subscription.is_live(at),
-            ends=refund.ends,
-            ends_at=cycle_end if refund.ends == Ends.CYCLE_END else at,
-        )
+        tell(refund, "refund_approved", at=at)
     return True
 
 
@@ -206,4 +194,24 @@ def record(refund: Refund, kind: SubscriptionEvent, *, by: Actor, at: datetime) 
         cents=refund.cents,
         currency=refund.currency,
         ends=str(refund.ends),
+    )
+
+
+def tell(refund: Refund, kind: str, *, at: datetime) -> None:
+    """Queue a mail about a refund and its end to the owner, in the caller's transaction."""
+    subscription = refund.subscription
+    cycle_end = subscription.ends_at or subscription.paid_through(at)
+    notices.queue(
+        f"subscriptions/{kind}",
+        to=[subscription.account.owner()],
+        account=subscription.account,
+        occasion=f"{kind}:{refund.pk}",
+        at=at,
+        reference=refund.reference,
+        cents=refund.cents,
+        currency=refund.currency,
+        plan=subscription.plan.name,
+        over=not subscription.is_live(at),
+        ends=refund.ends,
+        ends_at=cycle_end if refund.ends == Ends.CYCLE_END else at,
     )

@@ -1,7 +1,8 @@
 """The door to money: how a refund is paid.
 
 Whoever runs this with a payment system of their own declares an implementation that calls it. The one that is here
-calls nothing: it writes down what staff have done in their payment system, once for each refund.
+calls nothing: staff pay in their payment system, and say here that they have (`subscriptions.refunds.paying`). Until
+then nothing was paid, and nobody is told that it was.
 """
 
 from datetime import datetime
@@ -27,6 +28,10 @@ class Payments(Protocol):
         Repeating a call with the same `key` pays nothing more. Raises `PaymentFailed`, or whatever its own library
         does.
         """
+
+
+class NotPaidYet(PaymentFailed):
+    """Staff pay this one, and have not said yet that they have."""
 
 
 class Payout(models.Model):
@@ -57,9 +62,14 @@ class Payout(models.Model):
 
 
 class RecordedPayments:
-    """Staff pay in their payment system; here it is written down."""
+    """Staff pay in their payment system; what they say that they paid is written down here, once for each refund."""
 
     def refund(self, *, key: str, amount: int, currency: str, reference: str, at: datetime) -> None:
+        if not Payout.objects.filter(refund_id=key).exists():
+            raise NotPaidYet(f"nobody has said yet that {key} was paid in the payment system")
+
+    def record(self, *, key: str, amount: int, currency: str, reference: str, at: datetime) -> None:
+        """Write down that staff have paid it. Raises `PaymentFailed` for another amount than before."""
         payout, _new = Payout.objects.get_or_create(
             refund_id=key,
             defaults={"cents": amount, "currency": currency, "payment_reference": reference, "recorded_at": at},
@@ -74,3 +84,9 @@ REGISTRY: Registry[Payments] = Registry(key=lambda payments: "payments")
 
 def payments() -> Payments:
     return REGISTRY.named("payments")
+
+
+def by_hand() -> RecordedPayments | None:
+    """Where what staff pay is written down; None where a payment system pays by itself."""
+    found = payments()
+    return found if isinstance(found, RecordedPayments) else None

@@ -13,7 +13,7 @@ from accounts.customers.history import Actor
 from accounts.models import Event, Notice
 from subscriptions.models import Ends, Payout, Refund, Subscription
 from subscriptions.refunds.decisions import approve, propose
-from subscriptions.refunds.paying import carry_out_due
+from subscriptions.refunds.paying import carry_out_due, say_paid
 from tests.factories import NOW, UserFactory, subscribe
 from tests.faults.test_side_by_side import together
 
@@ -44,12 +44,15 @@ def test_two_leads_approve_one_refund_at_the_same_instant_a_hundred_times() -> N
         )
         assert sorted(outcomes) == [False, True]
         first_wins += outcomes[0]
+        said = together(*[partial(say_paid, refund, payment_reference="re_1", by=lead, at=LATER) for lead in leads])
+        assert sorted(said) == [False, True]
         assert sorted(together(*[partial(carry_out_due, LATER)] * 2)) == [0, 1]
     # Each of them was first now and then, or nothing was raced.
     assert 0 < first_wins < ROUNDS
     assert Refund.objects.exclude(ended_at=None).count() == ROUNDS
     assert Payout.objects.count() == ROUNDS
-    assert Notice.objects.filter(kind="subscriptions/refund_approved").count() == ROUNDS
+    for mail in ("refund_approved", "refund_paid"):
+        assert Notice.objects.filter(kind=f"subscriptions/{mail}").count() == ROUNDS
     for kind in ("refund.approved", "refund.paid", "refund.finished", "subscription.ended"):
         assert Event.objects.filter(kind=kind).count() == ROUNDS, kind
 

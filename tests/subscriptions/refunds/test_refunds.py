@@ -25,7 +25,7 @@ from subscriptions.cancellation import cancel, withdraw
 from subscriptions.models import BillingRecord, Cancellation, Channel, Ends, Payout, Refund, Subscription
 from subscriptions.refunds import decisions, payments
 from subscriptions.refunds.decisions import approve, decline, propose
-from subscriptions.refunds.paying import carry_out_due, preview
+from subscriptions.refunds.paying import NotApproved, PaidByItself, carry_out_due, preview, say_paid
 from subscriptions.refunds.payments import PaymentFailed, RecordedPayments
 from subscriptions.refunds.refund import PaidElsewhere, Refunded
 from tests.accounts.erasure.purging import oblige
@@ -98,6 +98,11 @@ def approved(subscription: Subscription, by: Actor, **changes: Any) -> Refund:
     return refund
 
 
+def paid(refund: Refund, by: Actor, *, at: datetime = NOW + DAY) -> bool:
+    """A lead has paid it in the payment system, and says so."""
+    return say_paid(refund, payment_reference="pay_123", by=by, at=at)
+
+
 def shown(at: datetime) -> set[str]:
     return {violation.name for violation in invariants.violations(at) if violation.name.startswith("refund")}
 
@@ -107,8 +112,14 @@ def test_from_a_request_to_a_refunded_customer(
 ) -> None:
     refund = proposed(subscription, agent, request=asked)
     assert (refund.cents, refund.paid_cents, refund.second_person_for) == (4900, 4900, "")
-    assert not Payout.objects.exists()
     assert approve(refund, by=agent, at=NOW + DAY)
+    # Nobody has paid yet, so nobody is told so, and nothing ends.
+    assert carry_out_due(NOW + DAY) == 0
+    assert not Payout.objects.exists()
+    assert not Notice.objects.filter(kind="subscriptions/refund_paid").exists()
+    subscription.refresh_from_db()
+    assert subscription.ends_at is None
+    assert paid(refund, agent)
     assert carry_out_due(NOW + DAY) == 1
 
     for row in (refund, subscription, asked):
@@ -119,7 +130,7 @@ def test_from_a_request_to_a_refunded_customer(
     assert (payout.refund_id, payout.cents, payout.currency, payout.payment_reference, payout.recorded_at) == (
         refund.reference, 4900, "USD", "pay_123", NOW + DAY
     )  # fmt: skip
-    told = Notice.objects.get(kind="subscriptions/refund_approved")
+    told = Notice.objects.get(kind="subscriptions/refund_paid")
     assert (told.recipient, told.facts["cents"], told.facts["ends"]) == (owner, 4900, "now")
     assert told.facts["ends_at"] == (NOW + DAY).isoformat()
     # The refund's mail says that it ends; nobody needs to be told twice.
@@ -135,6 +146,7 @@ def test_ending_with_the_cycle_is_a_cancellation_that_is_not_taken_back(
     subscription: Subscription, owner: User, agent: Actor
 ) -> None:
     refund = approved(subscription, agent, ends=Ends.CYCLE_END)
+    paid(refund, agent)
     assert carry_out_due(NOW + DAY) == 1
     subscription.refresh_from_db()
     end = NOW + relativedelta(months=1)
@@ -155,12 +167,14 @@ def test_the_page_of_who_was_refunded_offers_no_way_to_keep_it(account: Account,
     at = clock.now()
     subscription = subscribe(account, at=at - DAY, cents=4900)
     owner = owner_of(subscription).user
-    approved(subscription, agent, ends=Ends.CYCLE_END, at=at)
-    carry_out_due(at)
+    refund = approved(subscription, agent, ends=Ends.CYCLE_END, at=at)
     client = sign_in(owner)
+    assert "A refund of $49.00 is approved" in client.get("/user/subscription/").content.decode()
+    paid(refund, agent, at=at)
+    carry_out_due(at)
     for path in ("/user/subscription/", "/user/subscription/cancellation/"):
         assert "Keep my subscription" not in client.get(path).content.decode()
-    assert "$49.00 are paid back to you" in client.get("/user/subscription/").content.decode()
+    assert "$49.00 were paid back to you" in client.get("/user/subscription/").content.decode()
     about = {"account": subscription.account_id, "shown": subscription.cancellations.get().reference}
     refusal = client.post("/user/subscription/cancellation/withdraw/", about)
     assert refusal.status_code == 409
@@ -279,9 +293,11 @@ def test_whatever_is_clicked_twice_happens_once(subscription: Subscription, agen
     with pytest.raises(decisions.ProposedBefore, match=refund.reference):
         proposed(subscription, agent, cents=100)
     assert [approve(refund, by=agent, at=NOW + DAY) for _click in range(2)] == [True, False]
+    assert [paid(refund, agent) for _click in range(2)] == [True, False]
     assert [carry_out_due(NOW + DAY) for _click in range(2)] == [1, 0]
     assert carry_out_due(NOW + 2 * DAY) == 0
     assert Payout.objects.count() == Notice.objects.filter(kind="subscriptions/refund_approved").count() == 1
+    assert Notice.objects.filter(kind="subscriptions/refund_paid").count() == 1
     # Finished, it is still the one refund of this subscription.
     with pytest.raises(decisions.ProposedBefore):
         proposed(subscription, agent, cents=100, at=NOW + 2 * DAY)
@@ -324,6 +340,7 @@ def test_after_thirty_days_to_the_second_it_takes_two(
         assert approve(refund, by=lead, at=at)
     else:
         assert approve(refund, by=agent, at=at)
+    paid(refund, lead, at=at)
     assert carry_out_due(at) == 1
 
 
@@ -413,14 +430,15 @@ def test_a_subscription_that_was_cancelled_already_or_is_over_is_refunded_all_th
     subscription: Subscription, agent: Actor
 ) -> None:
     cancellation, _new = cancel(subscription, by=owner_of(subscription), at=NOW)
-    approved(subscription, agent, ends=Ends.CYCLE_END)
+    paid(approved(subscription, agent, ends=Ends.CYCLE_END), agent)
     assert carry_out_due(NOW + DAY) == 1
     assert list(Cancellation.objects.all()) == [cancellation]
     for ends in Ends:
         over = subscribe(cents=4900, ends_at=NOW + 2 * DAY)
         refund = proposed(over, agent, ends=ends, at=NOW + 5 * DAY)
         approve(refund, by=agent, at=NOW + 5 * DAY)
-        assert Notice.objects.get(occasion=f"refund.approved:{refund.pk}").facts["over"] is True
+        assert Notice.objects.get(occasion=f"refund_approved:{refund.pk}").facts["over"] is True
+        paid(refund, agent, at=NOW + 5 * DAY)
         assert carry_out_due(NOW + 5 * DAY) == 1
         over.refresh_from_db()
         assert over.ends_at == NOW + 2 * DAY
@@ -431,9 +449,9 @@ def test_the_same_key_with_another_amount_is_a_failure(subscription: Subscriptio
     door = RecordedPayments()
     terms = {"key": refund.reference, "currency": "USD", "reference": "pay_123", "at": NOW}
     for _time in range(2):
-        door.refund(amount=4900, **terms)  # type: ignore[arg-type]  # texts and an instant
+        door.record(amount=4900, **terms)  # type: ignore[arg-type]  # texts and an instant
     with pytest.raises(PaymentFailed, match="another amount"):
-        door.refund(amount=4800, **terms)  # type: ignore[arg-type]
+        door.record(amount=4800, **terms)  # type: ignore[arg-type]
     assert Payout.objects.count() == 1
 
 
@@ -441,7 +459,9 @@ def test_the_preview_says_what_would_be_done_and_does_nothing(subscription: Subs
     refund = proposed(subscription, agent)
     assert list(preview(NOW + DAY)) == []
     approve(refund, by=agent, at=NOW + DAY)
-    assert list(preview(NOW + DAY)) == [f"{subscription.account_id} Harbour: {refund.reference}: pay 49.00 USD"]
+    assert list(preview(NOW + DAY)) == [], "staff pay it themselves"
+    with payments.REGISTRY.replaced(Till()):
+        assert list(preview(NOW + DAY)) == [f"{subscription.account_id} Harbour: {refund.reference}: pay 49.00 USD"]
     assert not Payout.objects.exists()
 
 
@@ -482,8 +502,58 @@ def test_the_mail_says_how_much_and_when_it_ends(
 ) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     refund = approved(subscription, agent, ends=ends)
+    paid(refund, agent)
     carry_out_due(NOW + DAY)
-    assert send_due(NOW + DAY) == (1 if ends == Ends.NOW else 2)
+    assert send_due(NOW + DAY) == (2 if ends == Ends.NOW else 3)
     letters = {letter.subject: letter.body for letter in mail.outbox}
-    assert words in letters[f"We pay $49.00 back to you ({refund.reference})"]
+    assert words in letters[f"We have paid $49.00 back to you ({refund.reference})"]
+    assert "We write to you again when it is paid." in letters[f"A refund of $49.00 is approved ({refund.reference})"]
     assert "Changed your mind?" not in "".join(map(str, letters.values()))
+
+
+def test_nobody_says_that_it_was_paid_before_it_is_approved_or_where_it_is_paid_by_itself(
+    subscription: Subscription, agent: Actor, owner: User
+) -> None:
+    refund = proposed(subscription, agent)
+    with pytest.raises(NotApproved):
+        paid(refund, agent)
+    approve(refund, by=agent, at=NOW + DAY)
+    with payments.REGISTRY.replaced(Till()), pytest.raises(PaidByItself):
+        paid(refund, agent)
+    with pytest.raises(StaffOnly):
+        paid(refund, Actor.owner(owner))
+    with pytest.raises(NoText):
+        say_paid(refund, payment_reference=" ", by=agent, at=NOW + DAY)
+    assert not Payout.objects.exists()
+    assert not Event.objects.filter(kind="refund.paid").exists()
+
+
+def test_who_has_to_pay_is_told_at_once_and_late_after_three_days(subscription: Subscription, agent: Actor) -> None:
+    refund = approved(subscription, agent)
+    waiting = [found for found in invariants.warnings(NOW + DAY) if found.name == "refund-to-pay"]
+    assert [found.examples for found in waiting] == [[refund.reference]]
+    assert shown(NOW + 4 * DAY) == set()
+    assert shown(NOW + 4 * DAY + SECOND) == {"refund-unpaid"}
+    paid(refund, agent, at=NOW + 5 * DAY)
+    assert carry_out_due(NOW + 5 * DAY) == 1
+    assert shown(NOW + 6 * DAY) == set()
+
+
+def test_a_lead_pays_and_says_so_at_the_desk(
+    account: Account, owner: User, lead: Actor, other_lead: User, sign_in: SignIn
+) -> None:
+    at = clock.now()
+    subscription = subscribe(account, at=at - DAY, cents=4900)
+    refund = proposed(subscription, lead, at=at)
+    client = sign_in(other_lead)
+    page = f"/admin/accounts/account/{account.pk}/change/"
+    for act, form in (("approve_refund", {}), ("say_paid", {"payment_reference": "re_9"})):
+        assert f"/admin/act/{act}/{refund.pk}/" in client.get(page).content.decode()
+        answer = client.post(
+            f"/admin/act/{act}/{refund.pk}/", {"reason": "Case 81", "confirmed": "yes", **form}, follow=True
+        )
+        assert answer.status_code == 200
+    words = client.get(page).content.decode()
+    assert f"/admin/act/say_paid/{refund.pk}/" not in words
+    assert Payout.objects.get().payment_reference == "re_9"
+    assert Event.objects.get(kind="refund.paid").actor_id == other_lead.pk
