@@ -31,7 +31,7 @@ from accounts.support.requests import ask
 from marketplace.models import Delivery, Dimension, ListingPlan, Source, Step, StepKind
 from marketplace.offboarding import offboarding
 from subscriptions.cancellation import cancel
-from subscriptions.models import Channel, Ends, Subscription
+from subscriptions.models import Channel, Ends, Refund, Subscription
 from subscriptions.refunds import decisions
 from tests.factories import subscribe
 
@@ -114,6 +114,13 @@ def _refund(account: Account, lead: User) -> Model:
     return found
 
 
+def _approved_refund(account: Account, lead: User) -> Model:
+    found = _refund(account, lead)
+    assert isinstance(found, Refund)
+    decisions.approve(found, by=Actor.staff(lead), at=clock.now())
+    return found
+
+
 def _contract(account: Account, lead: User) -> Model:
     at = clock.now()
     return subscribe(account, at=at - DAY, channel=Channel.DATADOG_SALES, ends_at=at + DAY)
@@ -147,6 +154,7 @@ EXPECTED: dict[str, tuple[str, Row, dict[str, Any]]] = {
     "close": (roles.ANSWER, _request, {"outcome": "answered", "text": "Here they are."}),
     "propose_refund": (roles.ANSWER, _subscription, REFUND),
     "approve_refund": (roles.REFUND, _refund, {}),
+    "say_paid": (roles.REFUND, _approved_refund, {"payment_reference": "re_1"}),
     "decline_refund": (roles.REFUND, _refund, {}),
     "enter_contract": (
         roles.SELL,

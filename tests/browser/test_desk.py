@@ -77,7 +77,11 @@ def test_from_an_order_reference_to_a_refund(
     page = open_as(lead)
     find(page, request.reference)
     do(page, "Approve the refund", reason="Within thirty days")
-    assert f"{refund.reference} over $49.00 is approved" in messages(page)
+    assert f"{refund.reference} over $49.00 is approved. Pay it in the payment system now" in messages(page)
+    assert not Notice.objects.filter(kind="subscriptions/refund_paid").exists()
+    find(page, request.reference)
+    do(page, "I have paid it in our payment system", reason="Paid", payment_reference="re_81")
+    assert f"$49.00 are paid back ({refund.reference})." in messages(page)
     sweeps.named("refunds").run(clock.now())
 
     page.reload()
@@ -86,7 +90,7 @@ def test_from_an_order_reference_to_a_refund(
     assert not subscription.is_live(clock.now())
     request.refresh_from_db()
     assert (request.outcome, request.closed_at is not None) == ("refunded", True)
-    assert Notice.objects.filter(kind="subscriptions/refund_approved", recipient=owner).count() == 1
+    assert Notice.objects.filter(kind="subscriptions/refund_paid", recipient=owner).count() == 1
 
 
 def test_from_a_request_for_deletion_to_its_certificate(
