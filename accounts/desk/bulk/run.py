@@ -8,10 +8,10 @@ then it stands as failed, with the reason, until staff try it again. `accounts.d
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from django.db import connection, models, transaction
 from django.utils.translation import gettext
@@ -26,6 +26,8 @@ from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 
 #: Of one run. More than that is a migration, with an engineer beside it.
 MOST = 5000
+#: Fields that a run needs nothing of.
+LARGE = (models.BinaryField, models.JSONField, models.TextField)
 #: A preview that nobody confirmed within this time shows a world that has changed since; the run is cancelled.
 FRESH = timedelta(hours=24)
 #: So often a row is tried before it stands as failed.
@@ -259,8 +261,8 @@ def begin(
     staff is open. Rows of accounts that are being erased, or are gone, are left out.
     """
     assert by.user is not None
-    rows = list(targets[: MOST + 1])
-    if len(rows) > MOST:
+    keys = list(targets.values_list("pk", flat=True)[: MOST + 1])
+    if len(keys) > MOST:
         raise Refused(gettext("At most %(most)s rows at once. Please choose fewer.") % {"most": MOST})
     with transaction.atomic():
         # The person stands for all of their runs: of two clicks at once the second one sees what the first has begun.
@@ -270,9 +272,9 @@ def begin(
                 gettext("Your bulk run no. %(number)s of the same act is still open. Finish or cancel it first.")
                 % {"number": open_run.pk}
             )
-        accounts = {row.pk: act.account_of(row) for row in rows}
-        standing = _standing({account for account in accounts.values() if account})
-        chosen = [row for row in rows if accounts[row.pk] is None or accounts[row.pk] in standing]
+        rows = [_Row(row.pk, act.account_of(row), str(row)[:300]) for row in _read(targets.model, keys)]
+        standing = _standing({row.account_id for row in rows if row.account_id})
+        chosen = [row for row in rows if row.account_id is None or row.account_id in standing]
         if not chosen:
             raise Refused(gettext("There is no row that this could be done to."))
         run = BulkRun.objects.create(
@@ -284,13 +286,27 @@ def begin(
             created_at=at,
         )
         BulkItem.objects.bulk_create(
-            [
-                BulkItem(run=run, target_id=str(row.pk), account_id=accounts[row.pk], name=str(row)[:300])
-                for row in chosen
-            ],
+            (BulkItem(run=run, target_id=str(row.pk), account_id=row.account_id, name=row.name) for row in chosen),
             batch_size=BATCH,
         )
     return run
+
+
+class _Row(NamedTuple):
+    """What a run keeps of a row."""
+
+    pk: object
+    account_id: uuid.UUID | None
+    name: str
+
+
+def _read(model: type[models.Model], keys: Sequence[object]) -> Iterator[models.Model]:
+    """The rows of these keys, in their order, a few at a time, and without what may be large, such as a body."""
+    large = [field.name for field in model._meta.concrete_fields if isinstance(field, LARGE)]
+    for begin in range(0, len(keys), BATCH):
+        some = keys[begin : begin + BATCH]
+        found = model._default_manager.defer(*large).in_bulk(some)
+        yield from (found[key] for key in some if key in found)
 
 
 def _standing(account_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:

@@ -4,12 +4,18 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.core import clock
+from accounts.core.refusal import Refused
+from accounts.customers.history import Actor
+from accounts.desk.actions.action import act_named
 from accounts.desk.bulk import run as bulk
 from accounts.jobs import sweeps
 from accounts.models import Account, BulkItem, BulkRun, Deed, Event, User
+from marketplace.models import Delivery, Source
 from subscriptions.models import Subscription
 from tests.factories import AccountFactory, subscribe
 
@@ -119,3 +125,33 @@ def test_a_forged_form_is_refused_and_written_down(agent: User, owner: User, sig
     assert Event.objects.filter(kind="desk.denied", facts__door="bulk_begin").count() == 2
     assert not BulkRun.objects.exists()
     assert not Subscription.objects.exclude(ends_at=None).exists()
+
+
+def test_a_run_begins_with_keys_and_names_and_never_reads_what_may_be_large(
+    lead: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five thousand deliveries are a gigabyte of bodies."""
+    at = clock.now()
+    for number in range(5):
+        Delivery.objects.create(
+            source=Source.GITHUB,
+            delivery_id=str(number),
+            event="ping",
+            body=b"x" * 100_000,
+            digest=b"x" * 32,
+            received_at=at,
+            alert="Look",
+        )
+    act, deliveries = act_named("acknowledge"), Delivery.objects.order_by("-pk")
+    with CaptureQueriesContext(connection) as asked:
+        run = bulk.begin(act, deliveries, {}, by=Actor.staff(lead), at=at)
+    assert [item.target_id for item in run.items.order_by("pk")] == [str(row.pk) for row in deliveries]
+    assert not [query["sql"] for query in asked if '"marketplace_delivery"."body"' in query["sql"]]
+    assert len(asked) < 12
+
+    run.delete()
+    monkeypatch.setattr(bulk, "MOST", 4)
+    with CaptureQueriesContext(connection) as asked, pytest.raises(Refused):
+        bulk.begin(act, deliveries, {}, by=Actor.staff(lead), at=at)
+    # Too many are refused by their keys alone.
+    assert [query["sql"].partition(" FROM ")[0] for query in asked] == ['SELECT "marketplace_delivery"."id" AS "pk"']
