@@ -1,5 +1,6 @@
-"""What every page shows of a deletion that has been approved."""
+"""What every page shows of a deletion that has been approved, and where people buy."""
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -13,3 +14,8 @@ def deletion_banner(request: HttpRequest) -> dict[str, object]:
     if membership is None:
         return {}
     return {"deletion": SimpleLazyObject(lambda: scheduled(membership.account))}
+
+
+def buying(request: HttpRequest) -> dict[str, object]:
+    """`buy_url`: where people subscribe again (`BUY_URL`); empty where the vendor has said nowhere."""
+    return {"buy_url": settings.BUY_URL}

@@ -52,7 +52,14 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
         lines = [*self.wrong]
         if self.missing:
             are = "is" if len(self.missing) == 1 else "are"
-            beside = "" if self.shared.exists() else f" (A command beside `make run` reads {self.shared}: is it there?)"
+            beside = (
+                ""
+                if self.shared.exists()
+                else (
+                    f" A command beside `make run` reads {self.shared}, which is not there: start `make run` first, or "
+                    "set its DATA_DIR for the command, too: DATA_DIR=… .venv/bin/python manage.py …"
+                )
+            )
             lines.append(
                 f"{', '.join(self.missing)} {are} not set. Set what is missing in the environment, or use `make run`, "
                 f"which makes it up for its own stack.{beside}"

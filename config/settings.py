@@ -170,6 +170,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "accounts.context_processors.deletion_banner",
+                "accounts.context_processors.buying",
                 "subscriptions.context_processors.ending_banner",
             ],
         },
@@ -350,6 +351,8 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Blueprints <no-reply
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 #: Where people write who can't sign in, such as a buyer whose purchase could not be linked.
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@blueprints.example")
+#: Where people buy, or come back: pages and mails that speak of subscribing again lead there. Empty: they do not.
+BUY_URL = env.str("BUY_URL", default="")
 
 # Security. Everything that needs https follows from SITE_URL, so that the demo runs on plain http.
 

@@ -67,7 +67,13 @@ def write(notice: Notice) -> EmailMultiAlternatives:
         key: datetime.fromisoformat(value) if key.endswith("_at") and value else value
         for key, value in notice.facts.items()
     }
-    context = {**facts, "account": notice.account, "reader": reader, "site_url": settings.SITE_URL}
+    context = {
+        **facts,
+        "account": notice.account,
+        "reader": reader,
+        "site_url": settings.SITE_URL,
+        "buy_url": settings.BUY_URL,
+    }
     context["support_email"] = settings.SUPPORT_EMAIL
     language = reader.language or reader.browser_language or settings.LANGUAGE_CODE
     with translation.override(language), timezone.override(foreign_input.zone(reader.time_zone)):

@@ -45,7 +45,7 @@ class PaidElsewhere(Refused):
 class Refunded(Refused):
     """What was paid back is not kept."""
 
-    text = _("This subscription was refunded, so it can't be kept. Subscribe again to go on.")
+    text = _("This subscription was refunded, so it can't be kept.")
 
 
 class Ends(models.TextChoices):

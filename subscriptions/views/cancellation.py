@@ -79,10 +79,7 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
         return _refusal(
             request,
             standing_of(membership.account, at),
-            _(
-                "The subscription has ended already and can't be kept any more. "
-                "Your data is still there: subscribe again to go on."
-            ),
+            _("The subscription has ended already and can't be kept any more. Your data is still there."),
         )
     except (Refunded, AnotherFollows, ToBeDeleted) as refused:
         return _refusal(request, standing_of(membership.account, at), str(refused))

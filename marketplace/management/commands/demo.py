@@ -64,6 +64,10 @@ class Command(BaseCommand):
         with transaction.atomic():
             Demo(clock.now()).create()
         self.stdout.write(self.style.SUCCESS("Demo data is there. Sign in as owner@direct.example, password “demo”."))
+        for place in Membership.objects.filter(role=Role.OWNER, user__email__endswith=".example").order_by(
+            "user__email"
+        ):
+            self.stdout.write(f"{place.account_id}  {place.user.email}")
 
 
 class Demo:
