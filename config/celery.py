@@ -4,13 +4,10 @@ Messages carry no dates and no facts: each says only "look whether something is 
 the database, so a lost message costs a minute and a doubled one nothing (design, idea 5).
 """
 
-import logging
 import os
 
 from celery import Celery
-from celery.signals import after_setup_logger, after_setup_task_logger, worker_ready
-
-from config.logs import Scrubbed
+from celery.signals import setup_logging, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -19,12 +16,9 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@after_setup_logger.connect
-@after_setup_task_logger.connect
-def scrub_the_log(logger: logging.Logger, **_kwargs: object) -> None:
-    """Celery's loggers have formatters of their own; what they write is scrubbed as everything else."""
-    for handler in logger.handlers:
-        handler.setFormatter(Scrubbed(handler.formatter or logging.Formatter()))
+@setup_logging.connect
+def keep_our_logging(**_kwargs: object) -> None:
+    """Celery leaves logging alone where this signal is heard: workers write as the web server does (`LOGGING`)."""
 
 
 @worker_ready.connect

@@ -6,6 +6,10 @@ which may be a link with a key in it, or an error that quotes the row that the d
 
 import logging
 import re
+import time
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
 
 #: After these the path of a page goes on with a key that opens it.
 _KEYS = re.compile(
@@ -23,21 +27,45 @@ def scrub(text: str) -> str:
 
 
 class Line(logging.Formatter):
-    """A line of the log, scrubbed as a whole: message, arguments and traceback alike."""
+    """A line of the log for people: time in UTC, what it is about, scrubbed as a whole, traceback included."""
+
+    converter = time.gmtime
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
     def __init__(self) -> None:
-        super().__init__("%(levelname)s %(name)s: %(message)s")
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name that logging calls
+        about = " ".join(f"{name}={value}" for name, value in getattr(record, "about", {}).items())
+        return f"{super().formatMessage(record)} [{about}]" if about else super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
         return scrub(super().format(record))
 
 
-class Scrubbed(logging.Formatter):
-    """As another formatter writes it, but scrubbed: for libraries that bring a formatter of their own."""
+#: What libraries add to a record besides (a request, a user, a statement) is not for the log.
+_WRITTEN = ("time", "level", "logger", "message", "exc_info", "stack_info")
 
-    def __init__(self, inner: logging.Formatter) -> None:
-        super().__init__()
-        self.inner = inner
+
+class JsonLine(JsonFormatter):
+    """A line of the log for machines (`LOG_FORMAT=json`): one JSON object with `time`, `level`, `logger` and `message`,
+    and what it is about in fields of their own. Scrubbed in the same way.
+    """
+
+    converter = time.gmtime
+    default_time_format = Line.default_time_format
+    default_msec_format = Line.default_msec_format
+
+    def __init__(self) -> None:
+        super().__init__(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+            json_ensure_ascii=False,
+        )
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return {name: log_data[name] for name in _WRITTEN if log_data.get(name)} | log_data.get("about", {})
 
     def format(self, record: logging.LogRecord) -> str:
-        return scrub(self.inner.format(record))
+        return scrub(super().format(record))

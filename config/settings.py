@@ -134,6 +134,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "accounts.core.log_context.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.malformed.MalformedRequestMiddleware",
     "config.doors.DoorsMiddleware",
@@ -395,11 +396,22 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 #: No page takes files, so none is written to a temporary folder.
 FILE_UPLOAD_HANDLERS = ["accounts.core.uploads.NoUploads"]
 
+#: `line` for people, `json` for a collector of logs.
+LOG_FORMAT = env.str("LOG_FORMAT", default="line")
+env.check(LOG_FORMAT in ("line", "json"), "LOG_FORMAT must be `line` or `json`.")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "config.logs.Line"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"about": {"()": "accounts.core.log_context.ContextFilter"}},
+    "formatters": {"line": {"()": "config.logs.Line"}, "json": {"()": "config.logs.JsonLine"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT if LOG_FORMAT == "json" else "line",
+            "filters": ["about"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},

@@ -17,7 +17,9 @@ class Lock(IntEnum):
     #: All of AWS: nobody knows beforehand which rows a message is about.
     AWS = 7302
     #: Certificates of erasure are appended one at a time.
-    CERTIFICATES = 7303
+    CERTIFICATES = 7304
+    #: Runs of one sweep, held by a session of their own (`accounts.jobs.sweeps`).
+    SWEEP = 7303
 
 
 class OutsideOfTransaction(Exception):

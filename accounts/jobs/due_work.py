@@ -13,6 +13,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar, Literal, Self, TypeVar, cast
@@ -22,6 +23,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.errors import describe, storable
+from accounts.core.log_context import about
 from accounts.jobs.invariants import Invariant
 
 log = logging.getLogger(__name__)
@@ -198,7 +200,8 @@ def attempt(row: Row, work: "Work[Row]", at: datetime) -> "bool | Literal[Turn.M
     """Work on this row now, outside of any transaction. Whatever is raised is noted on it; then it is not done."""
     began = time.monotonic()
     try:
-        return work(row, at)
+        with _about(row):
+            return work(row, at)
     except Exception as error:
         # Whatever is wrong with one row is noted on it, for staff, and never holds up the others.
         _note(row, error, at)
@@ -231,7 +234,8 @@ def _hold_and_work(
             row = _locked(due(turn)).first()
             if row is None:
                 return None
-            answer = work(row, at)
+            with _about(row):
+                answer = work(row, at)
             if answer is MORE:
                 _give_another_turn(row, turn)
     except Exception as error:
@@ -247,6 +251,11 @@ def _hold_and_work(
                 _note(row, error, at)
         return False
     return answer
+
+
+def _about(row: Retried) -> AbstractContextManager[None]:
+    """Lines of the log that are written while a row is worked on name it, and its account."""
+    return about(row=f"{row._meta.label} {row.pk}", account=getattr(row, "account_id", None))
 
 
 def _locked(rows: "models.QuerySet[Row]") -> "models.QuerySet[Row]":

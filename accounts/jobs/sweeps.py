@@ -18,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock
 from accounts.core.errors import describe
+from accounts.core.locks import Lock
+from accounts.core.log_context import about
 from accounts.core.registry import Registry
 from accounts.jobs.queues import Queue
 
@@ -86,10 +88,11 @@ def run_and_note(sweep: Sweep, at: datetime) -> int | None:
 
     None, and nothing noted, if it is to run alone and another run is at work.
     """
-    if not sweep.alone:
-        return _run_and_note(sweep, at)
-    with _alone(sweep.name) as is_alone:
-        return _run_and_note(sweep, at) if is_alone else None
+    with about(sweep=sweep.name):
+        if not sweep.alone:
+            return _run_and_note(sweep, at)
+        with _alone(sweep.name) as is_alone:
+            return _run_and_note(sweep, at) if is_alone else None
 
 
 def _run_and_note(sweep: Sweep, at: datetime) -> int:
@@ -111,10 +114,6 @@ def until(run: timedelta) -> Callable[[], bool]:
     return lambda: time.monotonic() < stop
 
 
-#: Keeps these advisory locks apart from all others.
-_LOCK = 7303
-
-
 @contextmanager
 def _alone(name: str) -> Iterator[bool]:
     """Hold the sweep of this name; whether that was possible. A killed worker's hold ends with it.
@@ -123,5 +122,7 @@ def _alone(name: str) -> Iterator[bool]:
     because one that went back to the pool with its lock would hold it for ever.
     """
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as own:
-        (is_alone,) = own.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK, name]).fetchone() or (False,)
+        (is_alone,) = own.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [Lock.SWEEP, name]).fetchone() or (
+            False,
+        )
         yield bool(is_alone)

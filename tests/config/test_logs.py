@@ -1,18 +1,21 @@
 """The log: no addresses, no links that open something, no names of owners, no rows."""
 
+import json
 import logging
 from collections.abc import Callable
 
 import pytest
+from celery.signals import setup_logging
 from django.test import Client
 
 from accounts.core import clock
+from accounts.core.log_context import ContextFilter, about
 from accounts.customers.history import Actor
 from accounts.exports.builder import export_due
 from accounts.exports.export import ask, link_token
 from accounts.models import Account, Export, User
-from config.celery import scrub_the_log
-from config.logs import Line, scrub
+from config.celery import keep_our_logging
+from config.logs import JsonLine, Line, scrub
 
 SignIn = Callable[[User | None], Client]
 
@@ -51,14 +54,45 @@ def test_tracebacks_are_scrubbed_as_well(lines: Callable[[], str], caplog: pytes
     assert "ValueError: <address>" in lines()
 
 
-def test_what_celery_writes_is_scrubbed() -> None:
-    logger = logging.Logger("celery")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("celery: %(message)s"))
-    logger.addHandler(handler)
-    scrub_the_log(logger)
-    record = logging.LogRecord("celery", logging.ERROR, "", 0, "to jane@example.org", None, None)
-    assert handler.format(record) == "celery: to <address>"
+def test_workers_write_as_the_web_server_does() -> None:
+    """Celery sets its own formatters up only where nobody listens to this signal."""
+    assert setup_logging.send(sender=None) == [(keep_our_logging, None)]
+
+
+def record(message: str, **extra: object) -> logging.LogRecord:
+    made = logging.Logger("any").makeRecord("any", logging.WARNING, "", 0, message, (), None, extra=extra)
+    ContextFilter().filter(made)
+    made.created, made.msecs = 1_767_225_600.0, 250.0
+    return made
+
+
+def test_a_line_says_when_and_what_it_is_about() -> None:
+    with about(sweep="settle"), about(row="subscriptions.Subscription 7", account=None):
+        written = Line().format(record("it failed"))
+    expected = "2026-01-01T00:00:00.250Z WARNING any: it failed [sweep=settle row=subscriptions.Subscription 7]"
+    assert written == expected
+    assert Line().format(record("it failed")) == "2026-01-01T00:00:00.250Z WARNING any: it failed"
+
+
+def test_for_machines_a_line_is_one_object_without_what_libraries_add() -> None:
+    with about(request="abc"):
+        written = JsonLine().format(record("to jane@example.org", request=object(), user="Olga"))
+    assert json.loads(written) == {
+        "time": "2026-01-01T00:00:00.250Z",
+        "level": "WARNING",
+        "logger": "any",
+        "message": "to <address>",
+        "request": "abc",
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "named"), [("from-the-proxy_1", True), ("<script>", False), ("", False), ("x" * 65, False)]
+)
+def test_a_request_bears_one_name_in_log_and_answer(told: str, named: bool) -> None:
+    answer = Client().get("/healthz/", headers={"X-Request-ID": told})
+    assert (answer["X-Request-ID"] == told) is named
+    assert len(answer["X-Request-ID"]) >= 16
 
 
 @pytest.mark.django_db
