@@ -12,7 +12,6 @@ from urllib.parse import unquote_to_bytes
 
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
-from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.utils import translation
 from django.utils.http import parse_header_parameters
@@ -36,13 +35,6 @@ class Request(WSGIRequest):
             self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
         except (LookupError, ValueError):
             self.content_type, self.content_params = "", {"charset": UNREADABLE}
-
-    def parse_file_upload(self, META: Mapping[str, Any], post_data: Any) -> Any:  # noqa: N803  # Django's name
-        """The parts of a form. The heads of its parts may name codecs, too."""
-        try:
-            return super().parse_file_upload(META, post_data)
-        except LookupError as error:
-            raise MultiPartParserError(str(error)) from error
 
 
 class Handler(WSGIHandler):

@@ -8,6 +8,7 @@ On real servers there is no such file, and what is missing stops the start with 
 import os
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
@@ -293,7 +294,9 @@ ACCOUNT_SESSION_REMEMBER = True
 SOCIALACCOUNT_ADAPTER = "marketplace.github.sign_in.SocialAdapter"
 # allauth would keep tokens as plain text; `marketplace.github.tokens` keeps them encrypted.
 SOCIALACCOUNT_STORE_TOKENS = False
-SOCIALACCOUNT_PROVIDERS = {"github": {"SCOPE": env.listed("GITHUB_SCOPES", default=["user:email"])}}
+SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, Any]] = {
+    "github": {"SCOPE": env.listed("GITHUB_SCOPES", default=["user:email"])}
+}
 if GITHUB_CLIENT_ID:
     SOCIALACCOUNT_PROVIDERS["github"]["APPS"] = [{"client_id": GITHUB_CLIENT_ID, "secret": GITHUB_CLIENT_SECRET}]
 if GITHUB_WEB_URL != "https://github.com":

@@ -55,7 +55,7 @@ class SearchKey(_Derived):
 
 
 @SearchWords.register_lookup
-class BeginWords(models.Lookup):  # type: ignore[type-arg]  # not subscriptable at run time
+class BeginWords(models.Lookup):
     """Rows in which every word of a text begins a word: `words__begin="jose h"` finds “Harbour José”."""
 
     lookup_name = "begin"

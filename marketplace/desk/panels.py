@@ -100,9 +100,9 @@ def customer(text: str) -> Q | None:
     login = _LOGIN.fullmatch(text)
     if login is None:
         return None
-    way = Q(login__lower__startswith=login[1].lower())
+    found = search.some(Customer.objects.filter(login__lower__startswith=login[1].lower()))
     is_number = login[1].isdecimal() and int(login[1]) < 2**63
-    return way | Q(github_id=int(login[1])) if is_number else way
+    return Q(pk__in=found) | Q(github_id=int(login[1])) if is_number else Q(pk__in=found)
 
 
 def purchase(text: str) -> Q:

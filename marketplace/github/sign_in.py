@@ -74,7 +74,9 @@ def _with_a_proven_address(request: HttpRequest, sociallogin: Any) -> None:
     An address that they typed, or that GitHub has not verified, may be anybody's: it never becomes a sign-in. One by
     which somebody signs in here already is that person's, who can connect GitHub. Raises `ImmediateHttpResponse`.
     """
-    verified = [address for address in sociallogin.email_addresses if address.verified]
+    for address in sociallogin.email_addresses:
+        address.email = foreign_input.address_or_nothing(address.email)
+    verified = [address for address in sociallogin.email_addresses if address.verified and address.email]
     # GitHub's order: the primary one first.
     chosen = next((address for address in verified if address.primary), next(iter(verified), None))
     if chosen is None:

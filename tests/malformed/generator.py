@@ -215,9 +215,9 @@ class Generator:
                     value, safe="" if odd and chance.random() < 0.8 else "/", errors="surrogatepass"
                 )
         if chance.random() < 0.04:
-            odd = urllib.parse.quote(odd_text(chance)[:200], safe="/%", errors="surrogatepass")
+            quoted = urllib.parse.quote(odd_text(chance)[:200], safe="/%", errors="surrogatepass")
             position = chance.randrange(len(filled) + 1)
-            filled = filled[:position] + odd + filled[position:]
+            filled = filled[:position] + quoted + filled[position:]
         return "/" + filled.replace("\n", "%0A").replace("\r", "%0D")
 
     def _query(self, chance: random.Random) -> str:

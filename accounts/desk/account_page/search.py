@@ -9,9 +9,10 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.core import foreign_input, references
 from accounts.core.registry import Registry, function_name
@@ -66,7 +67,13 @@ def of_account(field: str = "account_id") -> Way:
 
 def person(text: str) -> Q:
     """People by the beginning of their address, or by the words of their name."""
-    return Q(email__startswith=foreign_input.beginning_of_address(text)) | Q(words__begin=text)
+    return Q(pk__in=[user.pk for user in (*_with_address(text), *_with_name(text))])
+
+
+def some(rows: "QuerySet[Any]") -> list[Any]:
+    """The keys of up to `MOST` rows that a condition finds by an index, however the list around it is ordered."""
+    with _by_bitmap():
+        return list(rows.order_by().values_list("pk", flat=True)[:MOST])
 
 
 def _by_id(text: str) -> Iterable[uuid.UUID]:
@@ -84,12 +91,14 @@ def _by_reference(text: str) -> Iterable[uuid.UUID]:
 
 def _by_address(text: str) -> Iterable[uuid.UUID]:
     """Members by the beginning of their address."""
+    return _places(_with_address(text))
+
+
+def _with_address(text: str) -> list[User]:
     address = foreign_input.beginning_of_address(text)
     if len(address) < SHORTEST_ADDRESS or " " in address or address.startswith("@"):
         return []
-    # First the people, then their places: joined at once, half a million of them would be sorted for fifty.
-    people = [*User.objects.filter(email=address), *User.objects.filter(email__startswith=address)[:MOST]]
-    return _places(people)
+    return [*User.objects.filter(email=address), *User.objects.filter(email__startswith=address)[:MOST]]
 
 
 def _by_certificate(text: str) -> Iterable[uuid.UUID]:
@@ -109,12 +118,16 @@ def _by_name(text: str) -> Iterable[uuid.UUID]:
 
 def _by_person(text: str) -> Iterable[uuid.UUID]:
     """Where people are members in whose name every word of the text begins a word."""
+    return _places(_with_name(text))
+
+
+def _with_name(text: str) -> list[User]:
     with _by_bitmap():
-        people = list(User.objects.filter(words__begin=text)[:MOST])
-    return _places(people)
+        return list(User.objects.filter(words__begin=text)[:MOST])
 
 
 def _places(people: Iterable[User]) -> Iterable[uuid.UUID]:
+    """Where they are members. After the people: joined at once, half a million would be sorted for fifty."""
     places = Membership.objects.filter(user__in=people).order_by("user__email", "account_id")
     return places.values_list("account_id", flat=True)
 

@@ -213,3 +213,42 @@ def test_no_list_reads_its_whole_table_to_search(model: Any, text: str, account:
             cursor.execute(f"EXPLAIN {sql}")
             plan = "\n".join(line for (line,) in cursor.fetchall())
             assert "Seq Scan on" not in plan, plan
+
+
+def test_names_that_were_taken_as_they_came_are_carried_over(account: Account, owner: User) -> None:
+    from importlib import import_module
+
+    from django.apps import apps
+
+    with connection.cursor() as cursor:
+        # As the tables were before, with what could be in them.
+        cursor.execute("ALTER TABLE accounts_account DROP CONSTRAINT account_name_is_one_line")
+        cursor.execute("ALTER TABLE accounts_user DROP CONSTRAINT user_name_is_one_line")
+        cursor.execute("UPDATE accounts_account SET name = E'Blau\\rHimmel\\x1b Jose\\u0301', words = ''")
+        cursor.execute("UPDATE accounts_user SET name = E' Olga\\x0b\\x0bOwner', words = ''")
+    import_module("accounts.migrations.0009_search_and_names").carry_over(apps, None)
+    account.refresh_from_db()
+    owner.refresh_from_db()
+    assert (account.name, account.words) == ("Blau Himmel José", "blau himmel jose")
+    assert (owner.name, owner.words) == ("Olga Owner", "olga owner")
+
+
+def test_ends_that_no_calendar_can_tell_are_carried_over(account: Account) -> None:
+    from importlib import import_module
+
+    from django.apps import apps
+
+    contract = subscribe(account, ends_at=NOW.replace(year=2027), order_reference="Ord-2026/7")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(
+            "ALTER TABLE subscriptions_subscription DROP CONSTRAINT subscription_ends_in_a_year_that_can_be_meant"
+        )
+        cursor.execute(
+            "UPDATE subscriptions_subscription SET order_key = '', ends_at = '9999-12-31 23:59:59Z',"
+            " next_reminder_at = '9999-12-01 00:00:00Z'"
+        )
+    import_module("subscriptions.migrations.0008_search_and_names").carry_over(apps, None)
+    contract.refresh_from_db()
+    assert (contract.order_key, str(contract.ends_at)) == ("ORD20267", "2099-12-31 23:59:59+00:00")
+    assert str(contract.next_reminder_at) == "2099-12-01 23:59:59+00:00"
