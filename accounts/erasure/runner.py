@@ -18,12 +18,14 @@ from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 from psycopg.errors import QueryCanceled
 
+from accounts.core.durability import redone_if_lost
 from accounts.customers import history
 from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure import certificates, file_deletions, inventory
 from accounts.erasure.file_deletions import DoomedFile
+from accounts.erasure.giving_way import give_way
 from accounts.erasure.holds import Hold
 from accounts.erasure.inventory import Erased, Order, Store
 from accounts.erasure.people import Leaver
@@ -123,10 +125,18 @@ def _next_step(purge: Purge, at: datetime, stop: float) -> bool:
                 purge.save(update_fields=["progress"])
             return False
     if not _all_rows_are_gone(purge):
-        while _erase_rows(purge, at) and time.monotonic() < stop:
-            pass
+        _erase_chunks(purge, at, stop)
         return False
     return _erase_files(purge)
+
+
+def _erase_chunks(purge: Purge, at: datetime, stop: float) -> None:
+    """Erase rows, at least a chunk, until `stop`. One lost in a crash is erased again: its progress is lost with it."""
+    with redone_if_lost():
+        begun = time.monotonic()
+        while _erase_rows(purge, at) and time.monotonic() < stop:
+            give_way(time.monotonic() - begun)
+            begun = time.monotonic()
 
 
 def _all_rows_are_gone(purge: Purge) -> bool:
