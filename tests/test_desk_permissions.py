@@ -28,6 +28,7 @@ from accounts.models import (
 )
 from accounts.support import deletion
 from accounts.support.requests import ask
+from marketplace import tombstone
 from marketplace.models import Delivery, Dimension, ListingPlan, Source, Step, StepKind
 from marketplace.offboarding import offboarding
 from subscriptions.cancellation import cancel
@@ -68,6 +69,13 @@ def _leaving(account: Account, lead: User) -> Model:
 def _step(account: Account, lead: User) -> Model:
     _leaving(account, lead)
     return Step.objects.get(kind=StepKind.CONFIRM)
+
+
+def _tombstone(account: Account, lead: User) -> Model:
+    tombstone.leave(Source.GITHUB, 7, account_id=account.pk, at=clock.now() - DAY)
+    found = tombstone.named(Source.GITHUB, 7, clock.now())
+    assert found
+    return found
 
 
 def _delivery(account: Account, lead: User) -> Model:
@@ -171,6 +179,7 @@ EXPECTED: dict[str, tuple[str, Row, dict[str, Any]]] = {
     "skip_step": (roles.MEND, _step, {}),
     "process_again": (roles.MEND, _delivery, {}),
     "acknowledge": (roles.MEND, _delivery, {}),
+    "deal_with_tombstone": (roles.MEND, _tombstone, {}),
 }
 
 

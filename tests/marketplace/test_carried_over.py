@@ -38,6 +38,8 @@ def test_what_an_open_offboarding_obliges_us_to_is_written_down_again() -> None:
     old_purge(forgotten, called_off_at=NOW + DAY)
     old_purge(finished, started_at=NOW + 8 * DAY, finished_at=NOW + 8 * DAY, verified_at=NOW + 8 * DAY)
     migration = import_module("marketplace.migrations.0008_forgotten_obligations")
+    # The table as it is today has another name for that column.
+    migration.SCHEDULE_AGAIN = migration.SCHEDULE_AGAIN.replace(" failures,", " attempts,")
     for _time in range(2):
         with connection.schema_editor() as editor:
             migration.write_down(apps, editor)
