@@ -15,6 +15,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, references
+from accounts.customers import history
+from accounts.customers.event_kinds import AccountEvent
+from accounts.customers.history import Actor
 from accounts.desk.account_page.search import as_typed, find, of_account, person, same
 from accounts.desk.pages import account_page, account_url, request_page
 from accounts.desk.read_only_admin import ReadOnlyAdmin
@@ -75,11 +78,44 @@ class AccountAdmin(ReadOnlyAdmin):
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
+    """People, to be looked at. Who is staff, and in which role, a superuser says: of others, never of themselves."""
+
+    #: What a superuser changes. Names, addresses and passwords are everybody's own.
+    editable = ("is_active", "is_staff", "groups")
     list_display = ["email", "name", "is_staff", "is_active", "last_login"]
     list_filter = ["is_staff", "is_active"]
     found_by = [person]
     search_help_text = _("Name or e-mail")
-    exclude = ["password"]
+    exclude = ["password", "words"]
+    filter_horizontal = ["groups"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return User.signed_in(request.user).is_superuser and (obj is None or obj.pk != request.user.pk)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [name for name in self.get_fields(request, obj) if name not in self.editable]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        fields = [*User._meta.fields, *User._meta.many_to_many]
+        hidden = {*self.exclude, "id", "is_superuser", "user_permissions"}
+        return [field.name for field in fields if field.name not in hidden]
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """In the admin's transaction: what was changed stands in the history, by ids and codes."""
+        super().save_related(request, form, formsets, change)
+        if not form.changed_data:
+            return
+        changed = cast(User, form.instance)
+        history.record(
+            None,
+            AccountEvent.DESK_STAFF_CHANGED,
+            at=clock.now(),
+            by=Actor.staff(User.signed_in(request.user)),
+            person=changed.pk,
+            may_sign_in=changed.is_active,
+            is_staff=changed.is_staff,
+            roles=sorted(changed.groups.values_list("name", flat=True)),
+        )
 
 
 @admin.register(Deed)

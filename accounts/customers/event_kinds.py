@@ -32,6 +32,7 @@ class AccountEvent(models.TextChoices):
     OWNERSHIP_HANDED_OVER = "ownership.handed_over", _("Ownership handed over")
     #: Begins as all lines of the desk do (`accounts.customers.history.DESK`).
     DESK_DENIED = "desk.denied", _("Turned away at the support desk")
+    DESK_STAFF_CHANGED = "desk.staff_changed", _("Who is staff, or in which role, changed")
     REQUEST_ASSIGNED = "request.assigned", _("Request assigned")
     REQUEST_NOTED = "request.noted", _("Internal note about a request")
     DELETION_PROPOSED = "deletion.proposed", _("Deletion of the account proposed")

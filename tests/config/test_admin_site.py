@@ -143,3 +143,44 @@ def test_what_the_desk_has_no_page_of_is_not_found(agent: User, staff: User, sig
     assert sign_in(staff).get("/admin/auth/").status_code == 200
     for path in ("/admin/r/1/1/", "/admin/r/9999/x/", "/admin/r/x/1/", "/admin/nothing/"):
         assert sign_in(staff).get(path).status_code == 404, path
+
+
+def test_a_superuser_makes_a_colleague_staff_and_no_more_staff_again(staff: User, sign_in: SignIn) -> None:
+    colleague = UserFactory(email="colleague@example.com", name="Cleo")
+    lead = Group.objects.get(name=roles.LEAD)
+    client, path = sign_in(staff), f"/admin/accounts/user/{colleague.pk}/change/"
+    page = client.get(path).content.decode()
+    assert 'name="is_staff"' in page
+    # Names, addresses, passwords and superusers are not made here.
+    for field in ("email", "name", "password", "is_superuser", "user_permissions"):
+        assert f'name="{field}"' not in page
+    sent = {
+        "is_active": "on",
+        "is_staff": "on",
+        "groups": [lead.pk],
+        "is_superuser": "on",
+        "email": "other@example.com",
+    }
+    assert client.post(path, sent).status_code == 302
+    colleague.refresh_from_db()
+    assert (colleague.is_staff, colleague.is_superuser, colleague.email) == (True, False, "colleague@example.com")
+    assert sign_in(colleague).get("/admin/").status_code == 200
+    assert client.post(path, {}).status_code == 302
+    colleague.refresh_from_db()
+    assert (colleague.is_staff, colleague.is_active, colleague.groups.count()) == (False, False, 0)
+    assert sign_in(colleague).get("/admin/").status_code == 302
+    assert [
+        (event.actor_id, event.facts) for event in Event.objects.filter(kind="desk.staff_changed").order_by("id")
+    ] == [
+        (staff.pk, {"person": colleague.pk, "may_sign_in": True, "is_staff": True, "roles": [roles.LEAD]}),
+        (staff.pk, {"person": colleague.pk, "may_sign_in": False, "is_staff": False, "roles": []}),
+    ]
+
+
+def test_nobody_else_makes_staff_and_a_superuser_not_themselves(staff: User, lead: User, sign_in: SignIn) -> None:
+    for person, of in ((lead, staff), (lead, lead), (staff, staff)):
+        path = f"/admin/accounts/user/{of.pk}/change/"
+        assert sign_in(person).get(path).status_code == 200
+        assert 'name="is_staff"' not in sign_in(person).get(path).content.decode()
+        assert sign_in(person).post(path, {"is_active": "on"}).status_code == 403
+    assert Event.objects.filter(kind="desk.staff_changed").count() == 0
