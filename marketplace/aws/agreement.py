@@ -5,8 +5,7 @@ SNS of customer identifiers, registration of all but sometimes the agreement (fa
 AWS account may buy the same product several times, so its id alone names nothing. A row is one purchase, through every
 renewal and replacement of it; the ids that it had before stay known, so that late messages find it.
 
-What is known is what AWS said last, by AWS's own clock: two instants, of the newest word that it runs and of the
-newest word that it is over. Whatever order messages come in, and however often, the two end up the same.
+What AWS said of it, and what each word changes, is `marketplace.aws.life`.
 """
 
 from datetime import datetime, timedelta
@@ -18,27 +17,18 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from accounts.checks.schedule import SETTLING_TIME, Checked, CheckedQuerySet
+from accounts.checks.schedule import SETTLING_TIME, CheckedQuerySet
 from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account
 from marketplace.aws.dimension import DEFAULT, Dimension
+from marketplace.aws.life import Life
+from marketplace.aws.words import EndReason
 from subscriptions.models import Subscription
 
-#: How long final metering records are taken after a cancellation (facts/aws-marketplace, 2.4).
-FINAL_HOUR = timedelta(hours=1)
 #: AWS says once more that it is over before the final hour closes; its word alone closes it after so long.
 PATIENCE = timedelta(days=1)
 #: Within it AWS cancels a public contract with a full refund (facts/aws-marketplace, 2.9).
 CHANGE_OF_MIND = timedelta(hours=48)
-
-
-class EndReason(models.TextChoices):
-    UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
-    CANCELLED = "cancelled", _("cancelled by the buyer")
-    EXPIRED = "expired", _("expired")
-    TERMINATED = "terminated", _("terminated by AWS")
-    WITHDRAWN = "withdrawn", _("archived or rolled back")
-    ABSENT = "absent", _("AWS knows of no entitlement and no agreement any more")
 
 
 class AgreementQuerySet(CheckedQuerySet["Agreement"]):
@@ -79,7 +69,7 @@ class AgreementQuerySet(CheckedQuerySet["Agreement"]):
         return self.final_hour_over(at).filter(models.Q(account=None) | (a_day & unheard))
 
 
-class Agreement(Checked):
+class Agreement(Life):
     """A purchase. Without an account until its buyer has registered; a message may come before, or for ever alone."""
 
     #: Longer than a run of the sweep, and the few calls that end it.
@@ -116,19 +106,8 @@ class Agreement(Checked):
         related_name="aws_agreement",
         verbose_name=_("subscription"),
     )
-    #: Of this life of it: a purchase that was over and is bought again is heard of anew.
-    first_heard_at = models.DateTimeField(_("first heard of"))
     registered_at = models.DateTimeField(_("registered"), null=True, blank=True)
 
-    # What AWS says of its terms; `terms_said_at` keeps an older word from undoing a newer one.
-    accepted_at = models.DateTimeField(_("accepted"), null=True, blank=True)
-    starts_at = models.DateTimeField(_("starts"), null=True, blank=True)
-    #: With auto-renewal the day of the renewal: never a fixed end (facts/aws-marketplace, 2.6).
-    renews_or_ends_at = models.DateTimeField(_("renews or ends"), null=True, blank=True)
-    auto_renewal = models.BooleanField(_("renews by itself"), null=True, blank=True)
-    on_trial = models.BooleanField(_("free trial"), default=False)
-    trial_ends_at = models.DateTimeField(_("trial ends"), null=True, blank=True)
-    terms_said_at = models.DateTimeField(_("terms as of"), null=True, blank=True)
     #: What GetEntitlements named; None for a pay-as-you-go purchase, which has no entitlements.
     dimension = models.ForeignKey(
         Dimension,
@@ -139,17 +118,6 @@ class Agreement(Checked):
         verbose_name=_("dimension"),
     )
     seats = models.PositiveIntegerField(_("seats"), default=1)
-
-    # What AWS said of its life, by AWS's clock.
-    subscribed_at = models.DateTimeField(_("runs, said on"), null=True, blank=True)
-    failed_at = models.DateTimeField(_("payment failed"), null=True, blank=True)
-    unsubscribe_pending_at = models.DateTimeField(_("unsubscribed, ends soon"), null=True, blank=True)
-    final_hour_until = models.DateTimeField(_("final usage until"), null=True, blank=True)
-    #: EventBridge's words for the same: the agreement has ended, its licence is gone.
-    agreement_over_at = models.DateTimeField(_("agreement over, said on"), null=True, blank=True)
-    deprovisioned_at = models.DateTimeField(_("licence gone, said on"), null=True, blank=True)
-    ended_at = models.DateTimeField(_("over, said on"), null=True, blank=True)
-    end_reason = models.CharField(_("ended because"), max_length=20, choices=EndReason.choices, blank=True)
 
     objects = AgreementQuerySet.as_manager()
 
@@ -184,15 +152,6 @@ class Agreement(Checked):
         return self.agreement_id or self.licence_id or self.customer_identifier or self.aws_account_id
 
     @property
-    def runs(self) -> bool:
-        """Whether AWS said last that it runs. Of one instant, "over" is the later word."""
-        return self.subscribed_at is not None and (self.ended_at is None or self.ended_at < self.subscribed_at)
-
-    @property
-    def is_over(self) -> bool:
-        return self.ended_at is not None and not self.runs
-
-    @property
     def is_contract(self) -> bool:
         """Whether it is bought for a time, and not by use."""
         return self.dimension_id is not None or self.renews_or_ends_at is not None
@@ -212,24 +171,12 @@ class Agreement(Checked):
         self.agreement_id = self.licence_id = None
         self.terms_said_at = None
 
-    def leaves_at(self) -> datetime | None:
-        """When AWS said that it ends or has ended; None if it goes on."""
-        return self.ended_at if self.is_over else self.unsubscribe_pending_at
-
-    def forget_subscription(self) -> None:
-        """It is bought again: what became of its last subscription, and by whom, is past. Not saved yet."""
+    def begin_again(self, said_at: datetime, at: datetime) -> None:
+        """It is bought again: what became of its last subscription, and by whom, is past, too. Not saved yet."""
+        super().begin_again(said_at, at)
         self.subscription = None
-
-    def forget_leaving(self) -> None:
-        """It goes on: what was said of its end is past. Not saved yet."""
-        self.unsubscribe_pending_at = self.final_hour_until = None
-        self.agreement_over_at = self.deprovisioned_at = None
 
     def may_change_its_mind(self, at: datetime) -> bool:
         """Whether AWS itself still cancels a public contract, with a full refund."""
         since = self.accepted_at or self.subscribed_at
         return since is not None and at < since + CHANGE_OF_MIND
-
-    def ask_again(self, at: datetime) -> None:
-        """Have AWS's next answer decide: nothing new was said. Not saved yet."""
-        self.ask(at)

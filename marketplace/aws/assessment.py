@@ -12,9 +12,10 @@ from enum import Enum, auto
 
 from django.conf import settings
 
-from marketplace.aws.agreement import Agreement, EndReason
+from marketplace.aws.agreement import Agreement
 from marketplace.aws.client import Entitled, Held
 from marketplace.aws.payloads import CONTINUED, ENDED
+from marketplace.aws.words import EndReason
 
 
 @dataclass(frozen=True)

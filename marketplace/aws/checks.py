@@ -17,11 +17,12 @@ from accounts.checks.schedule import SETTLING_TIME
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import NotYet, attempt, overdue, run_due
 from marketplace.aws import client, matching, purchases
-from marketplace.aws.agreement import Agreement, EndReason
+from marketplace.aws.agreement import Agreement
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
 from marketplace.aws.dimension import Catalogue, Dimension
-from marketplace.aws.messages import begin_again, set_auto_renewal, stay
-from marketplace.aws.payloads import Names
+from marketplace.aws.life import News
+from marketplace.aws.payloads import CONTINUED
+from marketplace.aws.words import EndReason, Names
 from marketplace.event_kinds import MarketplaceEvent
 
 #: A run ends after this long; the next one goes on.
@@ -56,7 +57,7 @@ def close_final_hours(at: datetime) -> int:
             due = over(at).locked().select_related("account", "dimension")
             if (found := due.filter(pk=row.pk).first()) is None:
                 return False
-            _let_go(found, EndReason(found.end_reason), max(found.final_hour_until or at, found.subscribed_at or at))
+            found.let_go_by_its_word(at)
             found.save()
             return purchases.bring_in_line(found, at=at)
 
@@ -122,10 +123,10 @@ def apply_answer(pk: int, answer: Answer, at: datetime) -> None:
     elif verdict.ruling is Ruling.OVER:
         _over(row, verdict, at)
     elif verdict.ruling is Ruling.ABSENT:
-        _absent(row, at)
-    elif row.runs and _is_over_by_its_word(row, at):
+        _absent(row, verdict, at)
+    elif row.runs and row.is_over_by_its_word(at):
         # Nothing speaks for it, and nothing against it: the event stands.
-        _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
+        row.let_go_by_its_word(at)
     row.save()
     purchases.bring_in_line(row, at=at)
 
@@ -179,14 +180,14 @@ def _runs(row: Agreement, verdict: Verdict, at: datetime) -> None:
         _adopt(row, verdict, at)
     if not row.runs:
         if row.is_over:
-            begin_again(row, at, at)
+            row.begin_again(at, at)
         row.subscribed_at, row.failed_at = at, None
     if row.unsubscribe_pending_at is None:
         # A licence that ended with a renewal has opened no final hour.
         row.forget_leaving()
     elif row.final_hour_until is None or at >= row.final_hour_until + SETTLING_TIME:
         # The end never came, and AWS says that it runs: the word that the buyer stays was lost.
-        stay(row, at)
+        row.stay()
     _keep(row, verdict, at)
 
 
@@ -200,9 +201,9 @@ def _adopt(row: Agreement, verdict: Verdict, at: datetime) -> None:
         if row.is_over:
             pass
         elif verdict.ruling is Ruling.RUNS and row.unsubscribe_pending_at:
-            stay(row, at)
+            row.stay()
         else:
-            purchases.note(row, MarketplaceEvent.AWS_RENEWED, at=at)
+            row.news.append(News(MarketplaceEvent.AWS_RENEWED))
     ids = [known for known in (held.agreement_id, licence) if known]
     known_as = Q(agreement_id__in=ids) | Q(licence_id__in=ids)
     for other in Agreement.objects.filter(known_as, account=None).exclude(pk=row.pk):
@@ -233,7 +234,7 @@ def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
         if value is not None and not (is_new and getattr(row, name)):
             setattr(row, name, value)
     if held and (not is_new or row.auto_renewal is None):
-        set_auto_renewal(row, held.auto_renewal, at)
+        row.tell_renewal(held.auto_renewal)
     if held and not is_new:
         row.on_trial = held.trial_ends_at is not None and held.trial_ends_at > at
     if entitlements:
@@ -260,49 +261,38 @@ def _over(row: Agreement, verdict: Verdict, at: datetime) -> None:
         _adopt(row, verdict, at)
         if row.is_over:
             return
-    in_final_hour = row.unsubscribe_pending_at and row.final_hour_until and at < row.final_hour_until
-    if in_final_hour and not row.deprovisioned_at:
+    if row.in_final_hour(at) and not row.deprovisioned_at:
         # Access stays for the final hour, however soon AWS's own books are closed.
         row.check_at = row.final_hour_until
         return
     ends_at = verdict.held.ends_at if verdict.held else None
     began = row.subscribed_at or row.first_heard_at
-    _let_go(row, verdict.end_reason, ends_at if ends_at and began <= ends_at <= at else at)
+    row.let_go(verdict.end_reason, ends_at if ends_at and began <= ends_at <= at else at)
 
 
-def _absent(row: Agreement, at: datetime) -> None:
+def _absent(row: Agreement, verdict: Verdict, at: datetime) -> None:
     """AWS has nothing of it. Heard twice, apart, and not just after an event, that ends what we hold."""
     if not row.runs:
         return
     if is_too_new(row.subscribed_at, at):
         row.check_at = at + SETTLING_TIME
-    elif _is_over_by_its_word(row, at):
+    elif row.is_over_by_its_word(at):
         # It has been heard twice already: the event said the same.
-        _let_go(row, EndReason(row.end_reason), max(row.final_hour_until or at, row.subscribed_at or at))
+        row.let_go_by_its_word(at)
     elif row.absent_since is None:
         row.absent_since, row.check_at = at, at + SETTLING_TIME
     elif at < row.absent_since + SETTLING_TIME:
         row.check_at = row.absent_since + SETTLING_TIME
     else:
-        _let_go(row, EndReason.ABSENT, at)
-
-
-def _is_over_by_its_word(row: Agreement, at: datetime) -> bool:
-    """Whether an event said that the agreement has ended, and its final hour is over."""
-    return (
-        row.agreement_over_at is not None
-        and row.final_hour_until is not None
-        and at >= row.final_hour_until + SETTLING_TIME
-    )
+        if verdict.held and verdict.held.status in CONTINUED:
+            # It has gone on as something that another account has registered.
+            row.retire_ids()
+        row.let_go(EndReason.ABSENT, at)
 
 
 def is_too_new(said_at: datetime | None, at: datetime) -> bool:
     """Whether what AWS said then, by its clock, may not have reached every answer of AWS at `at`."""
     return said_at is not None and at < said_at + SETTLING_TIME
-
-
-def _let_go(row: Agreement, reason: EndReason, ended_at: datetime) -> None:
-    row.ended_at, row.end_reason, row.absent_since = ended_at, reason, None
 
 
 def _answered(row: Agreement, at: datetime) -> None:

@@ -23,7 +23,8 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from accounts.core import clock, foreign_input
-from marketplace.aws.payloads import Names, licence_in
+from marketplace.aws.payloads import licence_in
+from marketplace.aws.words import Names
 
 #: Seconds to reach AWS, and to wait for its answer.
 CONNECT_TIMEOUT = 3

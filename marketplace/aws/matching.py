@@ -13,7 +13,7 @@ from django.db.models import Q
 from accounts.core import locks
 from accounts.core.locks import Lock
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.payloads import Names
+from marketplace.aws.words import Names
 
 #: We may hear of a purchase so much before its acceptance, as clocks differ.
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -176,7 +176,7 @@ def absorb(row: Agreement, other: Agreement) -> None:
         if getattr(row, name) is None:
             setattr(row, name, getattr(other, name))
     if was_over and row.runs:
-        row.forget_subscription()
+        row.subscription = None
     row.save()
 
 

@@ -1,94 +1,30 @@
-"""Reading what AWS says: SNS messages and EventBridge events into one vocabulary.
+"""Reading what AWS says: SNS messages and EventBridge events into one vocabulary (`marketplace.aws.words`).
 
-The two styles tell of the same facts (facts/aws-marketplace, 2.2 and 2.3), so both are read into the same `Said`: which
-purchase, which word, when by AWS's clock. Old and new style of a fact then have one effect because they are one thing.
 AWS's documents disagree about spelling: `customer-identifier` and `CustomerIdentifier` are the same key, values are
-trimmed, booleans may be strings. What is there and can't be read is an error; what is absent is merely unknown.
+trimmed, booleans may be strings. What is there and can't be read is an error; what is absent is merely unknown, and
+what nobody here needs is left aside: AWS adds to its messages as it likes.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, auto
-from typing import Any
+from typing import Annotated, Any, Self
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ValidationError as InstantError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from accounts.core import foreign_input, strict_json
-from marketplace.aws.agreement import EndReason
+from marketplace.aws.words import EndReason, Names, Said, Terms, Word
 
 #: Longer than any id of AWS's.
 MAX_ID = 64
+#: Longer than anything that is worth a place in the history.
+MAX_FACT = 80
 LICENCE = re.compile(r"(?:^|[:/])(l-[0-9A-Za-z]+)$")
 PROPOSER, MANUFACTURER = " - Proposer", " - Manufacturer"
 SUFFIXES = (PROPOSER, MANUFACTURER)
-
-
-class Unreadable(ValueError):
-    """What is needed is missing, or makes no sense. The message names it."""
-
-
-class Word(Enum):
-    """What was said of a purchase."""
-
-    RUNS = auto()
-    AMENDED = auto()
-    FAILED = auto()
-    LEAVING = auto()  # the final hour begins
-    ENDED = auto()  # likewise, in EventBridge's words: the agreement has ended
-    OVER = auto()
-    RENEWED = auto()  # it ends only to go on under another agreement
-    ASK = auto()  # something changed; AWS's answer says what
-    DEPROVISIONED = auto()
-    NOTED = auto()  # for the history
-
-
-@dataclass(frozen=True)
-class Names:
-    """How a purchase is named, as far as it was; empty: not told."""
-
-    agreement_id: str = ""
-    licence_id: str = ""
-    aws_account_id: str = ""
-    customer_identifier: str = ""
-    product_code: str = ""
-    product_id: str = ""
-    offer_id: str = ""
-
-    def known(self) -> dict[str, str]:
-        """Those that are known, by the fields of an agreement."""
-        return {name: value for name, value in vars(self).items() if value}
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What was said of an agreement's terms; None: not told."""
-
-    accepted_at: datetime | None = None
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
-    auto_renewal: bool | None = None
-    on_trial: bool | None = None
-
-
-@dataclass(frozen=True)
-class Said:
-    """One message. `kind` is AWS's own name for it; `facts` are ids, codes and counts for the history."""
-
-    kind: str
-    word: Word
-    at: datetime
-    names: Names
-    terms: Terms = Terms()
-    end_reason: EndReason = EndReason.UNSUBSCRIBED
-    #: The agreement that this one renews or replaces; empty if that is not told.
-    previous_agreement_id: str = ""
-    continues: bool = False
-    facts: Mapping[str, str] = field(default_factory=dict)
-    #: What staff should look at.
-    alert: str = ""
-
 
 #: The actions of SNS.
 ACTIONS = {
@@ -131,40 +67,42 @@ ENDED: dict[str, EndReason] = {
 CONTINUED = frozenset({"RENEWED", "REPLACED", "SUPERSEDED"})
 
 
+class Unreadable(ValueError):
+    """What is needed is missing, or makes no sense. The message names it."""
+
+
 def read_notification(envelope: Mapping[str, Any]) -> Said | None:
     """An SNS notification of one of the two topics. None: an action that is not known. Raises `Unreadable`."""
-    text = envelope.get("Message")
-    if not isinstance(text, str):
+    sent = _Envelope.read(envelope)
+    if not isinstance(sent.message, str):
         raise Unreadable("`Message` is missing.")
     try:
-        message = strict_json.parse(text)
+        content = strict_json.parse(sent.message)
     except strict_json.BadJSON as error:
         raise Unreadable(f"`Message`: {error}") from error
-    if not isinstance(message, dict):
-        raise Unreadable("`Message` is not an object.")
-    kind = _text(message, "action").lower()
+    kind = _Action.read(content).action.lower()
     if kind not in ACTIONS:
         return None
+    told = _Notification.read(content)
     names = Names(
-        agreement_id=_id(message, "agreement-id"),
-        licence_id=licence_in(_text(message, "license-arn")),
-        aws_account_id=_aws_account(message, "customer-aws-account-id"),
-        customer_identifier=_id(message, "customer-identifier"),
-        product_code=_id(message, "product-code"),
-        offer_id=_id(message, "offer-identifier"),
+        agreement_id=told.agreement_id,
+        licence_id=licence_in(told.license_arn),
+        aws_account_id=told.customer_aws_account_id,
+        customer_identifier=told.customer_identifier,
+        product_code=told.product_code,
+        offer_id=told.offer_identifier,
     )
-    if not (names.customer_identifier or names.aws_account_id or names.agreement_id or names.licence_id):
+    if not names.of_buyer():
         raise Unreadable("Neither `customer-identifier` nor another name of the customer is there.")
-    said_at = _instant(envelope, "Timestamp")
-    if said_at is None:
+    if sent.timestamp is None:
         raise Unreadable("`Timestamp` is missing.")
-    terms = Terms(on_trial=_boolean(message, "isFreeTrialTermPresent"))
-    return Said(kind=kind, word=ACTIONS[kind], at=said_at, names=names, terms=terms)
+    terms = Terms(on_trial=told.is_free_trial_term_present)
+    return Said(kind=kind, word=ACTIONS[kind], at=sent.timestamp, names=names, terms=terms)
 
 
 def kind_of_event(event: Mapping[str, Any]) -> str:
     """The detail type without `- Proposer` or `- Manufacturer`: either may come (facts/aws-marketplace, 2.3)."""
-    kind = _text(event, "detail-type")
+    kind = _Kind.read(event).detail_type
     for suffix in SUFFIXES:
         kind = kind.removesuffix(suffix)
     return kind
@@ -175,38 +113,36 @@ def read_event(event: Mapping[str, Any]) -> Said | None:
     kind = kind_of_event(event)
     if kind not in DETAIL_TYPES:
         return None
-    detail = _mapping(event, "detail")
-    if detail is None:
+    told = _Event.read(event)
+    if told.detail is None:
         raise Unreadable("`detail` is missing.")
-    said_at = _instant(event, "time")
-    if said_at is None:
+    if told.time is None:
         raise Unreadable("`time` is missing.")
-    agreement = _mapping(detail, "agreement") or {}
-    status = _text(agreement, "status").upper()
+    agreement = told.detail.agreement
+    status = agreement.status.upper()
     word, end_reason = DETAIL_TYPES[kind], EndReason.UNSUBSCRIBED
     if word is Word.ENDED:
         word, end_reason = _end(status)
     elif word in (Word.RUNS, Word.AMENDED) and status not in ("", "ACTIVE"):
         word = Word.ASK
-    names = _names(detail, agreement)
     # What is only noted may be about an invoice.
-    if not names.agreement_id and word is not Word.NOTED:
+    if not agreement.id and word is not Word.NOTED:
         raise Unreadable("`agreement.id` is missing.")
     return Said(
         kind=kind,
         word=word,
-        at=said_at,
-        names=names,
+        at=told.time,
+        names=told.detail.names(),
         terms=Terms(
-            accepted_at=_instant(agreement, "acceptanceTime"),
-            starts_at=_instant(agreement, "startTime"),
-            ends_at=_instant(agreement, "endTime"),
-            auto_renewal=_boolean(agreement, "autoRenewalEnabled"),
+            accepted_at=agreement.acceptance_time,
+            starts_at=agreement.start_time,
+            ends_at=agreement.end_time,
+            auto_renewal=agreement.auto_renewal_enabled,
         ),
         end_reason=end_reason,
-        previous_agreement_id=_id(agreement, "previousAgreementId"),
-        continues=_text(agreement, "intent").upper() in ("RENEW", "REPLACE"),
-        facts=_facts(detail),
+        previous_agreement_id=agreement.previous_agreement_id,
+        continues=agreement.intent.upper() in ("RENEW", "REPLACE"),
+        facts=told.detail.facts(),
         alert=f"{kind}: please look at the agreement at AWS." if kind.endswith(ALARMING) else "",
     )
 
@@ -226,99 +162,215 @@ def _end(status: str) -> tuple[Word, EndReason]:
     return Word.ASK, EndReason.UNSUBSCRIBED
 
 
-def _names(detail: Mapping[str, Any], agreement: Mapping[str, Any]) -> Names:
-    product, licence = _mapping(detail, "product") or {}, _mapping(detail, "license") or {}
-    acceptor, offer = _mapping(detail, "acceptor") or {}, _mapping(detail, "offer") or {}
-    return Names(
-        agreement_id=_id(agreement, "id"),
-        licence_id=licence_in(_text(licence, "arn") or _text(licence, "id")),
-        # Cancellation requests carry these inside of the agreement.
-        aws_account_id=_aws_account(acceptor, "accountId") or _aws_account(agreement, "acceptorId"),
-        product_code=_id(product, "code"),
-        product_id=_id(product, "id") or _id(agreement, "productId"),
-        offer_id=_id(offer, "id") or _id(agreement, "offerId"),
-    )
+# Values
 
 
-def _facts(detail: Mapping[str, Any]) -> dict[str, str]:
-    """Ids, codes and amounts of what is only noted. No texts that a person wrote."""
-    facts = {}
-    for part, names in {
-        "agreementCancellationRequest": ("id", "reasonCode", "statusCode"),
-        "billingAdjustmentRequest": ("id", "adjustmentAmount", "currencyCode", "adjustmentReasonCode"),
-        "invoice": ("originalInvoiceId",),
-        "agreement": ("daysBeforeEndTime",),
-        "renewalSummary": ("disabledBy", "lockoutStartTime"),
-    }.items():
-        found = _mapping(detail, part) or {}
-        facts.update({f"{part}.{name}": text for name in names if (text := _text(found, name)[:80])})
-    return facts
+def _as_text(value: object) -> str:
+    """The trimmed text, also of a number; empty for anything else."""
+    return str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
 
 
-def _value(mapping: Mapping[str, Any], name: str) -> Any:
-    """The value under this key, however it is spelt."""
-    if name in mapping:
-        return mapping[name]
-    wanted = _plain(name)
-    return next((value for key, value in mapping.items() if _plain(key) == wanted), None)
+def _as_id(value: object) -> str:
+    text = _as_text(value)
+    if len(text) > MAX_ID:
+        raise PydanticCustomError("id", "is no id.")
+    return text
+
+
+def _as_account(value: object) -> str:
+    text = _as_text(value)
+    if text and not re.fullmatch(r"[0-9]{12}", text):
+        raise PydanticCustomError("account", "is no AWS account.")
+    return text
+
+
+def _as_instant(value: object) -> datetime | None:
+    if value == "":
+        return None
+    if not isinstance(value, str):
+        raise PydanticCustomError("instant", "is not an instant.")
+    try:
+        return foreign_input.instant_in(value)
+    except InstantError as error:
+        if error.code == "year":
+            # Such as the end of a contract that has none: as good as not told.
+            return None
+        raise PydanticCustomError("instant", "“{begins}” is not an instant.", {"begins": value[:40]}) from None
+
+
+def _as_flag(value: object) -> bool:
+    """True and false, also as strings: SNS sends "true" (facts/aws-marketplace, 2.2)."""
+    text = str(value).strip().lower()
+    if text not in ("true", "false"):
+        raise PydanticCustomError("flag", "is neither true nor false.")
+    return text == "true"
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+Id = Annotated[str, BeforeValidator(_as_id)]
+AwsAccount = Annotated[str, BeforeValidator(_as_account)]
+Instant = Annotated[datetime | None, BeforeValidator(_as_instant)]
+Flag = Annotated[bool | None, BeforeValidator(_as_flag)]
+
+
+# Shapes
 
 
 def _plain(key: str) -> str:
     return "".join(letter for letter in key.lower() if letter.isalnum())
 
 
-def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    value = _value(parent, name)
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise Unreadable(f"`{name}` is not an object.")
-    return value
+class _Shape(BaseModel):
+    """An object of AWS's: each key in any spelling, first in that of AWS's own documents (the alias)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_documented(cls, value: object) -> dict[str, object]:
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("object", "is not an object.")
+        known = {_plain(field.alias or name): field.alias or name for name, field in cls.model_fields.items()}
+        found: dict[str, object] = {}
+        for key, item in value.items():
+            name = known.get(_plain(str(key)))
+            # Null is as good as absent.
+            if name and item is not None and (name not in found or key == name):
+                found[name] = item
+        return found
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        """The shape of this value. Raises `Unreadable`, which names what is wrong first."""
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise Unreadable(f"`{place}` {first['msg']}" if place else f"`Message` {first['msg']}") from None
 
 
-def _text(mapping: Mapping[str, Any], name: str) -> str:
-    """The trimmed text under a key, also of a number; empty if there is none."""
-    value = _value(mapping, name)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    return str(value).strip()
+class _Envelope(_Shape):
+    message: Any = Field(None, alias="Message")
+    timestamp: Instant = Field(None, alias="Timestamp")
 
 
-def _id(mapping: Mapping[str, Any], name: str) -> str:
-    text = _text(mapping, name)
-    if len(text) > MAX_ID:
-        raise Unreadable(f"`{name}` is no id.")
-    return text
+class _Action(_Shape):
+    action: Text = ""
 
 
-def _aws_account(mapping: Mapping[str, Any], name: str) -> str:
-    text = _text(mapping, name)
-    if text and not re.fullmatch(r"[0-9]{12}", text):
-        raise Unreadable(f"`{name}` is no AWS account.")
-    return text
+class _Notification(_Shape):
+    """What an SNS topic of AWS Marketplace says (facts/aws-marketplace, 2.2)."""
+
+    agreement_id: Id = Field("", alias="agreement-id")
+    license_arn: Text = Field("", alias="license-arn")
+    customer_aws_account_id: AwsAccount = Field("", alias="customer-aws-account-id")
+    customer_identifier: Id = Field("", alias="customer-identifier")
+    product_code: Id = Field("", alias="product-code")
+    offer_identifier: Id = Field("", alias="offer-identifier")
+    is_free_trial_term_present: Flag = None
 
 
-def _instant(mapping: Mapping[str, Any], name: str) -> datetime | None:
-    value = _value(mapping, name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise Unreadable(f"`{name}` is not an instant.")
-    try:
-        return foreign_input.instant_in(value)
-    except ValidationError as error:
-        if error.code == "year":
-            # Such as the end of a contract that has none: as good as not told.
-            return None
-        raise Unreadable(f"`{name}`: “{value[:40]}” is not an instant.") from None
+class _Agreement(_Shape):
+    id: Id = ""
+    status: Text = ""
+    intent: Text = ""
+    acceptance_time: Instant = None
+    start_time: Instant = None
+    end_time: Instant = None
+    auto_renewal_enabled: Flag = None
+    previous_agreement_id: Id = ""
+    days_before_end_time: Text = ""
+    # Cancellation requests carry these inside of the agreement.
+    acceptor_id: AwsAccount = ""
+    product_id: Id = ""
+    offer_id: Id = ""
 
 
-def _boolean(mapping: Mapping[str, Any], name: str) -> bool | None:
-    """True and false, also as strings: SNS sends "true" (facts/aws-marketplace, 2.2)."""
-    value = _value(mapping, name)
-    if value is None or isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    if text not in ("true", "false"):
-        raise Unreadable(f"`{name}` is neither true nor false.")
-    return text == "true"
+class _Product(_Shape):
+    id: Id = ""
+    code: Id = ""
+
+
+class _License(_Shape):
+    arn: Text = ""
+    id: Text = ""
+
+
+class _Party(_Shape):
+    account_id: AwsAccount = ""
+
+
+class _Offer(_Shape):
+    id: Id = ""
+
+
+class _CancellationRequest(_Shape):
+    id: Text = ""
+    reason_code: Text = ""
+    status_code: Text = ""
+
+
+class _BillingAdjustment(_Shape):
+    id: Text = ""
+    adjustment_amount: Text = ""
+    currency_code: Text = ""
+    adjustment_reason_code: Text = ""
+
+
+class _Invoice(_Shape):
+    original_invoice_id: Text = ""
+
+
+class _RenewalSummary(_Shape):
+    disabled_by: Text = ""
+    lockout_start_time: Text = ""
+
+
+class _Detail(_Shape):
+    """What an event is about (facts/aws-marketplace, 2.3). No part is in every event."""
+
+    agreement: _Agreement = _Agreement()
+    product: _Product = _Product()
+    license: _License = _License()
+    acceptor: _Party = _Party()
+    offer: _Offer = _Offer()
+    agreement_cancellation_request: _CancellationRequest = _CancellationRequest()
+    billing_adjustment_request: _BillingAdjustment = _BillingAdjustment()
+    invoice: _Invoice = _Invoice()
+    renewal_summary: _RenewalSummary = _RenewalSummary()
+
+    def names(self) -> Names:
+        return Names(
+            agreement_id=self.agreement.id,
+            licence_id=licence_in(self.license.arn or self.license.id),
+            aws_account_id=self.acceptor.account_id or self.agreement.acceptor_id,
+            product_code=self.product.code,
+            product_id=self.product.id or self.agreement.product_id,
+            offer_id=self.offer.id or self.agreement.offer_id,
+        )
+
+    def facts(self) -> dict[str, str]:
+        """Ids, codes and amounts of what is only noted. No texts that a person wrote."""
+        told = self.model_dump(
+            by_alias=True,
+            include={
+                "agreement": {"days_before_end_time"},
+                "agreement_cancellation_request": True,
+                "billing_adjustment_request": True,
+                "invoice": True,
+                "renewal_summary": True,
+            },
+        )
+        return {
+            f"{part}.{name}": text[:MAX_FACT] for part, found in told.items() for name, text in found.items() if text
+        }
+
+
+class _Kind(_Shape):
+    detail_type: Text = Field("", alias="detail-type")
+
+
+class _Event(_Shape):
+    time: Instant = None
+    detail: _Detail | None = None

@@ -1,7 +1,8 @@
 """What an agreement at AWS means for the account here: its subscription, its history, its owner's mail.
 
-`bring_in_line` is the one place that starts, changes and ends the subscription of an agreement, from what the row says.
-It looks at states, not at messages, so it is right however the row came to say that. All of it runs in the caller's
+`bring_in_line` is the one place that starts, changes and ends the subscription of an agreement, from what the row says,
+and that writes down what happened to it. It looks at states, not at messages, so it is right however the row came to
+say that. All of it runs in the caller's
 transaction, under `matching.lock`.
 """
 
@@ -14,6 +15,7 @@ from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
 from accounts.models import Account
 from marketplace.aws.agreement import Agreement
+from marketplace.aws.life import News
 from marketplace.event_kinds import MarketplaceEvent
 from subscriptions.changes import call_off, change, end_at_once
 from subscriptions.models import Channel, Interval, Plan, Subscription
@@ -38,12 +40,15 @@ def bring_in_line(row: Agreement, *, at: datetime) -> bool:
     Never before AWS said that the purchase runs. One that was ended here while AWS goes on with the purchase stays
     ended: somebody at the desk decided so, and it holds until the customer buys again. Raises `Conflict`.
     """
+    news, row.news[:] = list(row.news), []
     if row.account_id is None:
         return False
     # Account first, as everywhere.
     account = Account.objects.select_for_update(no_key=True).get(pk=row.account_id)
     if account.purging_at:
         return False
+    for item in news:
+        _tell(row, account, item, at)
     current = _current(row)
     if row.runs:
         return _subscribe(row, account, current, at)
@@ -58,36 +63,6 @@ def is_in_line(row: Agreement, at: datetime) -> bool:
     return was_ended_here(held, at) or (
         (held.plan_id, held.interval, held.seats, held.cents) == (row.plan_id, INTERVAL, row.seats, CENTS)
     )
-
-
-def leaving(row: Agreement, *, at: datetime) -> None:
-    """The buyer has unsubscribed, and AWS will say when it is over: tell the owner. Access stays."""
-    if row.account is None or row.account.purging_at or row.final_hour_until is None:
-        return
-    assert row.unsubscribe_pending_at is not None
-    history.record(
-        row.account.pk,
-        MarketplaceEvent.AWS_LEAVING,
-        at=at,
-        by=AWS,
-        agreement=row.pk,
-        final_hour_until=row.final_hour_until.isoformat(),
-    )
-    notices.queue(
-        "marketplace/aws_leaving",
-        to=[row.account.owner()],
-        account=row.account,
-        occasion=f"aws.leaving:{row.pk}:{row.unsubscribe_pending_at:%Y%m%dT%H%M%S}",
-        at=at,
-        said_at=row.unsubscribe_pending_at,
-        console_url=CONSOLE_URL,
-    )
-
-
-def note(row: Agreement, kind: MarketplaceEvent, *, at: datetime, **facts: object) -> None:
-    """Write a line of the account's history, if there is an account."""
-    if row.account and not row.account.purging_at:
-        history.record(row.account.pk, kind, at=at, by=AWS, agreement=row.pk, **facts)
 
 
 def is_free_for_a_purchase(account: Account, at: datetime) -> bool:
@@ -105,6 +80,21 @@ def was_ended_here(subscription: Subscription, at: datetime) -> bool:
     A purchase that AWS ended and that was bought again has none from before (`Agreement.begin_again`).
     """
     return subscription.settled_at is not None or (subscription.ends_at is not None and subscription.ends_at <= at)
+
+
+def _tell(row: Agreement, account: Account, item: News, at: datetime) -> None:
+    """Write the line of history. Who has unsubscribed is told that access stays until AWS says that it is over."""
+    history.record(account.pk, item.kind, at=at, by=AWS, agreement=row.pk, **item.facts)
+    if item.kind is MarketplaceEvent.AWS_LEAVING and row.unsubscribe_pending_at:
+        notices.queue(
+            "marketplace/aws_leaving",
+            to=[account.owner()],
+            account=account,
+            occasion=f"aws.leaving:{row.pk}:{row.unsubscribe_pending_at:%Y%m%dT%H%M%S}",
+            at=at,
+            said_at=row.unsubscribe_pending_at,
+            console_url=CONSOLE_URL,
+        )
 
 
 def _current(row: Agreement) -> Subscription | None:

@@ -22,7 +22,7 @@ from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role, User
 from marketplace.aws import client, matching, purchases
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.payloads import Names
+from marketplace.aws.words import Names
 from marketplace.event_kinds import MarketplaceEvent
 
 #: AWS answers the same for a token for so long (facts/aws-marketplace, 2.5); from then on the buyer comes again from
@@ -197,7 +197,7 @@ def finish(
             registration.used_at, registration.used_by, registration.account = at, by, account
             registration.save(update_fields=["used_at", "used_by", "account"])
             row.on_trial = row.on_trial or registration.on_trial
-            row.ask_again(at)
+            row.ask(at)
             row.save()
         purchases.bring_in_line(row, at=at)
     return account, row

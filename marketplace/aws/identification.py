@@ -1,0 +1,102 @@
+"""Which purchase a message is about: one that is known, one that goes on as this one, a new one, or none.
+
+All that looks at other rows to find that out is here (and in `marketplace.aws.matching`). What the message says is then
+applied to the one row (`marketplace.aws.life`), and its account is brought in line (`marketplace.aws.purchases`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from marketplace.aws import matching
+from marketplace.aws.agreement import Agreement
+from marketplace.aws.life import News
+from marketplace.aws.words import TAKES_AWAY, Names, Said, Word
+from marketplace.delivery import Outcome
+from marketplace.event_kinds import MarketplaceEvent
+
+
+@dataclass(frozen=True)
+class Identified:
+    """The row, saved or new. With an `outcome` there is nothing more to be applied to it."""
+
+    row: Agreement | None = None
+    outcome: Outcome | None = None
+
+
+def identify(said: Said, at: datetime) -> Identified:
+    """The purchase that was spoken of, with every name that was told. The caller holds `matching.lock`, and saves."""
+    if matching.is_foreign(said.names):
+        return Identified(outcome=Outcome.NO_CHANGE)
+    found = matching.find(said.names, accepted_at=said.terms.accepted_at if said.word is Word.RUNS else None)
+    if found.is_old:
+        # The purchase goes on under other ids; what happens to the old ones is its past.
+        return Identified(found.one, Outcome.STALE)
+    if found.is_guess and said.word in TAKES_AWAY:
+        # It is about something that we don't know, perhaps another product: a row of its own, and AWS is asked about
+        # what the buyer has here. If they are one, its answer says so.
+        for candidate in matching.of_buyer(Names(aws_account_id=said.names.aws_account_id)):
+            candidate.ask(at)
+            candidate.save()
+        return Identified(_named(Agreement(first_heard_at=at), said))
+    row = found.one or _continued(said)
+    if row is None and found.several and not (said.names.agreement_id or said.names.licence_id):
+        # It may be any of them, and so it is none of them until AWS has said which.
+        for candidate in found.several:
+            candidate.heard_of(at)
+            candidate.save()
+        return Identified(outcome=Outcome.APPLIED)
+    if row is None and not said.names.of_buyer():
+        return Identified(outcome=Outcome.NO_CHANGE)
+    row = _named(row or Agreement(first_heard_at=at), said)
+    if said.word is Word.ENDED and _goes_on(row, said):
+        return Identified(row, Outcome.APPLIED)
+    return Identified(row)
+
+
+def _continued(said: Said) -> Agreement | None:
+    """The purchase that goes on as this one: renewed, replaced, or over and bought again. Under its new ids."""
+    if said.word is not Word.RUNS or not said.names.agreement_id:
+        return None
+    row: Agreement | None = None
+    if said.previous_agreement_id:
+        row = Agreement.objects.locked().filter(agreement_id=said.previous_agreement_id).first()
+    elif said.continues:
+        # An older copy of the event does not say what it continues: only if it can be but one.
+        rows = [row for row in matching.of_buyer(matching.complete(said.names)) if not row.is_over]
+        row = rows[0] if len(rows) == 1 else None
+    if row is not None:
+        row.news.append(News(MarketplaceEvent.AWS_RENEWED))
+    else:
+        row = matching.bought_again(said.names, said.terms.accepted_at or said.at)
+    if row is None or (row.account and row.account.purging_at):
+        return None
+    row.retire_ids()
+    return row
+
+
+def _named(row: Agreement, said: Said) -> Agreement:
+    """The row with the names that were told, and with what was heard under them before."""
+    if said.word is Word.RUNS and not said.names.agreement_id and _is_another(row, said):
+        # Bought again, told by a message without ids: what it was under before is over.
+        row.retire_ids()
+    matching.add_names(row, said.names)
+    matching.gather(row)
+    return row
+
+
+def _is_another(row: Agreement, said: Said) -> bool:
+    """Whether the word that it runs is of a purchase after the one that the row's ids are of."""
+    return not row.is_before_its_end(said) and (row.is_over or row.stays_by(said))
+
+
+def _goes_on(row: Agreement, said: Said) -> bool:
+    """Whether its buyer bought again after this end: then that is what the row is from now on."""
+    if row.account_id is None or row.is_before_its_start(said):
+        return False
+    following = matching.continuation_of(row, said.at)
+    if following is None:
+        return False
+    row.retire_ids()
+    matching.absorb(row, following)
+    row.forget_leaving()
+    return True
