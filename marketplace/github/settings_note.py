@@ -10,6 +10,7 @@ from marketplace.github.customer import Customer
 from marketplace.github.messages import marketplace_url
 from marketplace.offboarding.offboarding import Offboarding, erased_from
 from subscriptions.channels.settings_notes import Note
+from subscriptions.models import Subscription
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class GitHubNote:
     offboarding: Offboarding | None
     erased_from: datetime | None
     marketplace_url: str
+    #: Whether something else holds the account, now or ahead: then a cancellation at GitHub does not end it.
+    goes_on: bool
     #: What a cancellation will mean: Free first, or deactivation (`GITHUB_CANCELLATION`).
     downgrades: bool
 
@@ -35,6 +38,7 @@ def note_for(account: Account, at: datetime) -> Note | None:
             offboarding,
             erased_from(offboarding) if offboarding else None,
             marketplace_url(),
+            Subscription.objects.of(account).holding(at).exclude(pk=customer.subscription_id).exists(),
             settings.GITHUB_CANCELLATION == "downgrade",
         ),
     )

@@ -17,6 +17,7 @@ from accounts.models import Account, Event, Membership, Notice, RequestKind, Rol
 from accounts.support import deletion
 from accounts.support.requests import ask
 from marketplace.github.customer import Customer
+from marketplace.github.settings_note import note_for
 from marketplace.models import Offboarding
 from subscriptions import account_deletion, billing_record, contracts
 from subscriptions.changes import call_off, end_now
@@ -252,3 +253,15 @@ def test_who_is_told_that_it_ended_here_is_told_that_github_goes_on_charging(
     mail = write(Notice.objects.get(kind="subscriptions/subscription_ended"))
     assert "GitHub Marketplace goes on charging until you cancel the plan there." in str(mail.body)
     assert "nothing more is charged" not in str(mail.body)
+
+
+def test_the_page_promises_no_deactivation_where_a_contract_goes_on(world: World, buyer: Buyer, lead: User) -> None:
+    account = world.account_of(buyer)
+    note = note_for(account, world.now)
+    assert note
+    assert not note.about.goes_on
+    Subscription.objects.update(ends_at=world.now + 5 * DAY)
+    enter_contract(account, lead, world.now, world.now + 5 * DAY)
+    note = note_for(account, world.now)
+    assert note
+    assert note.about.goes_on

@@ -8,6 +8,7 @@ from django.test import Client
 
 from accounts.customers.history import Actor
 from accounts.erasure import purge
+from accounts.erasure.holds import set_hold
 from accounts.jobs.invariants import violations
 from accounts.models import Account, Event, Membership, Notice, Purge, RequestKind, Role, SupportRequest, User
 from accounts.support import deletion
@@ -116,3 +117,19 @@ def test_an_open_offboarding_without_an_erasing_is_found(world: World, buyer: Bu
     purge.call_off(world.account_of(buyer), at=world.now, by=Actor.system())
     (found,) = (found for found in violations(world.now) if found.name == "offboarding-without-purge")
     assert found.count == 1
+
+
+def test_a_hold_that_reaches_beyond_the_nearer_deadline_needs_a_second_person(
+    world: World, buyer: Buyer, owner: User, agent: User, lead: User
+) -> None:
+    """In effect as long as the marketplace's thirty days are the nearest; not once the customer's month is."""
+    account = world.account_of(buyer)
+    request = ask_for_deletion(account, owner, agent, world)
+    world.passes(20 * DAY)
+    world.hears(world.github.cancel(buyer))
+    hold = set_hold(account, reason="Case 1", until=world.now + 20 * DAY, at=world.now, by=Actor.staff(lead))
+    assert not hold.needs_confirmation(world.now)
+    approve(request, lead, world)
+    assert hold.needs_confirmation(world.now)
+    deletion.call_off(account, by=Actor.owner(owner), at=world.now)
+    assert not hold.needs_confirmation(world.now)

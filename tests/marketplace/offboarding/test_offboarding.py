@@ -417,6 +417,7 @@ def test_nothing_irreversible_happens_when_github_says_that_the_customer_is_ther
         world.run("offboard", "github-check")
         world.passes(12 * MINUTE)
     assert not customer.is_deactivated()
+    assert Notice.objects.filter(kind="marketplace/account_back", recipient=customer.owner).count() == 1
     assert len(world.github.hooks) == 2
     assert len(world.github.tokens) == 1
     assert Offboarding.objects.get().called_off_because == "purchased"
