@@ -12,6 +12,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Cast
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.customers.account import Account, Membership, Role
@@ -34,6 +35,8 @@ from accounts.support.requests import SupportRequest
 _EMPTIED = ""
 ACCOUNTABILITY = _("GDPR art. 5(2): whoever erases must be able to show it")
 NOTHING_PERSONAL = _("holds nothing about a person")
+_STAFF_ALONE = _("written by our staff for each other; what came of it stands in the history")
+_SECRETS = _("secrets, which open doors and tell nothing")
 
 
 def bulk_runs(account_id: uuid.UUID) -> "QuerySet[BulkRun]":
@@ -42,13 +45,14 @@ def bulk_runs(account_id: uuid.UUID) -> "QuerySet[BulkRun]":
     return BulkRun.objects.filter(Exists(ours), values__isnull=False)
 
 
-def _owned(model: str, path: str, part: str = "") -> Erased:
+def _owned(model: str, path: str, part: str = "", not_exported: "str | Promise" = "") -> Erased:
     """The rows of people who go, found along `path` from the row to the person."""
     return Erased(
         model,
         Order.PERSONAL,
         lambda account: _rows(model).filter(**{f"{path}__in": people_who_go(account)}),
         part=part,
+        not_exported=not_exported,
     )
 
 
@@ -124,11 +128,20 @@ class AdminLog:
 _CONTENT = (
     AdminLog("what the account owns", Order.CONTENT, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
     Erased(
-        "accounts.Export", Order.CONTENT, lambda account: Export.objects.filter(account_id=account), files=("file",)
+        "accounts.Export",
+        Order.CONTENT,
+        lambda account: Export.objects.filter(account_id=account),
+        files=("file",),
+        not_exported=_("the exports themselves"),
     ),
     # Before their rows, which say whose they are.
     Scrubbed("accounts.BulkRun", Order.CONTENT, bulk_runs, {"values": None}, part="reasons"),
-    Erased("accounts.BulkItem", Order.CONTENT, lambda account: BulkItem.objects.filter(account_id=account)),
+    Erased(
+        "accounts.BulkItem",
+        Order.CONTENT,
+        lambda account: BulkItem.objects.filter(account_id=account),
+        not_exported=_STAFF_ALONE,
+    ),
     Erased(
         "accounts.Notice",
         Order.CONTENT,
@@ -140,11 +153,13 @@ _CONTENT = (
         "accounts.InternalNote",
         Order.CONTENT,
         lambda account: InternalNote.objects.filter(request__account=account),
+        not_exported=_STAFF_ALONE,
     ),
     Erased(
         "accounts.DeletionProposal",
         Order.CONTENT,
         lambda account: DeletionProposal.objects.filter(request__account=account),
+        not_exported=_STAFF_ALONE,
     ),
     Erased("accounts.SupportRequest", Order.CONTENT, lambda account: SupportRequest.objects.filter(account_id=account)),
     # The owner goes last: the database keeps an owner in every account that has members.
@@ -177,15 +192,15 @@ _CONTENT = (
 _PEOPLE = (
     AdminLog("people", Order.PERSONAL, frozenset({Order.PERSONAL, Order.PEOPLE})),
     Erased("accounts.Session", Order.PERSONAL, sessions_of_people_who_go),
-    _owned("mfa.Authenticator", "user"),
-    _owned("socialaccount.SocialToken", "account__user"),
+    _owned("mfa.Authenticator", "user", not_exported=_SECRETS),
+    _owned("socialaccount.SocialToken", "account__user", not_exported=_SECRETS),
     _owned("socialaccount.SocialAccount", "user"),
-    _owned("account.EmailConfirmation", "email_address__user"),
+    _owned("account.EmailConfirmation", "email_address__user", not_exported=_SECRETS),
     _owned("account.EmailAddress", "user"),
-    _owned("accounts.User_groups", "user"),
-    _owned("accounts.User_user_permissions", "user"),
+    _owned("accounts.User_groups", "user", not_exported=_STAFF_ALONE),
+    _owned("accounts.User_user_permissions", "user", not_exported=_STAFF_ALONE),
     # Written by former staff who were customers, too; staff are never erased.
-    _owned("admin.LogEntry", "user", part="written by people who go"),
+    _owned("admin.LogEntry", "user", part="written by people who go", not_exported=_STAFF_ALONE),
     # What they left in accounts that they do not belong to any more.
     _owned("accounts.Notice", "recipient", part="to people who go"),
     unlinked("accounts.SupportRequest", "made_by"),

@@ -2,10 +2,23 @@
 
 from accounts.exports.parts import INSTANT, INTEGER, TEXT, Rows, optional
 from subscriptions.cancellation import Cancellation
+from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund
 from subscriptions.subscription import Subscription
 
 EXPORT_PARTS = (
+    Rows(
+        "payouts.json",
+        lambda account: Payout.objects.filter(refund__subscription__account=account),
+        {
+            "refund_id": {**TEXT, "description": "the refund's reference"},
+            "cents": INTEGER,
+            "currency": TEXT,
+            "payment_reference": TEXT,
+            "recorded_at": INSTANT,
+        },
+        key=("refund_id",),
+    ),
     Rows(
         "subscriptions.json",
         lambda account: Subscription.objects.filter(account=account),

@@ -60,8 +60,9 @@ class Store(Protocol):
 class Erased:
     """Rows that are deleted. `part` tells apart several entries of a model; `files` are its file fields.
 
-    `many` names the foreign key to the account in a table of which one account may own a good part: there a purge may
-    walk through the table (`accounts.erasure.table_scan`).
+    What is erased is exported before (`accounts.exports.parts`), or says here why it is `not_exported`: a test compares
+    the two. `many` names the foreign key to the account in a table of which one account may own a good part: there a
+    purge may walk through the table (`accounts.erasure.table_scan`).
     """
 
     model: str
@@ -70,6 +71,7 @@ class Erased:
     part: str = ""
     files: tuple[str, ...] = ()
     many: str = ""
+    not_exported: str | Promise = ""
 
     @property
     def name(self) -> str:
@@ -209,6 +211,12 @@ def folders(account_id: uuid.UUID) -> list[str]:
 def erased_models() -> list[str]:
     """The labels of the models whose rows go, in the order in which they do."""
     return [store.model for store in stores() if isinstance(store, Erased)]
+
+
+def left_out() -> list[tuple[str, str]]:
+    """What an erasing takes and no export holds: the model's label, and why."""
+    found = {store.model: str(store.not_exported) for store in stores() if isinstance(store, Erased)}
+    return [(model, why) for model, why in found.items() if why]
 
 
 def unlisted() -> list[str]:

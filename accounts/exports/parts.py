@@ -11,13 +11,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
 from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
 
+from accounts.core import clock
 from accounts.core.registry import Registry
-from accounts.customers.account import Account
+from accounts.customers import session
+from accounts.customers.account import Account, Role
 from accounts.customers.history import Event
+from accounts.customers.user import User
+from accounts.erasure import inventory
 from accounts.exports.archive import Archive
+from accounts.mail.notices import Notice
 from accounts.support.messages import Message
 from accounts.support.requests import SupportRequest
 
@@ -97,6 +104,28 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Documents:
+    """A few documents that are no rows of a table as they stand, such as what a session remembers. In one array."""
+
+    name: str
+    documents: Callable[[uuid.UUID], Sequence[Mapping[str, Any]]]
+    fields: Mapping[str, Schema]
+    #: The label of the model whose rows they tell of.
+    model: str
+
+    def total(self, account_id: uuid.UUID) -> int:
+        return len(self.documents(account_id))
+
+    def schema(self) -> Schema:
+        return {"type": "object", "properties": dict(self.fields), "required": list(self.fields)}
+
+    def write(self, archive: Archive, account_id: uuid.UUID, after: Key | None) -> Batch:
+        found = self.documents(account_id)
+        archive.add(self.name, as_json(found, indent=1))
+        return Batch(len(found), None, complete=True)
+
+
+@dataclass(frozen=True)
 class Files:
     """The files that these rows have in a field, under the names that the rows give them. One that is missing is
     left out."""
@@ -156,6 +185,20 @@ def parts() -> list[Part]:
     return REGISTRY.all()
 
 
+def _described() -> "list[Rows | Documents]":
+    """The parts that `schema.json` describes: all but folders of files."""
+    return [part for part in parts() if isinstance(part, Rows | Documents)]
+
+
+MEMBER: Mapping[str, Schema] = {
+    "id": INTEGER,
+    "name": TEXT,
+    "email": TEXT,
+    "language": {**TEXT, "description": "empty: as the browser asks"},
+    "time_zone": TEXT,
+    "role": TEXT,
+    "joined_at": INSTANT,
+}
 ACCOUNT_SCHEMA: Schema = {
     "type": "object",
     "properties": {
@@ -167,8 +210,8 @@ ACCOUNT_SCHEMA: Schema = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"id": INTEGER, "name": TEXT, "email": TEXT, "role": TEXT, "joined_at": INSTANT},
-                "required": ["id", "name", "email", "role", "joined_at"],
+                "properties": MEMBER,
+                "required": list(MEMBER),
             },
         },
     },
@@ -178,7 +221,7 @@ ACCOUNT_SCHEMA: Schema = {
 
 def schema() -> Schema:
     """The JSON Schema of the archive: one property a file; a `.jsonl` file is the array of its lines."""
-    files = {part.name: {"type": "array", "items": part.schema()} for part in parts() if isinstance(part, Rows)}
+    files = {part.name: {"type": "array", "items": part.schema()} for part in _described()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Blueprints: data export",
@@ -201,6 +244,8 @@ def account_document(account: Account) -> Mapping[str, Any]:
                 "id": place.user_id,
                 "name": place.user.name,
                 "email": place.user.email,
+                "language": place.user.language,
+                "time_zone": place.user.time_zone,
                 "role": place.role,
                 "joined_at": place.joined_at,
             }
@@ -210,14 +255,49 @@ def account_document(account: Account) -> Mapping[str, Any]:
 
 
 def readme(account: Account, at: datetime) -> str:
-    lines = "".join(f"  {part.name}\n" for part in parts() if isinstance(part, Rows))
+    lines = "".join(f"  {part.name}\n" for part in _described())
     return (
         f"Blueprints: all data of the account “{account.name}”\nas of {plain(at)}\n\n"
         "All texts are UTF-8, all instants ISO 8601 in UTC.\n"
         "A .json file is one document; a .jsonl file holds one JSON object a line.\n\n"
         f"  schema.json: JSON Schema of all of them\n  account.json: the account and its members\n{lines}"
-        "  thumbnails/: the pictures of the blueprints; each blueprint names its own\n"
+        "  thumbnails/: the pictures of the blueprints; each blueprint names its own\n\n"
+        "Of sign-ins, addresses and authorisations: those of the owner. Other members' are theirs.\n"
+        "Left out of this archive, and erased with the account:\n\n"
+        + "".join(f"  {model}: {why}\n" for model, why in inventory.left_out())
     )
+
+
+#: The models that `account.json` tells of.
+IN_ACCOUNT_DOCUMENT = ("accounts.Account", "accounts.Membership", "accounts.User")
+
+
+def exported_models() -> set[str]:
+    """The labels of all models of which an export holds rows."""
+    found = set(IN_ACCOUNT_DOCUMENT)
+    for part in parts():
+        if isinstance(part, Documents):
+            found.add(part.model)
+        elif isinstance(part, Rows):
+            found.add(part.rows(uuid.UUID(int=0)).model._meta.label)
+    return found
+
+
+def of_owner(path: str, account_id: uuid.UUID) -> dict[str, Any]:
+    """The filter for rows of the account's owner, who is `path` away from them."""
+    return {f"{path}__memberships__account": account_id, f"{path}__memberships__role": Role.OWNER}
+
+
+def sign_ins(account_id: uuid.UUID) -> list[Mapping[str, Any]]:
+    """Where the owner is signed in."""
+    owner = User.objects.filter(memberships__account=account_id, memberships__role=Role.OWNER).first()
+    if owner is None:
+        return []
+    places = session.places_of(owner, here=None, at=clock.now())
+    return [
+        {"browser": place.browser, "address": place.address, "since": plain(place.since) if place.since else None}
+        for place in places
+    ]
 
 
 EXPORT_PARTS = (
@@ -245,6 +325,41 @@ EXPORT_PARTS = (
         "request_messages.json",
         lambda account: Message.objects.filter(request__account=account),
         {"id": INTEGER, "request_id": INTEGER, "side": TEXT, "text": TEXT, "written_at": INSTANT},
+    ),
+    Rows(
+        "mails.jsonl",
+        lambda account: Notice.objects.filter(account=account, sent_at__isnull=False),
+        {
+            "id": ID,
+            "recipient_id": INTEGER,
+            "kind": TEXT,
+            "facts": {**OBJECT, "description": "what the mail said"},
+            "queued_at": INSTANT,
+            "sent_at": INSTANT,
+        },
+    ),
+    Rows(
+        "owner_addresses.json",
+        lambda account: EmailAddress.objects.filter(**of_owner("user", account)),
+        {"id": INTEGER, "email": TEXT, "verified": {"type": "boolean"}, "primary": {"type": "boolean"}},
+    ),
+    Rows(
+        "owner_sign_in_accounts.json",
+        lambda account: SocialAccount.objects.filter(**of_owner("user", account)),
+        {
+            "id": INTEGER,
+            "provider": TEXT,
+            "uid": TEXT,
+            "date_joined": INSTANT,
+            "last_login": INSTANT,
+            "extra_data": {**OBJECT, "description": "what the provider told us"},
+        },
+    ),
+    Documents(
+        "owner_sign_ins.json",
+        sign_ins,
+        {"browser": TEXT, "address": TEXT, "since": optional(INSTANT)},
+        model="accounts.Session",
     ),
     Rows(
         "history.jsonl",

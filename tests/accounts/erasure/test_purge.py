@@ -99,7 +99,7 @@ def test_what_the_law_wants_is_kept_without_people(account: Account, owner: User
     kept = BillingRecord.objects.get()
     assert (kept.pk, kept.account_id, kept.plan, kept.cents) == (subscription.pk, account.pk, "pro", subscription.cents)
     assert kept.kept_until.year == NOW.year + 10
-    assert row.kept == {"subscriptions.BillingRecord": 1}
+    assert row.kept["subscriptions.BillingRecord"] == 1
 
 
 def test_starting_signs_out_and_refuses_every_write(account: Account, owner: User, sign_in: Any) -> None:

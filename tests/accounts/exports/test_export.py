@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 import time_machine
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings as django_settings
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, connection
@@ -23,15 +24,17 @@ from pytest_django import Settings
 
 from accounts.core.write_guard import BeingErased
 from accounts.customers.history import Actor
-from accounts.erasure import purge
+from accounts.erasure import inventory, purge
+from accounts.erasure.inventory import Erased
 from accounts.exports import builder, parts
 from accounts.exports.archive import Archive, Interrupted, Position
 from accounts.exports.export import KEPT_FOR, LINK, Export, ask, link_token
 from accounts.jobs.due_work import MORE, Turn
-from accounts.mail.sending import write
+from accounts.mail.sending import send_due, write
 from accounts.models import Account, Blueprint, Event, Notice, User
 from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
+from marketplace.models import RepositoryHook
 from subscriptions.cancellation import cancel
 from tests.accounts.erasure.purging import erase_all, erased_events, files, oblige
 from tests.factories import NOW, AccountFactory, BlueprintFactory, ConnectionFactory, owner_of, subscribe
@@ -123,10 +126,18 @@ def test_everything_is_in_it_and_fits_its_schema(account: Account, owner: User, 
         "connections.jsonl",
         "requests.json",
         "request_messages.json",
+        "mails.jsonl",
+        "owner_addresses.json",
+        "owner_sign_in_accounts.json",
+        "owner_sign_ins.json",
         "history.jsonl",
+        "payouts.json",
         "subscriptions.json",
         "cancellations.json",
         "refunds.json",
+        "github_hooks.json",
+        "owner_github_authorisations.json",
+        "aws_registrations.json",
         "github_customers.json",
         "aws_agreements.json",
     ]
@@ -162,6 +173,41 @@ def test_everything_is_in_it_and_fits_its_schema(account: Account, owner: User, 
     assert "Harbour" in archive.read("README.txt").decode()
 
 
+def test_what_an_erasing_takes_an_export_holds_or_says_why_not() -> None:
+    """One list: whoever adds a table to the inventory adds it to the export, or gives a reason."""
+    exported = parts.exported_models()
+    for store in inventory.stores():
+        if isinstance(store, Erased):
+            assert (store.model in exported) is not bool(store.not_exported), store.model
+
+
+def test_what_the_owner_left_elsewhere_than_in_blueprints_is_exported_too(
+    account: Account, owner: User, member: User, sign_in: SignIn
+) -> None:
+    sign_in(owner).get("/")
+    sign_in(member).get("/")
+    User.objects.filter(pk=owner.pk).update(language="fr", time_zone="Europe/Paris")
+    for person in (owner, member):
+        SocialAccount.objects.create(user=person, provider="github", uid=str(person.pk), extra_data={"login": "x"})
+    ask_support(account, kind=RequestKind.OTHER, message="Où ?", by=Actor.owner(owner), at=NOW)
+    send_due(NOW)
+    RepositoryHook.objects.create(account=account, repository="harbour/web", hook_id=7, registered_at=NOW)
+
+    archive = opened(built(account))
+
+    found = documents(archive)
+    jsonschema.validate(found, json.loads(archive.read("schema.json")))
+    first = found["account.json"]["members"][0]
+    assert (first["language"], first["time_zone"]) == ("fr", "Europe/Paris")
+    assert [row["kind"] for row in found["mails.jsonl"]] == ["accounts/request_received"]
+    # Of the owner, who asks; what is another member's own is theirs.
+    assert [row["email"] for row in found["owner_addresses.json"]] == [owner.email]
+    assert [row["uid"] for row in found["owner_sign_in_accounts.json"]] == [str(owner.pk)]
+    assert len(found["owner_sign_ins.json"]) == 1
+    assert [row["repository"] for row in found["github_hooks.json"]] == ["harbour/web"]
+    assert "mfa.Authenticator: secrets, which open doors and tell nothing" in archive.read("README.txt").decode()
+
+
 def test_every_field_of_a_blueprint_is_exported() -> None:
     part = next(part for part in parts.parts() if part.name == "blueprints.jsonl")
     assert isinstance(part, parts.Rows)
@@ -193,7 +239,7 @@ def test_batches_make_one_archive(account: Account, small_batches: None) -> None
     assert [row["id"] for row in found["history.jsonl"]] == list(
         Event.objects.exclude(kind="export.ready").order_by("at", "id").values_list("pk", flat=True)
     )
-    assert export.done == export.total == 5 + 5 + 3 + len(found["history.jsonl"])
+    assert export.done == export.total == 5 + 5 + 3 + 1 + len(found["history.jsonl"])
     assert (export.size, len(export.sha256)) == (default_storage.size(export.file.name or ""), 64)
 
 
@@ -330,8 +376,8 @@ def test_the_page_shows_how_far_it_is(account: Account, owner: User, sign_in: Si
     assert "It begins within a minute." in client.get("/user/export/").content.decode()
     turn()
     page = client.get("/user/export/").content.decode()
-    assert "2 of 4 entries are in the archive." in page
-    assert 'value="2" max="4"' in page
+    assert "2 of 5 entries are in the archive." in page
+    assert 'value="2" max="5"' in page
     assert "Prepare" not in page
 
 
