@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import models, transaction
 
 from accounts.core import limits
 from accounts.jobs import sweeps
+from accounts.jobs.due_work import run_batches
 from accounts.jobs.queues import Queue
 from marketplace import refusal
 from marketplace.delivery import Delivery, DeliveryQuerySet
@@ -39,16 +41,19 @@ def preview(at: datetime) -> Iterator[str]:
 
 def tidy(at: datetime) -> int:
     """All of it at `at`. Returns how many rows were emptied or removed."""
-    return empty_old(at) + refusal.forget_old(at) + limits.forget_old(at)
+    # The bodies last: one that resists is raised when all others are done.
+    return refusal.forget_old(at) + limits.forget_old(at) + empty_old(at)
 
 
 def empty_old(at: datetime) -> int:
     """Empty the bodies that have been kept for long enough at `at`. Returns how many."""
-    emptied = 0
-    may_go_on = sweeps.until(RUN)
-    while may_go_on() and (ids := list(old(at).order_by("received_at").values_list("pk", flat=True)[:BATCH])):
-        emptied += Delivery.objects.filter(pk__in=ids).update(body=None, named=None)
-    return emptied
+
+    def empty(rows: "models.QuerySet[Delivery]", batch: int) -> int:
+        with transaction.atomic():
+            ids = list(rows.values_list("pk", flat=True)[:batch])
+            return Delivery.objects.filter(pk__in=ids).update(body=None, named=None)
+
+    return run_batches(old(at).order_by("received_at"), empty, batch=BATCH, run=RUN, noted=False)
 
 
 SWEEP = sweeps.Sweep("hygiene", run=tidy, preview=preview, late_after=timedelta(days=2), queue=Queue.SLOW, alone=True)

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import run_batches
 from accounts.jobs.queues import Queue
 from subscriptions.event_kinds import SubscriptionEvent
 
@@ -99,18 +100,17 @@ def preview(at: datetime) -> Iterator[str]:
 
 def remove_over(at: datetime) -> int:
     """Remove the records whose term is over at `at`; each account's history says how many. Returns how many went."""
-    removed = 0
-    may_go_on = sweeps.until(RUN)
-    while may_go_on() and (batch := _remove_batch(at)):
-        removed += batch
-    return removed
+
+    def remove(rows: "models.QuerySet[BillingRecord]", batch: int) -> int:
+        return _remove_batch(rows, batch, at)
+
+    return run_batches(BillingRecord.objects.over(at).order_by("pk"), remove, batch=BATCH, run=RUN, noted=False)
 
 
-def _remove_batch(at: datetime) -> int:
+def _remove_batch(over: "models.QuerySet[BillingRecord]", batch: int, at: datetime) -> int:
     with transaction.atomic():
         # What another sweep is removing just now is left to it.
-        over = BillingRecord.objects.over(at).select_for_update(skip_locked=True)
-        accounts = dict(over.values_list("pk", "account_id")[:BATCH])
+        accounts = dict(over.select_for_update(skip_locked=True).values_list("pk", "account_id")[:batch])
         removed, _by_model = BillingRecord.objects.filter(pk__in=accounts).delete()
         for account_id, records in Counter(accounts.values()).items():
             history.record(account_id, SubscriptionEvent.BILLING_REMOVED, at=at, by=Actor.system(), records=records)

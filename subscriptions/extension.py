@@ -15,7 +15,7 @@ EXTENSION = Extension(
     internal_event_kinds=INTERNAL,
     # What ends a subscription comes before what mails about it.
     sweeps=(settling.SWEEP, paying.SWEEP, reminders.SWEEP, billing_record.SWEEP),
-    invariants=(*settling.INVARIANTS, *paying.INVARIANTS, *billing_record.INVARIANTS),
+    invariants=(*settling.INVARIANTS, *reminders.INVARIANTS, *paying.INVARIANTS, *billing_record.INVARIANTS),
     personal_data=personal_data.PERSONAL_DATA,
     keepers=(Keeper("subscriptions.BillingRecord", billing_record.keep),),
     reasons_to_wait=(

@@ -8,9 +8,11 @@ meanwhile, not all of them at once.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import models, transaction
+from django.utils.translation import gettext_lazy as _
 
-from accounts.jobs import sweeps
+from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import run_batches
 from accounts.mail import notices
 from accounts.models import Account, Notice
 from subscriptions.subscription import Channel, Subscription
@@ -23,6 +25,8 @@ DAYS_BEFORE: dict[str, tuple[int, ...]] = {
 }
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
+#: A reminder that is still not queued so long after it fell due is shown to staff.
+OVERDUE = timedelta(hours=1)
 #: Reminded in one transaction.
 BATCH = 500
 
@@ -51,20 +55,14 @@ def preview(at: datetime) -> Iterator[str]:
 
 def remind_due(at: datetime) -> int:
     """Queue every reminder that is due at `at` and not yet queued. Returns how many."""
-    reminded = 0
-    may_go_on = sweeps.until(RUN)
-    while may_go_on() and (batch := _remind_some(at)):
-        reminded += batch
-    return reminded
+    due = Subscription.objects.reminder_due(at).order_by("next_reminder_at", "pk")
+    return run_batches(due, lambda rows, batch: _remind_some(rows, batch, at), batch=BATCH, run=RUN)
 
 
-def _remind_some(at: datetime) -> int:
+def _remind_some(due: "models.QuerySet[Subscription]", size: int, at: datetime) -> int:
     with transaction.atomic():
         batch = list(
-            Subscription.objects.reminder_due(at)
-            .select_related("account", "plan")
-            .order_by("next_reminder_at", "pk")
-            .select_for_update(skip_locked=True, no_key=True, of=("self",))[:BATCH]
+            due.select_related("account", "plan").select_for_update(skip_locked=True, no_key=True, of=("self",))[:size]
         )
         owners = Account.objects.filter(pk__in=[subscription.account_id for subscription in batch]).owners()
         drafts: list[Notice] = []
@@ -83,8 +81,9 @@ def _remind_some(at: datetime) -> int:
                 ends_at=subscription.ends_at,
             )
             subscription.next_reminder_at = next_reminder(subscription.channel, subscription.ends_at, at)
+            subscription.last_error = ""
         notices.store(drafts)
-        Subscription.objects.bulk_update(batch, ["next_reminder_at"])
+        Subscription.objects.bulk_update(batch, ["next_reminder_at", "last_error"])
     return len(batch)
 
 
@@ -95,3 +94,11 @@ def _most_urgent(subscription: Subscription, at: datetime) -> int:
 
 
 SWEEP = sweeps.Sweep("remind", run=remind_due, preview=preview, late_after=timedelta(minutes=15), alone=True)
+
+INVARIANTS = (
+    invariants.Invariant(
+        "reminder-overdue",
+        _("reminders due for more than an hour and still not queued"),
+        lambda at: Subscription.objects.reminder_due(at).filter(next_reminder_at__lt=at - OVERDUE),
+    ),
+)

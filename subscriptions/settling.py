@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from typing import LiteralString
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from accounts.jobs import invariants, sweeps
+from accounts.jobs.due_work import run_batches
 from subscriptions.subscription import NEAR, Subscription
 
 #: Settled in one transaction. Larger batches hold their locks for longer and are slower (`make bench`).
@@ -31,7 +33,7 @@ OVERDUE = timedelta(minutes=15)
 SETTLE: LiteralString = """
 WITH settled AS (
     UPDATE subscriptions_subscription AS ended
-       SET settled_at = %(at)s, next_reminder_at = NULL
+       SET settled_at = %(at)s, next_reminder_at = NULL, last_error = ''
      WHERE id = ANY(%(ids)s)
     RETURNING id, account_id, plan_id, channel, ends_at, (
         SELECT next.id FROM subscriptions_subscription AS next
@@ -81,17 +83,15 @@ def preview(at: datetime) -> Iterator[str]:
 
 def settle_due(at: datetime) -> int:
     """Settle everything that has ended at `at` and is not settled yet. Returns how many subscriptions that was."""
-    settled = 0
-    may_go_on = sweeps.until(RUN)
-    while may_go_on() and (batch := settle_some(at, batch=BATCH)):
-        settled += batch
-    return settled
+    due = Subscription.objects.ended(at).unsettled().order_by("ends_at")
+    return run_batches(due, lambda rows, batch: settle_some(at, batch=batch, due=rows), batch=BATCH, run=RUN)
 
 
-def settle_some(at: datetime, *, batch: int) -> int:
-    """Settle up to `batch` subscriptions in one transaction. Returns how many."""
-    with transaction.atomic(), connection.cursor() as cursor:
+def settle_some(at: datetime, *, batch: int, due: "QuerySet[Subscription] | None" = None) -> int:
+    """Settle up to `batch` subscriptions, of those that are due, in one transaction. Returns how many."""
+    if due is None:
         due = Subscription.objects.ended(at).unsettled().order_by("ends_at")
+    with transaction.atomic(), connection.cursor() as cursor:
         # Skipped if held by an owner who is keeping the subscription just now, or by another sweep.
         ids = list(due.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:batch])
         if ids:

@@ -123,6 +123,8 @@ class Subscription(models.Model):
     #: When the next reminder of the end is due. Kept by `subscriptions.reminders`.
     next_reminder_at = models.DateTimeField(_("next reminder"), null=True, blank=True)
     settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
+    #: Why it could not be settled, or its owner be reminded, with all the others; empty for as it should be.
+    last_error = models.TextField(_("last error"), blank=True, default="", db_default="")
 
     objects = SubscriptionQuerySet.as_manager()
 

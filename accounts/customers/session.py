@@ -22,7 +22,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.base_session import AbstractBaseSession, BaseSessionManager
-from django.db import models
+from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.http import base36_to_int
@@ -31,6 +31,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import clock, encryption
 from accounts.customers.user import User
 from accounts.jobs import sweeps
+from accounts.jobs.due_work import run_batches
 from accounts.jobs.queues import Queue
 
 #: Where a session keeps when its sign-in happened, in seconds since 1970.
@@ -235,11 +236,12 @@ def end_all(user: User, *, but: str | None = None) -> int:
 
 def forget_expired(at: datetime) -> int:
     """Delete the sessions that have ended, in batches. Returns how many."""
-    forgotten = 0
-    may_go_on = sweeps.until(RUN)
-    while may_go_on() and (keys := list(Session.objects.expired(at).values_list("pk", flat=True)[:BATCH])):
-        forgotten += Session.objects.filter(pk__in=keys).delete()[0]
-    return forgotten
+
+    def forget(rows: "models.QuerySet[Session]", batch: int) -> int:
+        with transaction.atomic():
+            return rows.filter(pk__in=list(rows.values_list("pk", flat=True)[:batch])).delete()[0]
+
+    return run_batches(Session.objects.expired(at).order_by("pk"), forget, batch=BATCH, run=RUN, noted=False)
 
 
 def preview(at: datetime) -> Iterator[str]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
@@ -56,7 +57,8 @@ def send(notice: Notice, connection: BaseEmailBackend, at: datetime) -> bool:
         # What the server thinks of the connection now is anybody's guess; the next mail gets a new one.
         connection.close()
         raise
-    return bool(Notice.objects.unsent().filter(pk=notice.pk).update(sent_at=at, last_error=""))
+    with transaction.atomic():
+        return bool(Notice.objects.unsent().filter(pk=notice.pk).update(sent_at=at, last_error=""))
 
 
 def write(notice: Notice) -> EmailMultiAlternatives:
