@@ -99,7 +99,7 @@ def deal_with(tombstone: Tombstone, at: datetime) -> bool:
 
 
 def _keys() -> list[str]:
-    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [settings.SECRET_KEY, *(str(key) for key in settings.SECRET_KEY_FALLBACKS)]
 
 
 def _digest(source: Source, number: object, key: str) -> str:

@@ -21,8 +21,8 @@ def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
     What the account held already when its deletion was approved is ended by that (`subscriptions.account_deletion`).
     """
     goes = account_deletion.ended_by_erasing(account_id, at).values("pk")
-    held = Subscription.objects.filter(account_id=account_id).holding(at).exclude(pk__in=goes)
-    held = held.order_by("started_at").first()
+    staying = Subscription.objects.filter(account_id=account_id).holding(at).exclude(pk__in=goes)
+    held = staying.order_by("started_at").first()
     if held is None:
         return None
     if held.started_at > at:

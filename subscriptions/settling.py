@@ -38,7 +38,7 @@ WITH settled AS (
     RETURNING id, account_id, plan_id, channel, ends_at, (
         SELECT next.id FROM subscriptions_subscription AS next
          WHERE next.account_id = ended.account_id
-           AND next.started_at >= ended.ends_at AND next.started_at < ended.ends_at + %(near)s
+           AND next.started_at >= ended.ends_at AND next.started_at < ended.ends_at + make_interval(secs => %(near)s)
            AND next.ends_at IS DISTINCT FROM next.started_at AND next.id <> ended.id
          ORDER BY next.started_at LIMIT 1
     ) AS successor
@@ -95,7 +95,7 @@ def settle_some(at: datetime, *, batch: int, due: "QuerySet[Subscription] | None
         # Skipped if held by an owner who is keeping the subscription just now, or by another sweep.
         ids = list(due.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:batch])
         if ids:
-            cursor.execute(SETTLE, {"at": at, "ids": ids, "near": NEAR})
+            cursor.execute(SETTLE, {"at": at, "ids": ids, "near": NEAR.total_seconds()})
     return len(ids)
 
 
