@@ -10,6 +10,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from accounts.core import foreign_input, limits
+from accounts.core.limits import TooOften
 from accounts.customers.access import SESSION_KEY, AccountDeactivated, OwnerOnly, current_membership
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import NotEntitled
@@ -126,6 +127,9 @@ class RefusalMiddleware:
             # Answered here, not raised on: what is raised is written to the log, and this names a person.
             message = f"{exception} {_('Nothing was changed.')}"
             return render(request, "error.html", {"title": _("Not allowed"), "message": message}, status=403)
+        if isinstance(exception, TooOften):
+            context = {"title": _("One thing at a time"), "message": f"{exception} {_('Nothing was changed.')}"}
+            return render(request, "error.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
         if isinstance(exception, AccountDeactivated):
             membership, account = exception.membership, exception.account
             offers_export = membership.is_owner and not account.purging_at

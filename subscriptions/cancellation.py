@@ -13,6 +13,7 @@ from typing import Self
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core import limits
 from accounts.core.formats import day
 from accounts.core.references import new_reference
 from accounts.core.refusal import Refused
@@ -196,11 +197,16 @@ def cancel(
     return cancellation, True
 
 
+#: So often an owner keeps a cancelled subscription within an hour.
+KEPT_AN_HOUR = 20
+
+
 def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
     """Keep the subscription, until the very instant at which it ends. Returns whether anything changed.
 
     Raises `AlreadyEnded` from that instant on, or when settling came first, `Refunded`, `AnotherFollows`, and
-    `ToBeDeleted` where the whole account is about to go.
+    `ToBeDeleted` where the whole account is about to go. `TooOften` for an owner who cancels and keeps all the time,
+    each with a mail: cancelling is never refused, so keeping is, until later.
     """
     with transaction.atomic():
         subscription = (
@@ -218,6 +224,8 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
         later = Subscription.objects.of(subscription.account).holding(at).exclude(pk=subscription.pk)
         if following := later.select_related("plan").order_by("started_at").first():
             raise AnotherFollows(following)
+        if by.kind == ActorKind.OWNER:
+            limits.limit("keep", subscription.account_id, most=KEPT_AN_HOUR, at=at)
         cancellation.withdrawn_at, cancellation.withdrawn_by = at, by.user
         cancellation.save(update_fields=["withdrawn_at", "withdrawn_by"])
         reminders.set_end(subscription, None, at=at)

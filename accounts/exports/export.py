@@ -14,6 +14,7 @@ from django.core.files.storage import default_storage
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core import limits
 from accounts.core.errors import describe
 from accounts.core.write_guard import BeingErased, refuse_if_purging, refused_while_erasing
 from accounts.customers import history
@@ -135,16 +136,21 @@ def folder(account_id: uuid.UUID) -> str:
 def ask(account: Account, *, by: Actor, at: datetime) -> tuple[Export, bool]:
     """Have an archive made. Returns it, and whether it is new: one that is being built is the one asked for.
 
-    Raises `BeingErased`.
+    Raises `BeingErased`, and `TooOften` for an account that has many made: each is read from every table.
     """
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
         refuse_if_purging(account.pk)
         if existing := Export.objects.unfinished().filter(account=account).first():
             return existing, False
+        limits.limit("export", account.pk, most=MOST_AN_HOUR, at=at)
         export = Export.objects.create(account=account, asked_for_by=by.user, asked_at=at, next_attempt_at=at)
         history.record(account.pk, AccountEvent.EXPORT_ASKED, at=at, by=by, export=str(export.pk))
     return export, True
+
+
+#: So many archives of one account within an hour.
+MOST_AN_HOUR = 5
 
 
 class LinkExpired(Exception):

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.core import clock
+from accounts.core import clock, limits
 from accounts.core.encryption import Undecipherable
 from accounts.customers.access import SESSION_KEY, for_owner
 from accounts.customers.account import Membership
@@ -26,6 +26,9 @@ from marketplace.offboarding import offboarding
 
 log = logging.getLogger(__name__)
 
+#: GitHub is asked for one person so often within a minute, whoever presses the button how often: by a thread of ours.
+ASKED_A_MINUTE = 6
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def setup(request: HttpRequest) -> HttpResponse:
@@ -40,6 +43,9 @@ def setup(request: HttpRequest) -> HttpResponse:
         return render(request, "marketplace/github_setup.html", context)
     # Whose purchases: the form has no account yet, it says as whom the person is authorised.
     require(request, token.login)
+    if limits.is_often("github-setup", user.pk, most=ASKED_A_MINUTE, seconds=60):
+        messages.info(request, _("GitHub shows no purchase of yours yet. It can take a minute after you have bought."))
+        return redirect("github_setup")
     try:
         accounts = link_purchases(token, at=clock.of(request))
     except (ApiError, Unreadable, Undecipherable) as error:

@@ -1,7 +1,7 @@
 """Nobody fills a table or a mailbox of ours: what one person can do within a minute, and within an hour."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 import time_machine
 from django.core import mail
 from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client
 from pytest_django import Settings
 
@@ -18,13 +19,17 @@ from accounts.blueprints.svg import draw
 from accounts.core import limits
 from accounts.core.limits import HourlyCount, TooOften
 from accounts.customers.history import Actor
+from accounts.exports import export
+from accounts.exports.builder import export_due
 from accounts.jobs.invariants import warnings
 from accounts.models import Account, Blueprint, Event, Notice, SupportRequest, User
 from accounts.support.answers import answer
 from accounts.support.messages import MOST_UNANSWERED, OurTurn, write_further
 from accounts.support.requests import MOST_AN_HOUR, RequestKind, ask
+from config.cache import Cache
 from marketplace import hygiene
-from tests.factories import NOW, BlueprintFactory, UserFactory
+from subscriptions.cancellation import KEPT_AN_HOUR, cancel, withdraw
+from tests.factories import NOW, BlueprintFactory, UserFactory, subscribe
 from tests.pages import form_on, press
 
 pytestmark = pytest.mark.django_db
@@ -34,8 +39,15 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
-def nothing_counted() -> None:
-    cache.clear()
+def nothing_counted() -> Iterator[None]:
+    """Neither in Redis nor, while it is away, in this process."""
+    counters = (cache, LocMemCache("while Redis is away", {}))
+    for counter in counters:
+        counter.clear()
+    yield
+    for counter in counters:
+        counter.clear()
+    Cache._away_until = 0.0
 
 
 def test_an_hour_counts_what_one_person_does_and_the_next_begins_anew() -> None:
@@ -242,3 +254,38 @@ def test_one_address_is_written_to_a_few_times_an_hour_however_often_it_is_asked
     for _ in range(12):
         Client().post("/auth/password/reset/", {"email": "known@example.org"})
     assert 1 <= len(mail.outbox) <= 5
+
+
+def test_an_account_has_so_many_archives_made_within_an_hour(account: Account, owner: User, sign_in: SignIn) -> None:
+    by = Actor.owner(owner)
+    for number in range(export.MOST_AN_HOUR):
+        at = NOW + number * timedelta(minutes=1)
+        assert export.ask(account, by=by, at=at)[1]
+        # What is being built is the one asked for, however often.
+        assert not export.ask(account, by=by, at=at)[1]
+        assert export_due(at) >= 1
+    with pytest.raises(TooOften):
+        export.ask(account, by=by, at=NOW + timedelta(minutes=20))
+    with time_machine.travel(NOW + timedelta(minutes=20), tick=False):
+        client = sign_in(owner)
+        refused = press(client, "/user/export/")
+        assert refused.status_code == 429
+        assert "That is more often than anybody needs." in refused.content.decode()
+    assert export.ask(account, by=by, at=NOW + HOUR)[1]
+
+
+def test_who_cancels_and_keeps_all_day_can_always_cancel(account: Account, owner: User) -> None:
+    subscription, by = subscribe(account, at=NOW - timedelta(days=40)), Actor.owner(owner)
+    for number in range(KEPT_AN_HOUR):
+        at = NOW + number * timedelta(minutes=1)
+        cancellation, _new = cancel(subscription, by=by, at=at)
+        assert withdraw(cancellation, by=by, at=at)
+    at = NOW + timedelta(minutes=25)
+    cancellation, new = cancel(subscription, by=by, at=at)
+    assert new
+    with pytest.raises(TooOften):
+        withdraw(cancellation, by=by, at=at)
+    # An hour later the owner is heard again.
+    cancellation.refresh_from_db()
+    assert cancellation.withdrawn_at is None
+    assert withdraw(cancellation, by=by, at=NOW + HOUR)
