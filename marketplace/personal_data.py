@@ -87,11 +87,14 @@ def tokens(account_id: uuid.UUID) -> "QuerySet[UserToken]":
 
 
 def leave_tombstones(account_id: uuid.UUID, at: datetime) -> int:
-    """Write down what GitHub goes on with though the account is erased: two people have decided so. How many."""
-    going_on = Customer.objects.active().filter(account_id=account_id)
-    for customer in going_on:
+    """Write down what a marketplace goes on with though the account is erased: two people decided so. How many."""
+    at_github = Customer.objects.active().filter(account_id=account_id)
+    for customer in at_github:
         tombstone.leave(Source.GITHUB, customer.github_id, account_id=account_id, at=at)
-    return len(going_on)
+    at_aws = [row.ids()[0] for row in Agreement.objects.running().filter(account_id=account_id) if row.ids()]
+    for known in at_aws:
+        tombstone.leave(Source.AWS_EVENTS, known, account_id=account_id, at=at)
+    return len(at_github) + len(at_aws)
 
 
 PERSONAL_DATA = (

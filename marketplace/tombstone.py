@@ -81,6 +81,19 @@ def named(source: Source, number: object, at: datetime) -> Tombstone | None:
     return found
 
 
+def named_among(source: Source, numbers: Iterable[str], at: datetime) -> int:
+    """The marketplace's list names these purchases: note it on the tombstones among them. Returns how many."""
+    tombstones = Tombstone.objects.filter(source=source)
+    if not tombstones.exists():
+        return 0
+    told = {_digest(source, number, key): number for number in numbers for key in _keys()}
+    found = list(tombstones.filter(digest__in=told))
+    for row in found:
+        row.named_at, row.number = at, told[row.digest][:40]
+        row.save(update_fields=["named_at", "number"])
+    return len(found)
+
+
 def lift(source: Source, number: object) -> None:
     """The customer has bought anew, or the marketplace says that it is over."""
     Tombstone.objects.of(source, number).delete()

@@ -251,16 +251,18 @@ def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
 
 
 def _over(row: Agreement, verdict: Verdict, at: datetime) -> None:
-    if row.is_over:
-        return
-    if is_too_new(row.subscribed_at, at):
+    if is_too_new(row.subscribed_at, at) and not row.is_over:
         row.check_at = at + SETTLING_TIME
         return
-    if verdict.held and row.agreement_id not in (None, verdict.held.agreement_id):
+    if not row.is_over and verdict.held and row.agreement_id not in (None, verdict.held.agreement_id):
         # It had gone on under another agreement, unheard, and that one has ended.
         _adopt(row, verdict, at)
-        if row.is_over:
-            return
+    _end(row, verdict, at)
+
+
+def _end(row: Agreement, verdict: Verdict, at: datetime) -> None:
+    if row.is_over:
+        return
     if row.in_final_hour(at) and not row.deprovisioned_at:
         # Access stays for the final hour, however soon AWS's own books are closed.
         row.check_at = row.final_hour_until

@@ -7,11 +7,12 @@ applied to the one row (`marketplace.aws.life`), and its account is brought in l
 from dataclasses import dataclass
 from datetime import datetime
 
+from marketplace import tombstone
 from marketplace.aws import matching
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.life import News
 from marketplace.aws.words import TAKES_AWAY, Names, Said, Word
-from marketplace.delivery import Outcome
+from marketplace.delivery import Outcome, Source
 from marketplace.event_kinds import MarketplaceEvent
 
 
@@ -26,6 +27,8 @@ class Identified:
 def identify(said: Said, at: datetime) -> Identified:
     """The purchase that was spoken of, with every name that was told. The caller holds `matching.lock`, and saves."""
     if matching.is_foreign(said.names):
+        return Identified(outcome=Outcome.NO_CHANGE)
+    if _was_erased(said, at):
         return Identified(outcome=Outcome.NO_CHANGE)
     found = matching.find(said.names, accepted_at=said.terms.accepted_at if said.word is Word.RUNS else None)
     if found.is_old:
@@ -51,6 +54,24 @@ def identify(said: Said, at: datetime) -> Identified:
     if said.word is Word.ENDED and _goes_on(row, said):
         return Identified(row, Outcome.APPLIED)
     return Identified(row)
+
+
+def _was_erased(said: Said, at: datetime) -> bool:
+    """Whether it is about a purchase whose account was erased while AWS went on: a task for staff, and nobody's row."""
+    names, over = said.names, said.word in (Word.ENDED, Word.OVER)
+    for known in (names.agreement_id, names.licence_id):
+        if known and over and tombstone.named(Source.AWS_EVENTS, known, at):
+            tombstone.lift(Source.AWS_EVENTS, known)
+            return True
+        if known and tombstone.named(Source.AWS_EVENTS, known, at):
+            return True
+    if said.previous_agreement_id and (before := tombstone.named(Source.AWS_EVENTS, said.previous_agreement_id, at)):
+        # Renewed or replaced: what was erased goes on under another agreement.
+        tombstone.leave(Source.AWS_EVENTS, names.agreement_id, account_id=before.account_id, at=at)
+        tombstone.named(Source.AWS_EVENTS, names.agreement_id, at)
+        before.delete()
+        return True
+    return False
 
 
 def _continued(said: Said) -> Agreement | None:

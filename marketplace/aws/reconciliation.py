@@ -24,11 +24,13 @@ from accounts.core import clock
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import attempt
 from accounts.jobs.queues import Queue
+from marketplace import tombstone
 from marketplace.aws import checks, client, registration
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
 from marketplace.aws.client import Entitled, Held
 from marketplace.aws.dimension import Catalogue
+from marketplace.delivery import Source
 
 #: Reading AWS's lists and carrying out what they say take no longer than this together. What is left over is asked
 #: about one by one.
@@ -56,7 +58,9 @@ def reconcile(at: datetime) -> int:
     if not client.is_configured():
         return 0
     stop = clock.now() + RUN
-    compared = list(_compared(walk(at, stop=stop), at))
+    lists = walk(at, stop=stop)
+    _look_for_the_erased(lists, at)
+    compared = list(_compared(lists, at))
     gone = [
         (row, verdict)
         for row, _answer, verdict in compared
@@ -108,6 +112,16 @@ def walk(at: datetime, *, stop: datetime | None = None) -> Lists:
         _by("aws_account_id", entitlements),
         _by("customer_identifier", entitlements),
     )
+
+
+def _look_for_the_erased(lists: Lists, at: datetime) -> None:
+    """Tell staff what AWS goes on with though its account was erased, and forget what it has ended since."""
+    if lists.agreements is None:
+        return
+    held = [held for found in lists.agreements.values() for held in found if held.status == "ACTIVE"]
+    numbers = [number for each in held for number in (each.agreement_id, *each.licence_ids)]
+    tombstone.named_among(Source.AWS_EVENTS, numbers, at)
+    tombstone.lift_unnamed(Source.AWS_EVENTS, numbers, named_before=at)
 
 
 def _by(name: str, items: Iterable[_Item]) -> dict[str, list[_Item]]:

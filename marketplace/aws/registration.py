@@ -20,9 +20,11 @@ from accounts.core.write_guard import refused_while_erasing
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role, User
+from marketplace import tombstone
 from marketplace.aws import client, matching, purchases
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.words import Names
+from marketplace.delivery import Source
 from marketplace.event_kinds import MarketplaceEvent
 
 #: AWS answers the same for a token for so long (facts/aws-marketplace, 2.5); from then on the buyer comes again from
@@ -193,6 +195,9 @@ def finish(
             raise TakenByAnother
         account = row.account
         assert account is not None
+        for known in registration.ids():
+            # The buyer is back, with an account again.
+            tombstone.lift(Source.AWS_EVENTS, known)
         if registration.used_at is None:
             registration.used_at, registration.used_by, registration.account = at, by, account
             registration.save(update_fields=["used_at", "used_by", "account"])

@@ -12,6 +12,7 @@ from accounts.models import Account, User
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, ask
 from marketplace.models import Agreement as Row
+from marketplace.tombstone import Tombstone
 from subscriptions import changes
 from subscriptions.account_deletion import CANCEL_THERE_FIRST
 from subscriptions.desk.actions import EndsAtAws, end_now
@@ -85,6 +86,58 @@ def test_a_deletion_that_leads_decided_on_is_carried_out_in_time_though_aws_goes
     purge.refresh_from_db()
     assert (purge.waiting_for, purge.verified_at is not None) == ("", True)
     assert not Account.objects.filter(pk=account.pk).exists()
+
+
+def erased_all_the_same(cloud: AwsWorld, account: Account, by: User, leads: tuple[User, User]) -> None:
+    purge = deleted_all_the_same(cloud, account, by, leads)
+    cloud.passes(purge.due_at - cloud.aws.now)
+    for _turn in range(3):
+        sweeps.named("purge").run(cloud.aws.now)
+    assert not Account.objects.filter(pk=account.pk).exists()
+
+
+def shown(cloud: AwsWorld) -> list[str]:
+    return [found.name for found in invariants.violations(cloud.aws.now) if found.name == "billed-after-erasure"]
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.parametrize("told", ["by a message", "by the walk"])
+def test_what_aws_goes_on_with_after_the_erasing_becomes_a_task_for_staff(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], owner: User, lead: User, other_lead: User, told: str
+) -> None:
+    bought, account = customer
+    erased_all_the_same(cloud, account, owner, (lead, other_lead))
+    assert shown(cloud) == []
+    cloud.passes(HOUR)
+    if told == "by a message":
+        cloud.receives(*cloud.aws.set_auto_renewal(bought, False).events)
+    else:
+        cloud.run("aws-reconcile")
+    assert shown(cloud) == ["billed-after-erasure"]
+    assert Tombstone.objects.get().number == bought.id
+    assert not Row.objects.exists()
+    # Renewed, it is under another agreement, and still a task.
+    renewed = cloud.aws.renew(bought)
+    cloud.receives(cloud.aws.created(renewed.agreement))
+    assert Tombstone.objects.get().number == renewed.agreement.id
+    # Ended at AWS, at last.
+    cloud.aws.unsubscribe(renewed.agreement)
+    cloud.aws.finish_unsubscribe(renewed.agreement)
+    cloud.passes(HOUR)
+    cloud.run("aws-reconcile")
+    assert (shown(cloud), Tombstone.objects.count(), Row.objects.count()) == ([], 0, 0)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_who_comes_back_after_the_erasing_is_a_customer_again(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], owner: User, lead: User, other_lead: User, stranger: User
+) -> None:
+    bought, account = customer
+    erased_all_the_same(cloud, account, owner, (lead, other_lead))
+    cloud.run("aws-reconcile")
+    assert shown(cloud) == ["billed-after-erasure"]
+    again = cloud.registers(bought, stranger)
+    assert (shown(cloud), cloud.plan(again)) == ([], "pro")
 
 
 def test_an_agreement_that_begins_in_three_days_is_an_obstacle_to_deletion(cloud: AwsWorld, owner: User) -> None:
