@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from django.core.cache.backends.locmem import LocMemCache
-from django_redis.cache import RedisCache
+from django_redis.cache import RedisCache  # type: ignore[import-untyped]  # it has no types
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 ASKED_AGAIN_AFTER = 5.0
 
 
-class Cache(RedisCache):
+class Cache(RedisCache):  # type: ignore[misc]  # it has no types
     """Redis, or the process's own memory while Redis does not answer. What was counted here is not carried over."""
 
     #: Of the process: its threads have a cache each, and one memory.

@@ -1,5 +1,6 @@
 """Every act with every role, made from the register of acts: a new act without an entry here fails."""
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,6 +10,7 @@ import pytest
 from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
+from django.urls import get_resolver
 
 from accounts.core import clock, roles
 from accounts.customers.history import Actor
@@ -34,7 +36,8 @@ from marketplace.offboarding import offboarding
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Ends, Refund, Subscription
 from subscriptions.refunds import decisions
-from tests.factories import subscribe
+from tests.factories import UserFactory, subscribe
+from tests.test_permissions import patterns
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -319,3 +322,43 @@ def test_what_an_act_is_called_stands_in_the_history(account: Account, agent: Us
         subscription, {"reason": "x", "why": "", "identity": []}, by=Actor.staff(agent), at=subscription.started_at
     )
     assert str(Event.objects.get(kind="desk.cancel").label) == "Cancel on behalf of the owner"
+
+
+def admin_paths() -> list[str]:
+    """Every address below /admin/, its placeholders filled with what fits and leads nowhere."""
+    filled = {"int": "1", "uuid": str(uuid.UUID(int=1)), "str": "x", "path": "x", "slug": "x"}
+    found = []
+    for path, _name in patterns(get_resolver()):
+        if path.startswith("admin/"):
+            path = re.sub(r"<(?:(\w+):)?\w+>", lambda match: filled[match[1] or "str"], path)
+            # The catch-all, and the pages of apps, are regular expressions.
+            path = re.sub(r"\^?\(\?P<(\w+)>[^)]*\)", lambda match: "accounts" if match[1] == "app_label" else "x", path)
+            found.append("/" + path.replace("$", "").replace("^", ""))
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("role", [*OUTSIDE, "nobody"])
+def test_nothing_below_admin_opens_to_whoever_does_not_work_there(
+    role: str, account: Account, sign_in: SignIn, request: pytest.FixtureRequest
+) -> None:
+    user = None if role == "nobody" else request.getfixturevalue(role)
+    paths = admin_paths()
+    assert len(paths) > 60
+    for path in paths:
+        for method in ("GET", "POST"):
+            client = sign_in(user)
+            answer = client.generic(method, path)
+            if path == "/admin/logout/":
+                continue
+            if role == "nobody":
+                assert answer.status_code == 302, f"{method} {path}"
+                assert answer["Location"].startswith(("/auth/login/", "/admin/login/")), f"{method} {path}"
+            else:
+                assert answer.status_code == 403, f"{method} {path}: {answer.status_code}"
+
+
+def test_staff_without_a_role_see_none_of_it(account: Account, sign_in: SignIn) -> None:
+    client = sign_in(UserFactory(is_staff=True))
+    for path in admin_paths():
+        if path != "/admin/logout/":
+            assert client.get(path).status_code == 403, path

@@ -12,7 +12,7 @@ from accounts.customers.user import User
 
 def is_proven(user: User) -> bool:
     """Whether the address by which this person signs in has been proven to be theirs."""
-    return EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists()
+    return bool(EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists())
 
 
 def note_proven(user: User) -> bool:

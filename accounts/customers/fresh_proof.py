@@ -76,7 +76,7 @@ def fresh_proof(view: View[P]) -> View[P]:
 def is_fresh(request: HttpRequest, within: timedelta) -> bool:
     proven = [record["at"] for record in get_authentication_records(request, request.user)]
     newest = max([*proven, signed_in_at(request) or 0.0])
-    return time.time() - newest < within.total_seconds()
+    return bool(time.time() - newest < within.total_seconds())
 
 
 def ask_again(request: HttpRequest) -> HttpResponse:

@@ -15,13 +15,14 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, cast
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
-from django.contrib.sessions.base_session import AbstractBaseSession, BaseSessionManager
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
@@ -91,7 +92,7 @@ class Session(AbstractBaseSession):
     )
     addresses = ArrayField(models.CharField(max_length=64), default=list, verbose_name=_("addresses, hashed"))
 
-    objects = BaseSessionManager.from_queryset(SessionQuerySet)()
+    objects = SessionQuerySet.as_manager()  # type: ignore[misc,assignment]  # Django encodes by its own, nobody here does
 
     class Meta(AbstractBaseSession.Meta):
         abstract = False
@@ -118,10 +119,11 @@ class SessionStore(DatabaseStore):
     def encode(self, session_dict: dict[str, Any]) -> str:
         return encryption.encrypt(self.serializer().dumps(session_dict).decode("latin-1")).decode("ascii")
 
-    def decode(self, session_data: str) -> dict[str, Any]:
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
         """What was remembered; nothing, as if it had just begun, where it can't be read any more."""
         try:
-            found: dict[str, Any] = self.serializer().loads(encryption.decrypt(session_data.encode()).encode("latin-1"))
+            told = session_data.encode() if isinstance(session_data, str) else session_data
+            found: dict[str, Any] = self.serializer().loads(encryption.decrypt(told).encode("latin-1"))
         except (encryption.Undecipherable, ValueError):
             return {}
         return found
@@ -130,7 +132,7 @@ class SessionStore(DatabaseStore):
         return super().exists(hash_of_key(session_key))
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
-        row: Session = super().create_model_instance(data)
+        row = cast(Session, super().create_model_instance(data))
         row.session_key = hash_of_key(row.session_key)
         row.user_id = _person(data)
         row.addresses = hashes_of(_texts(data))
@@ -138,7 +140,7 @@ class SessionStore(DatabaseStore):
 
     def delete(self, session_key: str | None = None) -> None:
         if key := session_key or self.session_key:
-            self.model.objects.filter(session_key=hash_of_key(key)).delete()
+            Session.objects.filter(session_key=hash_of_key(key)).delete()
 
     def get_expiry_age(self, **kwargs: Any) -> int:
         """Seconds until it ends; of a session of the desk not beyond its working day."""
@@ -152,12 +154,25 @@ class SessionStore(DatabaseStore):
         return min(date, datetime.fromtimestamp(ends_at, tz=date.tzinfo)) if ends_at else date
 
     def _get_session_from_db(self) -> Session | None:
-        found: Session | None = self.model.objects.filter(
-            session_key=hash_of_key(self.session_key or ""), expire_date__gt=clock.now()
-        ).first()
+        row = hash_of_key(self.session_key or "")
+        found: Session | None = Session.objects.filter(session_key=row, expire_date__gt=clock.now()).first()
         if found is None:
             self._session_key = None
         return found
+
+    # The same for whoever asks asynchronously: no way leads past the hash.
+
+    async def aexists(self, session_key: str) -> bool:
+        return await sync_to_async(self.exists)(session_key)
+
+    async def acreate_model_instance(self, data: dict[str, Any]) -> Session:
+        return await sync_to_async(self.create_model_instance)(data)
+
+    async def adelete(self, session_key: str | None = None) -> None:
+        await sync_to_async(self.delete)(session_key)
+
+    async def _aget_session_from_db(self) -> Session | None:
+        return await sync_to_async(self._get_session_from_db)()
 
 
 def hash_of_key(session_key: str) -> str:

@@ -100,7 +100,7 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # no
         if issubclass(kind, EmptyFieldListFilter):
             yield f"{path}__isempty"
             return
-        field = get_fields_from_path(self.model, path)[-1]
+        field: Any = get_fields_from_path(self.model, path)[-1]
         yield f"{path}__isnull"
         # What is chosen from is a row of another table, or a value.
         yield f"{path}__{field.target_field.name}__exact" if field.is_relation else f"{path}__exact"

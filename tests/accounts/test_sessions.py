@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 from allauth.mfa.totp.internal.auth import TOTP
+from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.contrib.auth import SESSION_KEY
 from django.core import signing
@@ -182,7 +183,9 @@ def test_sessions_of_before_are_carried_over(owner: User, account: Account) -> N
         def dumps(self, data: object) -> bytes:
             return json.dumps(data).encode("latin-1")
 
-    made = SessionStore()
+        def loads(self, data: bytes) -> object:
+            return json.loads(data.decode("latin-1"))
+
     user = User.objects.get(pk=owner.pk)
     remembered = {
         SESSION_KEY: str(user.pk),
@@ -190,7 +193,7 @@ def test_sessions_of_before_are_carried_over(owner: User, account: Account) -> N
         "_auth_user_hash": user.get_session_auth_hash(),
     }
     packed = signing.dumps(remembered, salt="django.contrib.sessions.SessionStore", serializer=Json, compress=True)
-    key = made._get_new_session_key()
+    key = "a" * 32
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE TABLE django_session "
@@ -215,3 +218,17 @@ def test_sessions_of_before_are_carried_over(owner: User, account: Account) -> N
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('django_session'), to_regclass('usersessions_usersession')")
         assert cursor.fetchone() == (None, None)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_no_way_leads_past_the_hash_asynchronously_either() -> None:
+    store = SessionStore()
+    store["note"] = "one"
+    async_to_sync(store.asave)()
+    key = str(store.session_key)
+    assert key not in dump()
+    again = SessionStore(key)
+    assert async_to_sync(again.aget)("note") == "one"
+    assert async_to_sync(again.aexists)(key)
+    async_to_sync(again.adelete)()
+    assert not Session.objects.exists()
