@@ -5,7 +5,7 @@ SNS of customer identifiers, registration of all but sometimes the agreement (fa
 AWS account may buy the same product several times, so its id alone names nothing. A row is one purchase, through every
 renewal and replacement of it; the ids that it had before stay known, so that late messages find it.
 
-What AWS said of it, and what each word changes, is `marketplace.aws.life`.
+What AWS said of it, and what each word changes, is `marketplace.aws.lifecycle`.
 """
 
 from datetime import datetime, timedelta
@@ -21,8 +21,8 @@ from accounts.checks.schedule import SETTLING_TIME, CheckedQuerySet
 from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account
 from marketplace.aws.dimension import DEFAULT, Dimension
-from marketplace.aws.life import Life
-from marketplace.aws.words import EndReason
+from marketplace.aws.lifecycle import Lifecycle
+from marketplace.aws.vocabulary import EndReason
 from subscriptions.models import Subscription
 
 #: AWS says once more that it is over before the final hour closes; its word alone closes it after so long.
@@ -69,7 +69,7 @@ class AgreementQuerySet(CheckedQuerySet["Agreement"]):
         return self.final_hour_over(at).filter(models.Q(account=None) | (a_day & unheard))
 
 
-class Agreement(Life):
+class Agreement(Lifecycle):
     """A purchase. Without an account until its buyer has registered; a message may come before, or for ever alone."""
 
     #: Longer than a run of the sweep, and the few calls that end it.

@@ -15,7 +15,7 @@ from django.conf import settings
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.client import Entitled, Held
 from marketplace.aws.payloads import CONTINUED, ENDED
-from marketplace.aws.words import EndReason
+from marketplace.aws.vocabulary import EndReason
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from marketplace.aws import client, matching, purchases
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
 from marketplace.aws.dimension import Catalogue, Dimension
-from marketplace.aws.life import News
+from marketplace.aws.lifecycle import News
 from marketplace.aws.payloads import CONTINUED
-from marketplace.aws.words import EndReason, Names
+from marketplace.aws.vocabulary import EndReason, Names
 from marketplace.event_kinds import MarketplaceEvent
 
 #: A run ends after this long; the next one goes on.

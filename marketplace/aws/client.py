@@ -24,7 +24,7 @@ from django.conf import settings
 
 from accounts.core import clock, foreign_input
 from marketplace.aws.payloads import licence_in
-from marketplace.aws.words import Names
+from marketplace.aws.vocabulary import Names
 
 #: Seconds to reach AWS, and to wait for its answer.
 CONNECT_TIMEOUT = 3

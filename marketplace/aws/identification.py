@@ -1,7 +1,7 @@
 """Which purchase a message is about: one that is known, one that goes on as this one, a new one, or none.
 
 All that looks at other rows to find that out is here (and in `marketplace.aws.matching`). What the message says is then
-applied to the one row (`marketplace.aws.life`), and its account is brought in line (`marketplace.aws.purchases`).
+applied to the one row (`marketplace.aws.lifecycle`), and its account is brought in line (`marketplace.aws.purchases`).
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from datetime import datetime
 from marketplace import tombstone
 from marketplace.aws import matching
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.life import News
-from marketplace.aws.words import TAKES_AWAY, Names, Said, Word
+from marketplace.aws.lifecycle import News
+from marketplace.aws.vocabulary import TAKES_AWAY, Names, Said, Word
 from marketplace.delivery import Outcome, Source
 from marketplace.event_kinds import MarketplaceEvent
 

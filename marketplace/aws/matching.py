@@ -13,7 +13,7 @@ from django.db.models import Q
 from accounts.core import locks
 from accounts.core.locks import Lock
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.words import Names
+from marketplace.aws.vocabulary import Names
 
 #: We may hear of a purchase so much before its acceptance, as clocks differ.
 CLOCKS_DIFFER = timedelta(minutes=10)

@@ -1,7 +1,7 @@
 """What AWS says: SNS messages and EventBridge events, in whatever order and however often they come.
 
 Three things happen to each, once: it is found out which purchase it is about (`identification`), what it says is
-applied to that purchase's own dates (`life`), and the account is brought in line with them (`purchases`).
+applied to that purchase's own dates (`lifecycle`), and the account is brought in line with them (`purchases`).
 
 A message is a hint (design, idea 7): what can be undone is done at once, and AWS is asked afterwards
 (`marketplace.aws.checks`). Both styles are read into the same words (`marketplace.aws.payloads`), and a word counts by
@@ -18,7 +18,7 @@ from marketplace.aws.agreement import Agreement
 from marketplace.aws.identification import identify
 from marketplace.aws.payloads import Unreadable, kind_of_event, read_event, read_notification
 from marketplace.aws.sns_topics import handle_confirmation
-from marketplace.aws.words import Said
+from marketplace.aws.vocabulary import Said
 from marketplace.delivery import Delivery, Outcome
 
 

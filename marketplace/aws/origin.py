@@ -27,14 +27,16 @@ def foreign(event: Mapping[str, Any]) -> Reason | None:
     """Why this event is not about a product of ours; None: nothing that it says speaks against it.
 
     A channel partner proposes in its own name, and its events come to us as manufacturer (facts/aws-marketplace, 2.3):
-    there only the product tells. Where no setting says what is ours nothing is foreign.
+    there only the product tells. Where no setting says what is ours, only what contradicts itself is foreign.
     """
     detail = _mapping(event.get("detail"))
     sellers = settings.AWS_SELLER_ACCOUNT_IDS
     if sellers and _differs(event.get("account"), sellers):
         return Reason.SELLER
+    # Of a direct offer the seller is told as its proposer, on a bus of its own account.
+    proposer = _mapping(detail.get("proposer")).get("accountId")
     by_us = not str(event.get("detail-type")).endswith(MANUFACTURER)
-    if sellers and by_us and _differs(_mapping(detail.get("proposer")).get("accountId"), sellers):
+    if by_us and _differs(proposer, sellers or [str(event.get("account"))]):
         return Reason.SELLER
     product, agreement = _mapping(detail.get("product")), _mapping(detail.get("agreement"))
     ids, codes = settings.AWS_PRODUCT_IDS, settings.AWS_PRODUCT_CODES

@@ -1,4 +1,4 @@
-"""Reading what AWS says: SNS messages and EventBridge events into one vocabulary (`marketplace.aws.words`).
+"""Reading what AWS says: SNS messages and EventBridge events into one vocabulary (`marketplace.aws.vocabulary`).
 
 AWS's documents disagree about spelling: `customer-identifier` and `CustomerIdentifier` are the same key, values are
 trimmed, booleans may be strings. What is there and can't be read is an error; what is absent is merely unknown, and
@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from accounts.core import foreign_input, strict_json
-from marketplace.aws.words import EndReason, Names, Said, Terms, Word
+from marketplace.aws.vocabulary import EndReason, Names, Said, Terms, Word
 
 #: Longer than any id of AWS's.
 MAX_ID = 64

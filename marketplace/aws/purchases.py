@@ -15,7 +15,7 @@ from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
 from accounts.models import Account
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.life import News
+from marketplace.aws.lifecycle import News
 from marketplace.event_kinds import MarketplaceEvent
 from subscriptions.changes import call_off, change, end_at_once
 from subscriptions.models import Channel, Interval, Plan, Subscription

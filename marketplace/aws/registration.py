@@ -23,7 +23,7 @@ from accounts.models import Account, Membership, Role, User
 from marketplace import tombstone
 from marketplace.aws import client, matching, purchases
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.words import Names
+from marketplace.aws.vocabulary import Names
 from marketplace.delivery import Source
 from marketplace.event_kinds import MarketplaceEvent
 

@@ -19,7 +19,7 @@ from accounts.models import Account, Event, Notice, User
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.messages import hear
 from marketplace.aws.registration import Registration, TakenByAnother, finish
-from marketplace.aws.words import Names, Said, Word
+from marketplace.aws.vocabulary import Names, Said, Word
 from subscriptions.cancellation import AlreadyEnded, cancel, withdraw
 from subscriptions.models import Cancellation, Subscription
 from subscriptions.reminders import remind_due

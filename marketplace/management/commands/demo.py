@@ -20,7 +20,7 @@ from accounts.support.requests import RequestKind, SupportRequest, ask
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.dimension import Dimension, learn
 from marketplace.aws.messages import hear
-from marketplace.aws.words import Names, Said, Terms, Word
+from marketplace.aws.vocabulary import Names, Said, Terms, Word
 from marketplace.github.customer import Customer
 from marketplace.github.listing import ListingPlan
 from marketplace.github.messages import hold, let_go

@@ -68,6 +68,15 @@ def test_an_event_that_says_it_is_not_about_us_is_refused_and_shown(
     assert cloud.mails(account) == []
 
 
+def test_without_our_account_in_the_settings_what_contradicts_itself_is_refused(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], settings: Settings
+) -> None:
+    settings.AWS_SELLER_ACCOUNT_IDS = []
+    assert posted(ended(cloud, customer[0], account=FOREIGN_SELLER)) == (403, "other_seller")
+    assert posted(ended(cloud, customer[0], proposer=FOREIGN_SELLER)) == (403, "other_seller")
+    assert posted(ended(cloud, customer[0])) == (202, "")
+
+
 def test_a_channel_partner_proposes_in_its_own_name(cloud: AwsWorld, owner: User) -> None:
     bought, _account = cloud.customer(owner, channel_partner="555566667777")
     event = cloud.aws.ended(bought)

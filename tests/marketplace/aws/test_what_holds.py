@@ -88,6 +88,38 @@ def test_a_deletion_that_leads_decided_on_is_carried_out_in_time_though_aws_goes
     assert not Account.objects.filter(pk=account.pk).exists()
 
 
+def test_a_deletion_that_is_called_off_takes_nothing_away(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], owner: User, lead: User, other_lead: User
+) -> None:
+    _bought, account = customer
+    deleted_all_the_same(cloud, account, owner, (lead, other_lead))
+    cloud.passes(2 * DAY)
+    cloud.settles()
+    assert deletion.call_off(account, by=Actor.owner(owner), at=cloud.aws.now)
+    cloud.settles()
+    assert cloud.plan(account) == "pro"
+    assert account.subscriptions.count() == 1
+
+
+def test_who_buys_again_while_a_deletion_waits_is_not_erased(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], owner: User, lead: User, other_lead: User
+) -> None:
+    bought, account = customer
+    purge = deleted_all_the_same(cloud, account, owner, (lead, other_lead))
+    cloud.hears(cloud.aws.unsubscribe(bought))
+    cloud.passes(HOUR)
+    cloud.hears(cloud.aws.finish_unsubscribe(bought))
+    cloud.settles()
+    cloud.hears(cloud.aws.buy(bought.buyer))
+    cloud.settles()
+    assert cloud.plan(account) == "pro"
+    cloud.passes(purge.due_at - cloud.aws.now + HOUR)
+    sweeps.named("purge").run(cloud.aws.now)
+    purge.refresh_from_db()
+    assert (purge.started_at, "subscription" in purge.waiting_for) == (None, True)
+    assert cloud.plan(account) == "pro"
+
+
 def erased_all_the_same(cloud: AwsWorld, account: Account, by: User, leads: tuple[User, User]) -> None:
     purge = deleted_all_the_same(cloud, account, by, leads)
     cloud.passes(purge.due_at - cloud.aws.now)

@@ -14,7 +14,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.checks.schedule import SETTLING_TIME, Checked
-from marketplace.aws.words import EndReason, Said, Word
+from marketplace.aws.vocabulary import EndReason, Said, Word
 from marketplace.delivery import Outcome
 from marketplace.event_kinds import MarketplaceEvent
 
@@ -30,7 +30,7 @@ class News:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
-class Life(Checked):
+class Lifecycle(Checked):
     """The dates of a purchase. None of its methods saves, or asks the database anything."""
 
     #: Of this life of it: a purchase that was over and is bought again is heard of anew.
@@ -260,14 +260,14 @@ class Life(Checked):
 
 
 _WORDS = {
-    Word.RUNS: Life._runs,
-    Word.AMENDED: Life._amended,
-    Word.FAILED: Life._failed,
-    Word.LEAVING: Life._leaving,
-    Word.ENDED: Life._ended,
-    Word.OVER: Life._over,
-    Word.RENEWED: Life._renewed,
-    Word.DEPROVISIONED: Life._deprovisioned,
-    Word.ASK: Life._ask,
-    Word.NOTED: Life._noted,
+    Word.RUNS: Lifecycle._runs,
+    Word.AMENDED: Lifecycle._amended,
+    Word.FAILED: Lifecycle._failed,
+    Word.LEAVING: Lifecycle._leaving,
+    Word.ENDED: Lifecycle._ended,
+    Word.OVER: Lifecycle._over,
+    Word.RENEWED: Lifecycle._renewed,
+    Word.DEPROVISIONED: Lifecycle._deprovisioned,
+    Word.ASK: Lifecycle._ask,
+    Word.NOTED: Lifecycle._noted,
 }

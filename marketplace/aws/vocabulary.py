@@ -2,7 +2,7 @@
 
 SNS and EventBridge tell of the same facts (facts/aws-marketplace, 2.2 and 2.3), so both are read into the same `Said`
 (`marketplace.aws.payloads`): which purchase, which word, when by AWS's clock. Old and new style of a fact then have one
-effect, because they are one thing. What a word does to a purchase stands in `marketplace.aws.life`.
+effect, because they are one thing. What a word does to a purchase stands in `marketplace.aws.lifecycle`.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from marketplace.aws.agreement import Agreement
-from marketplace.aws.words import EndReason, Names, Said, Terms, Word
+from marketplace.aws.vocabulary import EndReason, Names, Said, Terms, Word
 from marketplace.delivery import Outcome
 from tests.factories import NOW
 
