@@ -1,6 +1,6 @@
 """A customer who buys at GitHub: a personal account or an organisation there, and the account that it has here."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Self
 
 from django.contrib.postgres.indexes import OpClass
@@ -20,6 +20,7 @@ models.CharField.register_lookup(Lower)
 
 class Doubt(models.TextChoices):
     SAME_DAY = "same_day", _("dated the day of a new purchase")
+    OLDER = "older", _("dated before GitHub's last answer")
     AHEAD = "ahead", _("dated ahead")
 
 
@@ -139,6 +140,12 @@ class Customer(Checked):
         back = self.bought_again_on is not None and self.bought_again_on >= (self.effective_on or self.bought_again_on)
         unanswered = self.check_since is not None and (self.checked_at is None or self.checked_at < self.check_since)
         return back and self.cancelled_at is not None and unanswered
+
+    def answered_after(self, day: date | None) -> bool:
+        """Whether GitHub has said on a later day than this that it holds: then a message of that day contradicts it."""
+        if day is None or self.checked_at is None or self.cancelled_at or self.absent_since:
+            return False
+        return day < self.checked_at.astimezone(UTC).date()
 
     def forget_pending(self) -> None:
         """No change is pending any more. Not saved yet."""

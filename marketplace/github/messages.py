@@ -40,7 +40,7 @@ from subscriptions.models import Channel, Interval, Subscription
 from subscriptions.starting import start
 
 GITHUB = Actor(ActorKind.MARKETPLACE)
-#: A cancellation of the day of a new purchase counts after so long, unless GitHub says otherwise.
+#: A cancellation that contradicts GitHub's last word counts after so long, unless GitHub says otherwise.
 DOUBTED_FOR = timedelta(hours=1)
 
 
@@ -123,6 +123,8 @@ def _applied(message: Message, purchase: Purchase, customer: Customer, delivery:
         return _purchased(purchase, message.effective_on, customer, at)
     if customer.cancelled_at or _is_older(message.effective_on, customer.effective_on):
         return _ask(customer, at, Outcome.STALE)
+    if message.action == "changed" and customer.answered_after(message.effective_on) and client.is_configured():
+        return _ask(customer, at, Outcome.ASKED)
     if message.action == "changed":
         hold(purchase, customer, effective_on=message.effective_on, heard=True, at=at)
         return Outcome.APPLIED
@@ -163,6 +165,8 @@ def _purchased(purchase: Purchase, effective_on: date | None, customer: Customer
     if customer.cancelled_at is None:
         if effective_on is None or (customer.effective_on and effective_on <= customer.effective_on):
             return _ask(customer, at, Outcome.STALE)
+        if customer.answered_after(effective_on) and client.is_configured():
+            return _ask(customer, at, Outcome.ASKED)
         # The cancellation in between was lost, or is still to come.
         customer.bought_again_on = effective_on
         hold(
@@ -204,6 +208,8 @@ def _cancelled(message: Message, customer: Customer | None, delivery: Delivery, 
         return _doubt(customer, Doubt.AHEAD, delivery.received_at, until, at)
     if message.effective_on and message.effective_on == customer.bought_again_on:
         return _doubt(customer, Doubt.SAME_DAY, delivery.received_at, at + DOUBTED_FOR, at)
+    if customer.answered_after(message.effective_on):
+        return _doubt(customer, Doubt.OLDER, delivery.received_at, at + DOUBTED_FOR, at)
     customer.heard_of(at)
     customer.effective_on = message.effective_on or customer.effective_on
     let_go(customer, cause=offboarding.Cause.CANCELLED, received_at=delivery.received_at, at=at)

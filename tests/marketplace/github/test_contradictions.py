@@ -310,3 +310,44 @@ def test_a_double_purchase_is_noted_on_its_customer_and_sorted_out_by_itself(
     assert customer.conflict_since is None
     assert customer.subscription
     assert (customer.subscription.channel, customer.subscription != direct) == (Channel.GITHUB_MARKETPLACE, True)
+
+
+# What is older than GitHub's last answer
+
+
+def test_a_late_change_does_not_undo_what_github_has_answered_since(world: World, buyer: Buyer) -> None:
+    late = world.github.change(buyer, unit_count=7)
+    world.passes(DAY)
+    world.github.change(buyer, unit_count=3)  # lost; found by the walk
+    world.run("github-reconcile")
+    world.passes(DAY)
+    world.hears(late)
+    assert (outcome(late), Customer.objects.get().seats) == ("asked", 3)
+
+
+def test_a_late_cancellation_of_a_purchase_before_ends_nothing(world: World, buyer: Buyer, pro: Plan) -> None:
+    """Cancelled and bought again, both lost: GitHub has answered since that it holds."""
+    late = world.github.cancel(buyer)
+    world.github.buy(buyer, pro, unit_count=2)
+    world.passes(DAY)
+    world.run("github-reconcile")
+    world.passes(DAY)
+    world.hears(late)
+    assert (outcome(late), Customer.objects.get().doubt) == ("asked", "older")
+    for _look in range(9):
+        world.run("github-check")
+        world.passes(SETTLING_TIME)
+    assert world.account_of(buyer).deactivated_at is None
+    assert not Notice.objects.filter(kind="marketplace/github_offboard").exists()
+
+
+def test_a_late_cancellation_that_github_confirms_counts_from_its_receipt(world: World, buyer: Buyer) -> None:
+    """GitHub delivered it on the next day, and had answered from before in between."""
+    world.run("github-reconcile")
+    late = dated(world, world.github.cancel(buyer), world.now - DAY)
+    world.hears(late)
+    received_at = world.now
+    world.passes(MINUTE)
+    world.run("github-check")
+    assert world.account_of(buyer).deactivated_at == world.now
+    assert Offboarding.objects.get().deadline_at == received_at + MONTH
