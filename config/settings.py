@@ -418,6 +418,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        # Who asks under a name that is not ours is told so (400). With tracebacks strangers would write our log.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # A line a call would drown the rest.
         "httpx": {"level": "WARNING"},
         # Neither would say more than the error that is raised; below `INFO` it would log requests with their tokens.

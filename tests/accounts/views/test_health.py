@@ -92,3 +92,12 @@ def test_an_answer_is_given_for_some_seconds_and_then_asked_anew(monkeypatch: py
         # As if it had been asked that long ago.
         readiness._asked_at -= ASKED_EVERY
         assert Client().get("/readyz/").json() == {"status": "ready"}
+
+
+def test_a_foreign_name_is_refused_and_leaves_no_traceback_in_the_log(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ALLOWED_HOSTS = ["blueprints.example"]
+    for path in ("/", "/admin/", "/marketplace/github/webhook/"):
+        assert Client().post(path, headers={"Host": "elsewhere.example"}).status_code == 400
+    assert [record for record in caplog.records if record.exc_info] == []
