@@ -4,7 +4,7 @@ Poison is what no code of ours foresees: the database itself refuses the very st
 (`tests/marketplace/github/test_reconciliation.py` and `…/aws/test_reconciliation.py` have it for the two walks.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,6 +29,7 @@ from accounts.jobs.due_work import RowsFailed
 from accounts.mail import notices
 from accounts.models import Notice, User
 from marketplace.models import Customer, Delivery, Step
+from subscriptions.billing_record import keep
 from subscriptions.models import BillingRecord, Subscription
 from subscriptions.refunds import decisions
 from subscriptions.refunds.refund import Ends
@@ -46,7 +47,7 @@ Row = Model
 class Poison:
     """Two rows of work, the first of which can't be finished."""
 
-    rows: Callable[..., list[Row]]
+    rows: Callable[..., Sequence[Row]]
     #: What the database refuses of the first row, as a condition on `NEW`; empty: to delete it.
     refused: str
     #: Whether a row was finished.
@@ -58,15 +59,15 @@ class Poison:
     example: str = "pk"
 
 
-def ended(**options: Any) -> list[Row]:
+def ended(**options: Any) -> Sequence[Row]:
     return [subscribe(at=NOW - 30 * DAY, ends_at=NOW - DAY) for _number in range(2)]
 
 
-def ending(**options: Any) -> list[Row]:
+def ending(**options: Any) -> Sequence[Row]:
     return [subscribe(at=NOW - 30 * DAY, ends_at=NOW + 80 * DAY, channel="datadog_sales") for _number in range(2)]
 
 
-def refunds(lead: User, **options: Any) -> list[Row]:
+def refunds(lead: User, **options: Any) -> Sequence[Row]:
     found = []
     for _number in range(2):
         subscription = subscribe(at=NOW - DAY)
@@ -85,7 +86,7 @@ def refunds(lead: User, **options: Any) -> list[Row]:
     return found
 
 
-def mails(**options: Any) -> list[Row]:
+def mails(**options: Any) -> Sequence[Row]:
     for number in range(2):
         account = AccountFactory()
         notices.queue(
@@ -94,20 +95,20 @@ def mails(**options: Any) -> list[Row]:
     return list(Notice.objects.order_by("occasion"))
 
 
-def deliveries(world: World, **options: Any) -> list[Row]:
+def deliveries(world: World, **options: Any) -> Sequence[Row]:
     for _number in range(2):
         deliver(world.github.ping(), NOW)
     return list(Delivery.objects.order_by("pk"))
 
 
-def leavers(world: World, **options: Any) -> list[Row]:
+def leavers(world: World, **options: Any) -> Sequence[Row]:
     plan = world.github.listing_plan(name="Pro", monthly=900)
     for buyer in buyers(world, plan, 2):
         world.hears(world.github.cancel(buyer))
     return list(Step.objects.filter(kind="confirm").order_by("pk"))
 
 
-def customers(world: World, **options: Any) -> list[Row]:
+def customers(world: World, **options: Any) -> Sequence[Row]:
     plan = world.github.listing_plan(name="Pro", monthly=900)
     found = [world.account_of(buyer).github_customer for buyer in buyers(world, plan, 2)]
     for customer in found:
@@ -116,11 +117,11 @@ def customers(world: World, **options: Any) -> list[Row]:
     return found
 
 
-def exports(**options: Any) -> list[Row]:
+def exports(**options: Any) -> Sequence[Row]:
     return [export.ask(AccountFactory(), by=Actor.system(), at=NOW - 2 * DAY)[0] for _number in range(2)]
 
 
-def bulk_rows(lead: User, **options: Any) -> list[Row]:
+def bulk_rows(lead: User, **options: Any) -> Sequence[Row]:
     by = Actor.staff(lead)
     targets = [subscribe(at=NOW - DAY) for _number in range(2)]
     found = Subscription.objects.filter(pk__in=[target.pk for target in targets])
@@ -137,27 +138,25 @@ def bulk_rows(lead: User, **options: Any) -> list[Row]:
     return list(run.items.order_by("pk"))
 
 
-def purges(**options: Any) -> list[Row]:
+def purges(**options: Any) -> Sequence[Row]:
     return [oblige(AccountFactory()) for _number in range(2)]
 
 
-def old_bodies(**options: Any) -> list[Row]:
+def old_bodies(**options: Any) -> Sequence[Row]:
     long_ago = NOW - 400 * DAY
     options = {"source": "github", "event": "x", "body": b"{}", "digest": bytes(32), "received_at": long_ago}
     done = {"processed_at": long_ago, "outcome": "applied"}
     return [Delivery.objects.create(delivery_id=str(number), **options, **done) for number in range(2)]
 
 
-def sessions(**options: Any) -> list[Row]:
+def sessions(**options: Any) -> Sequence[Row]:
     return [Session.objects.create(session_key=f"{key}" * 40, session_data="", expire_date=NOW) for key in "ab"]
 
 
-def records(**options: Any) -> list[Row]:
+def records(**options: Any) -> Sequence[Row]:
     for _number in range(2):
         account = AccountFactory()
         subscribe(account, at=NOW - 30 * DAY, ends_at=NOW - DAY)
-        from subscriptions.billing_record import keep
-
         keep(account.pk, NOW - 4000 * DAY)
     BillingRecord.objects.update(kept_until=NOW - DAY)
     return list(BillingRecord.objects.order_by("pk"))
