@@ -4,12 +4,17 @@ Messages carry no dates and no facts: each says only "look whether something is 
 the database, so a lost message costs a minute and a doubled one nothing (design, idea 5).
 """
 
+import gc
 import os
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.signals import setup_logging, worker_process_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+#: By so much a worker's processes yield to the web server's where both want the same processors: whoever asks for a
+#: page or delivers a message waits for the answer, and nobody for a second more of a sweep.
+NICENESS = 5
 
 app = Celery("offboard")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -19,6 +24,13 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_our_logging(**_kwargs: object) -> None:
     """Celery leaves logging alone where this signal is heard: workers write as the web server does (`LOGGING`)."""
+
+
+@worker_process_init.connect
+def yield_to_the_web_server(**_kwargs: object) -> None:
+    """Make a process that works for this worker a polite one, and a quick one: what is loaded by now stays for good."""
+    os.nice(NICENESS)
+    gc.freeze()
 
 
 @worker_ready.connect

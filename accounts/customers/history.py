@@ -5,6 +5,9 @@ purge. A trigger in the database refuses to change or delete a line.
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
@@ -116,7 +119,7 @@ INTERNAL: set[str] = set()
 
 def record(account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, **facts: object) -> Event:
     """Write a line of history. Facts are ids, dates (ISO 8601), codes and counts: no personal data."""
-    return Event.objects.create(
+    event = Event(
         account_id=account_id,
         kind=kind.value,
         at=at,
@@ -124,3 +127,29 @@ def record(account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor,
         actor_id=by.user.pk if by.user else None,
         facts=facts,
     )
+    together = _together.get()
+    if together is None:
+        event.save(force_insert=True)
+    else:
+        together.append(event)
+    return event
+
+
+#: The lines that wait for the end of the block; None outside of one.
+_together: ContextVar[list[Event] | None] = ContextVar("together", default=None)
+
+
+@contextmanager
+def written_together() -> Iterator[None]:
+    """Lines recorded in this block are written by one statement at its end, in their order.
+
+    For one change of many parts, in the caller's transaction: nothing in the block may look for the lines, nor undo a
+    part and go on.
+    """
+    lines: list[Event] = []
+    token = _together.set(lines)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+    Event.objects.bulk_create(lines)

@@ -358,18 +358,21 @@ def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetim
             end_now(current, at=at, by=GITHUB)
         history.record(account.pk, MarketplaceEvent.GITHUB_LEFT, at=at, by=GITHUB, cause=cause)
         return
-    if current:
-        end_locked(current, at=max(at, current.started_at), by=GITHUB)
-    begun, _new = offboarding.begin(account, cause=cause, received_at=received_at, at=at, by=GITHUB)
-    notices.queue(
-        f"marketplace/github_{settings.GITHUB_CANCELLATION}",
-        to=[account.owner()],
-        account=account,
-        occasion=f"offboarding.begun:{begun.pk}",
-        at=at,
-        due_at=offboarding.erased_from(begun),
-        upgrade_url=marketplace_url(),
-    )
+    with history.written_together():
+        if current:
+            end_locked(current, at=max(at, current.started_at), by=GITHUB)
+        begun, _new = offboarding.begin(account, cause=cause, received_at=received_at, at=at, by=GITHUB)
+    # None, where somebody bought and left without ever coming here.
+    if owner := account.owner():
+        notices.queue(
+            f"marketplace/github_{settings.GITHUB_CANCELLATION}",
+            to=[owner],
+            account=account,
+            occasion=f"offboarding.begun:{begun.pk}",
+            at=at,
+            due_at=offboarding.erased_from(begun),
+            upgrade_url=marketplace_url(),
+        )
 
 
 def marketplace_url() -> str:

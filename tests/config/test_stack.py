@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from config.celery import NICENESS
 from config.stack import servers
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -114,6 +115,8 @@ def test_the_stack_starts_heals_stops_and_keeps_its_data(launch: Launch) -> None
 
     killed = first.worker()
     assert killed is not None
+    # Its processes yield to the web server's.
+    wait_until(lambda: NICENESS in {process.nice() for process in killed.children()})
     killed.kill()
     wait_until(lambda: (worker := first.worker()) is not None and worker.pid != killed.pid)
 
