@@ -94,8 +94,13 @@ def named_among(source: Source, numbers: Iterable[str], at: datetime) -> int:
     return len(found)
 
 
+def said_to_be_over(source: Source, number: object) -> None:
+    """The marketplace says that it is over: no task any more. The stone stays until its list says so, too."""
+    Tombstone.objects.of(source, number).update(named_at=None, number="", dealt_with_at=None)
+
+
 def lift(source: Source, number: object) -> None:
-    """The customer has bought anew, or the marketplace says that it is over."""
+    """The customer has come back themselves, and bought anew."""
     Tombstone.objects.of(source, number).delete()
 
 

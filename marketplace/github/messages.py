@@ -192,7 +192,7 @@ def _ended_before(customer: Customer, day: date) -> bool:
 def _cancelled(message: Message, customer: Customer | None, delivery: Delivery, at: datetime) -> Outcome:
     """`cancelled` means that it is over already: acted on at once, unless GitHub itself said something else since."""
     if customer is None:
-        tombstone.lift(Source.GITHUB, message.buyer.id)
+        tombstone.said_to_be_over(Source.GITHUB, message.buyer.id)
         return Outcome.NO_CHANGE
     if customer.cancelled_at:
         return _ask(customer, at, Outcome.NO_CHANGE)

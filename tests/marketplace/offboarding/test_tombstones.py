@@ -91,10 +91,24 @@ def test_it_goes_when_github_names_it_no_more(world: World, erased: Buyer) -> No
     assert not Tombstone.objects.exists()
 
 
-def test_it_goes_when_they_cancel(world: World, erased: Buyer) -> None:
+def test_it_is_no_task_any_more_when_they_cancel_and_goes_with_the_next_walk(world: World, erased: Buyer) -> None:
+    world.passes(DAY)
+    world.run("github-reconcile")
+    assert tasks(world) == 1
     world.hears(world.github.cancel(erased))
+    assert tasks(world) == 0
+    world.run("github-reconcile")
     assert not Tombstone.objects.exists()
     assert not Account.objects.exists()
+
+
+def test_a_captured_cancellation_hides_it_no_longer_than_until_the_next_walk(world: World, erased: Buyer) -> None:
+    world.passes(DAY)
+    captured = world.github.cancel(erased)
+    world.github.buy(erased, world.github.listing_plan(name="Team", monthly=1900))  # lost
+    world.hears(captured)
+    world.run("github-reconcile")
+    assert (Account.objects.count(), tasks(world)) == (0, 1)
 
 
 def test_who_buys_again_is_a_new_customer(world: World, erased: Buyer, pro: Plan) -> None:
