@@ -23,7 +23,7 @@ from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from accounts.core import clock, foreign_input
-from marketplace.aws.payloads import licence_in
+from marketplace.aws.payload_shapes import licence_in
 from marketplace.aws.vocabulary import Names
 
 #: Seconds to reach AWS, and to wait for its answer.

@@ -16,7 +16,8 @@ from marketplace import inbox
 from marketplace.aws import matching, purchases
 from marketplace.aws.agreement import Agreement
 from marketplace.aws.identification import identify
-from marketplace.aws.payloads import Unreadable, kind_of_event, read_event, read_notification
+from marketplace.aws.payload_shapes import Unreadable
+from marketplace.aws.payloads import kind_of_event, read_event, read_notification
 from marketplace.aws.sns_topics import handle_confirmation
 from marketplace.aws.vocabulary import Said
 from marketplace.delivery import Delivery, Outcome

@@ -26,7 +26,7 @@ SHOWN = {"request-due-soon"}
 def standing() -> dict[str, tuple[object, ...]]:
     """Each account with its plan, its seats, and whether it is active."""
     at = clock.now()
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for account in Account.objects.order_by("name"):
         live = Subscription.objects.of(account).live(at).first()
         found[account.name] = (entitlements_of(account, at).plan, live and live.seats, account.deactivated_at)

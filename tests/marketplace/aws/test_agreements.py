@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from accounts.models import Account, User
-from marketplace.aws.payloads import licence_in
+from marketplace.aws.payload_shapes import licence_in
 from marketplace.models import Agreement as Row
 from marketplace.models import Delivery
 from subscriptions.models import Channel
