@@ -376,8 +376,8 @@ def test_the_page_shows_how_far_it_is(account: Account, owner: User, sign_in: Si
     assert "It begins within a minute." in client.get("/user/export/").content.decode()
     turn()
     page = client.get("/user/export/").content.decode()
-    assert "2 of 5 entries are in the archive." in page
-    assert 'value="2" max="5"' in page
+    assert "2 of 6 entries are in the archive." in page
+    assert 'value="2" max="6"' in page
     assert "Prepare" not in page
 
 
