@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.core import foreign_input, limits
 from accounts.core.limits import TooOften
+from accounts.customers import attempts
 from accounts.customers.access import SESSION_KEY, AccountDeactivated, OwnerOnly, current_membership
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import NotEntitled
@@ -115,7 +116,9 @@ class RefusalMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        attempts.note(request, response)
+        return response
 
     def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> HttpResponse | None:
         return guard_ways_in(request)

@@ -189,10 +189,17 @@ def cancel(
             comment=comment,
             effective_at=effective_at,
         )
+        ended_before_at = subscription.ends_at
         reminders.set_end(subscription, effective_at, at=at)
         compared = {"identity": list(identity)} if identity else {}
         _tell(
-            cancellation, SubscriptionEvent.CANCELLATION_REQUESTED, "cancellation_confirmed", by=by, at=at, **compared
+            cancellation,
+            SubscriptionEvent.CANCELLATION_REQUESTED,
+            "cancellation_confirmed",
+            ended_before_at=ended_before_at,
+            by=by,
+            at=at,
+            **compared,
         )
     return cancellation, True
 
@@ -228,13 +235,32 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
             limits.limit("keep", subscription.account_id, most=KEPT_AN_HOUR, at=at)
         cancellation.withdrawn_at, cancellation.withdrawn_by = at, by.user
         cancellation.save(update_fields=["withdrawn_at", "withdrawn_by"])
+        ended_before_at = subscription.ends_at
         reminders.set_end(subscription, None, at=at)
-        _tell(cancellation, SubscriptionEvent.CANCELLATION_WITHDRAWN, "cancellation_withdrawn", by=by, at=at)
+        _tell(
+            cancellation,
+            SubscriptionEvent.CANCELLATION_WITHDRAWN,
+            "cancellation_withdrawn",
+            ended_before_at=ended_before_at,
+            by=by,
+            at=at,
+        )
     return True
 
 
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
 def _tell(
-    cancellation: Cancellation, event: SubscriptionEvent, notice: str, *, by: Actor, at: datetime, **compared: list[str]
+    cancellation: Cancellation,
+    event: SubscriptionEvent,
+    notice: str,
+    *,
+    ended_before_at: datetime | None,
+    by: Actor,
+    at: datetime,
+    **compared: list[str],
 ) -> None:
     """History and the owner's mail, in the transaction of the transition."""
     subscription = cancellation.subscription
@@ -247,6 +273,9 @@ def _tell(
         subscription=subscription.pk,
         reference=cancellation.reference,
         effective_at=cancellation.effective_at.isoformat(),
+        # As contracts have it: when it ends now, and when it did before.
+        ends_at=_iso(subscription.ends_at),
+        ended_before_at=_iso(ended_before_at),
         **compared,
     )
     if cancellation.reason == Reason.DELETION:

@@ -10,7 +10,7 @@ from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
 from subscriptions.event_kinds import SubscriptionEvent
-from subscriptions.plan import Interval
+from subscriptions.plan import FREE, Interval
 from subscriptions.subscription import MARKETPLACES, Channel, Subscription
 
 
@@ -69,6 +69,7 @@ def end_locked(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
     """As `end_at_once`, of a subscription that the caller has read under its lock, in the caller's transaction."""
     if subscription.settled_at or not subscription.is_live(at):
         return False
+    before = subscription.ends_at
     subscription.ends_at = subscription.settled_at = at
     subscription.next_reminder_at = None
     subscription.save(update_fields=["ends_at", "settled_at", "next_reminder_at"])
@@ -81,6 +82,9 @@ def end_locked(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
         subscription=subscription.pk,
         plan=subscription.plan_id,
         channel=subscription.channel,
+        plan_after=FREE,
+        ends_at=at.isoformat(),
+        ended_before_at=before.isoformat() if before else None,
     )
     return True
 

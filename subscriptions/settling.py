@@ -51,7 +51,8 @@ WITH settled AS (
     SELECT account_id, CASE WHEN successor IS NULL THEN 'subscription.ended' ELSE 'subscription.renewed' END,
            ends_at, 'system',
            jsonb_build_object('subscription', id, 'plan', plan_id, 'channel', channel)
-           || CASE WHEN successor IS NULL THEN '{}' ELSE jsonb_build_object('successor', successor) END
+           || CASE WHEN successor IS NULL THEN jsonb_build_object('plan_after', 'free')
+                   ELSE jsonb_build_object('successor', successor) END
       FROM settled
 )
 INSERT INTO accounts_notice

@@ -33,6 +33,7 @@ class AccountEvent(models.TextChoices):
     #: Begins as all lines of the desk do (`accounts.customers.history.DESK`).
     DESK_DENIED = "desk.denied", _("Turned away at the support desk")
     DESK_STAFF_CHANGED = "desk.staff_changed", _("Who is staff, or in which role, changed")
+    ATTEMPT_REFUSED = "attempt.refused", _("An attempt was refused")
     REQUEST_ASSIGNED = "request.assigned", _("Request assigned")
     REQUEST_NOTED = "request.noted", _("Internal note about a request")
     DELETION_PROPOSED = "deletion.proposed", _("Deletion of the account proposed")
@@ -42,6 +43,7 @@ class AccountEvent(models.TextChoices):
 #: Shown to staff alone.
 INTERNAL = frozenset(
     {
+        AccountEvent.ATTEMPT_REFUSED,
         AccountEvent.REQUEST_ASSIGNED,
         AccountEvent.REQUEST_NOTED,
         AccountEvent.DELETION_PROPOSED,

@@ -34,7 +34,7 @@ def test_the_end_is_told_once_in_history_and_by_mail(account: Account, owner: Us
     settle_due(NOW + 3 * DAY)
     event = Event.objects.get(kind="subscription.ended")
     assert (event.account_id, event.at, event.actor_kind) == (account.pk, NOW + DAY, "system")
-    assert event.facts == {"subscription": subscription.pk, "plan": "pro", "channel": "direct"}
+    assert event.facts == {"subscription": subscription.pk, "plan": "pro", "channel": "direct", "plan_after": "free"}
     notice = Notice.objects.get(kind="subscriptions/subscription_ended")
     assert (notice.recipient, notice.queued_at, notice.next_attempt_at) == (owner, NOW + 3 * DAY, NOW + 3 * DAY)
     assert notice.facts["plan"] == "Pro"

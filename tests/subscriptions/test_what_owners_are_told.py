@@ -119,3 +119,19 @@ def changed(subscription: Subscription) -> bool:
     return changes.change(
         subscription, plan_id="pro", interval=Interval.ANNUAL, seats=7, cents=100, at=NOW, by=Actor.system()
     )
+
+
+def test_the_history_says_of_a_cancellation_and_an_end_what_was_before_and_what_is_after(
+    subscription: Subscription,
+) -> None:
+    end = subscription.paid_through(NOW).isoformat()
+    found, _new = cancel(subscription, by=owner_of(subscription), at=NOW)
+    withdraw(found, by=owner_of(subscription), at=NOW)
+    cancel(subscription, by=owner_of(subscription), at=NOW)
+    changes.end_at_once(subscription, at=NOW + DAY, by=Actor.system())
+    lines = subscription.account.events.filter(kind__in=["cancellation.requested", "cancellation.withdrawn"])
+    told = [(event.facts["ended_before_at"], event.facts["ends_at"]) for event in lines.order_by("id")]
+    assert told == [(None, end), (end, None), (None, end)]
+    facts = subscription.account.events.get(kind="subscription.ended").facts
+    assert (facts["ended_before_at"], facts["ends_at"]) == (end, (NOW + DAY).isoformat())
+    assert (facts["plan"], facts["plan_after"]) == ("pro", "free")

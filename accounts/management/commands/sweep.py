@@ -38,6 +38,11 @@ class Command(BaseCommand):
             )
         work = self._preview if dry_run else self._run
         failed = [sweep.name for sweep in self._chosen(options["names"]) if not work(sweep, at)]
+        if at > clock.now() and not dry_run:
+            self.stdout.write(
+                "Pages and API go on by the clock. To see one as of that instant, add "
+                f"?at={at:%Y-%m-%dT%H:%M:%SZ} to its address."
+            )
         if failed:
             raise CommandError(f"Failed: {', '.join(failed)}.")
 

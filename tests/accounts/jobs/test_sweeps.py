@@ -80,7 +80,9 @@ def test_the_future_is_for_demonstrations(settings: Settings) -> None:
     with pytest.raises(CommandError, match="ALLOW_TIME_TRAVEL"):
         run("sweep", "--at", future)
     settings.ALLOW_TIME_TRAVEL = True
-    assert "settle: 0 done" in run("sweep", "--at", future)
+    said = run("sweep", "settle", "--at", future)
+    assert said.startswith("settle: 0 done\n")
+    assert "To see one as of that instant, add ?at=" in said
 
 
 @pytest.mark.parametrize("args", [["--at", "tomorrow"], ["nonsense"]])
