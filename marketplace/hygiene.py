@@ -12,7 +12,7 @@ from django.db import models, transaction
 
 from accounts.core import limits
 from accounts.jobs import sweeps
-from accounts.jobs.due_work import run_batches
+from accounts.jobs.batches import run_batches
 from accounts.jobs.queues import Queue
 from marketplace import refusal
 from marketplace.delivery import Delivery, DeliveryQuerySet

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.jobs import invariants, sweeps
-from accounts.jobs.due_work import run_batches
+from accounts.jobs.batches import run_batches
 from accounts.jobs.queues import Queue
 from subscriptions.event_kinds import SubscriptionEvent
 

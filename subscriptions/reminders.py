@@ -12,7 +12,7 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.jobs import invariants, sweeps
-from accounts.jobs.due_work import run_batches
+from accounts.jobs.batches import run_batches
 from accounts.mail import notices
 from accounts.models import Account, Notice
 from subscriptions.subscription import Channel, Subscription

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from accounts.jobs import invariants, sweeps
-from accounts.jobs.due_work import run_batches
+from accounts.jobs.batches import run_batches
 from subscriptions.subscription import NEAR, Subscription
 
 #: Settled in one transaction. Larger batches hold their locks for longer and are slower (`make bench`).

@@ -32,7 +32,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import clock, encryption
 from accounts.customers.user import User
 from accounts.jobs import sweeps
-from accounts.jobs.due_work import run_batches
+from accounts.jobs.batches import run_batches
 from accounts.jobs.queues import Queue
 
 #: Where a session keeps when its sign-in happened, in seconds since 1970.

@@ -25,13 +25,14 @@ from accounts.desk.bulk import run as bulk
 from accounts.desk.bulk.worker import work_through
 from accounts.exports import export
 from accounts.jobs import sweeps
-from accounts.jobs.due_work import RowsFailed
+from accounts.jobs.batches import RowsFailed
 from accounts.mail import notices
 from accounts.models import Notice, User
 from marketplace.models import Customer, Delivery, Step
 from subscriptions.billing_record import keep
 from subscriptions.models import BillingRecord, Subscription
 from subscriptions.refunds import decisions
+from subscriptions.refunds.paying import say_paid
 from subscriptions.refunds.refund import Ends
 from tests.accounts.erasure.purging import oblige
 from tests.factories import NOW, AccountFactory, subscribe
@@ -82,6 +83,7 @@ def refunds(lead: User, **options: Any) -> Sequence[Row]:
             at=NOW - DAY,
         )[0]
         decisions.approve(refund, by=by, at=NOW - DAY)
+        say_paid(refund, payment_reference="re_1", by=by, at=NOW - DAY)
         found.append(refund)
     return found
 
@@ -178,7 +180,7 @@ POISON = {
         lambda row: Notice.objects.filter(account=row.account_id).exists(),  # type: ignore[attr-defined]
         "reminder-overdue",
     ),
-    "refunds": Poison(refunds, "paid_at IS NOT NULL", has("ended_at"), "refund-unpaid", example="reference"),
+    "refunds": Poison(refunds, "ended_at IS NOT NULL", has("ended_at"), "refund-not-ended", example="reference"),
     "notices": Poison(mails, "sent_at IS NOT NULL", has("sent_at"), "unsent-mail"),
     "deliveries": Poison(deliveries, "processed_at IS NOT NULL", has("processed_at"), "unprocessed-delivery"),
     "offboard": Poison(leavers, "done_at IS NOT NULL", has("done_at"), "offboarding-step"),

@@ -163,6 +163,24 @@ def test_after_a_restore_everything_in_the_log_is_erased_again_with_proof(
     assert run("erasures", "--replay", str(log)).endswith("0 erased again, 2 not in this database, 0 failed.\n")
 
 
+def test_a_replay_ends_whatever_becomes_of_its_purge_meanwhile(account: Account, owner: User, tmp_path: Path) -> None:
+    erase_all(account)
+    log = tmp_path / "erasures.jsonl"
+    run("erasures", "--export", str(log))
+    restore(account, owner)
+    # As if somebody called it off in the moment between two statements.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION call_off() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN NEW.called_off_at = NEW.received_at; RETURN NEW; END $$; "
+            "CREATE TRIGGER call_off BEFORE INSERT ON accounts_purge FOR EACH ROW EXECUTE FUNCTION call_off()"
+        )
+    assert run("erasures", "--replay", str(log)) == (
+        f"{account.pk} failed, will be tried again: the purge was called off meanwhile\n"
+        "0 erased again, 0 not in this database, 1 failed.\nexit 1"
+    )
+
+
 def test_a_log_of_another_installation_or_an_altered_one_erases_nothing(account: Account, tmp_path: Path) -> None:
     erase_all(AccountFactory())
     log = tmp_path / "erasures.jsonl"

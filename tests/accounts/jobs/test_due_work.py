@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.test.utils import isolate_apps
@@ -183,3 +184,15 @@ def test_what_is_old_is_overdue_however_seldom_it_was_tried(notices: list[Notice
     Notice.objects.update(attempts=0, next_attempt_at=NOW + timedelta(days=1))
     assert not Notice.objects.overdue(NOW + 15 * MINUTE).exists()
     assert [notice.occasion for notice in Notice.objects.overdue(NOW + 16 * MINUTE)] == ["0"]
+
+
+def test_a_run_that_is_interrupted_is_the_failure_of_the_row_that_it_hung_on(notices: list[Notice]) -> None:
+    """The worker's soft time limit raises where the work is."""
+
+    def work(notice: Notice, at: datetime) -> bool:
+        if notice.occasion == "0":
+            raise SoftTimeLimitExceeded
+        return done(notice, at)
+
+    assert run_due(Notice.objects.due, work, at=NOW + 2 * MINUTE, run=RUN) == 2
+    assert Notice.objects.unsent().get().last_error.startswith("SoftTimeLimitExceeded")

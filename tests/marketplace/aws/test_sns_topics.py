@@ -145,6 +145,19 @@ def test_a_confirmation_that_fails_is_tried_again_later(aws: FakeAWS, topic: str
     assert TopicSubscription.objects.get().last_error == ""
 
 
+def test_a_poison_topic_holds_up_no_other_and_is_named(aws: FakeAWS, switched_on: None) -> None:
+    poison, fine = aws.product().topics
+    hears(aws, aws.subscription_confirmation(poison), aws.subscription_confirmation(fine))
+    # A key was removed too early.
+    TopicSubscription.objects.filter(topic=poison).update(token=b"")
+    assert confirm(aws) == 1
+    assert TopicSubscription.objects.get(topic=fine).confirmed_at == aws.now
+    row = TopicSubscription.objects.get(topic=poison)
+    assert (row.attempts, row.last_error) == (1, "no key of FIELD_ENCRYPTION_KEYS decrypts this")
+    (shown,) = (found for found in invariants.warnings(aws.now) if found.name == "topic-unconfirmed")
+    assert list(shown.examples) == [poison]
+
+
 def test_a_failure_says_nothing_of_the_token(aws: FakeAWS, topic: str, switched_on: None) -> None:
     asking = aws.subscription_confirmation(topic).altered(lambda fields: fields.update(Token="unknown-token"))
     hears(aws, asking)
