@@ -65,7 +65,6 @@ class JsonLine(JsonFormatter):
         )
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        return {name: log_data[name] for name in _WRITTEN if log_data.get(name)} | log_data.get("about", {})
-
-    def format(self, record: logging.LogRecord) -> str:
-        return scrub(super().format(record))
+        """What is written, each text scrubbed: in JSON its lines are no lines any more."""
+        written = {name: log_data[name] for name in _WRITTEN if log_data.get(name)} | log_data.get("about", {})
+        return {name: scrub(value) if isinstance(value, str) else value for name, value in written.items()}

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -95,8 +96,20 @@ def test_a_request_bears_one_name_in_log_and_answer(told: str, named: bool) -> N
     assert len(answer["X-Request-ID"]) >= 16
 
 
+def test_a_line_for_machines_is_scrubbed_as_well() -> None:
+    refused = "refused\nDETAIL:  Failing row contains (7, Olga, jane@example.org).\nelse"
+    try:
+        raise ValueError(refused)
+    except ValueError:
+        record = logging.LogRecord("any", logging.ERROR, "", 0, "Gone: %s", ("/user/export/key/",), sys.exc_info())
+    told = json.loads(JsonLine().format(record))
+    assert told["message"] == "Gone: /user/export/…/"
+    assert "Olga" not in told["exc_info"]
+    assert told["exc_info"].endswith("refused\nDETAIL: …\nelse")
+
+
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/user/subscription/cancellation/", "/user/export/", "/user/support/"])
+@pytest.mark.parametrize("path", ["/user/subscription/cancellation/", "/user/export/"])
 def test_the_log_does_not_say_who_the_owner_is(
     account: Account, owner: User, admin: User, sign_in: SignIn, lines: Callable[[], str], path: str
 ) -> None:
