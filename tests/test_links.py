@@ -29,7 +29,7 @@ from accounts.support.messages import write_further
 from accounts.support.requests import RequestKind, ask
 from tests.factories import BlueprintFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 #: Whose account is switched off: the page at `/` that says so is a refusal (403), and the only one that they meet.
 DEACTIVATED = {"owner@left.example": {"/": 403}}
