@@ -95,7 +95,7 @@ class UserAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [name for name in self.get_fields(request, obj) if name not in self.editable]
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = [*User._meta.fields, *User._meta.many_to_many]
         hidden = {*self.exclude, "id", "is_superuser", "user_permissions"}
         return [field.name for field in fields if field.name not in hidden]

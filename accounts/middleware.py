@@ -131,8 +131,9 @@ class RefusalMiddleware:
             message = f"{exception} {_('Nothing was changed.')}"
             return render(request, "error.html", {"title": _("Not allowed"), "message": message}, status=403)
         if isinstance(exception, TooOften):
-            context = {"title": _("One thing at a time"), "message": f"{exception} {_('Nothing was changed.')}"}
-            return render(request, "error.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
+            message = f"{exception} {_('Nothing was changed.')}"
+            shown = {"title": _("One thing at a time"), "message": message}
+            return render(request, "error.html", shown, status=HTTPStatus.TOO_MANY_REQUESTS)
         if isinstance(exception, AccountDeactivated):
             membership, account = exception.membership, exception.account
             offers_export = membership.is_owner and not account.purging_at

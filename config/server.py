@@ -23,7 +23,7 @@ from http import HTTPStatus
 from typing import IO, Any
 
 from django.conf import settings
-from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
+from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[attr-defined]  # passed on by it
 
 from config.wsgi import application as django
 

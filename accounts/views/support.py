@@ -102,8 +102,8 @@ def _page(
                 {
                     "row": row,
                     "readable": row.pk in readable,
-                    "messages": row.newest[:LATEST][::-1],
-                    "has_older": len(row.newest) > LATEST,
+                    "messages": _newest(row)[:LATEST][::-1],
+                    "has_older": len(_newest(row)) > LATEST,
                     "form": further if about and row.pk == about.pk else FurtherMessageForm(row.reference),
                 }
                 for row in page
@@ -114,6 +114,12 @@ def _page(
         },
         status=status or (HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK),
     )
+
+
+def _newest(row: SupportRequest) -> list[Message]:
+    """As the page has fetched them, one more than it shows."""
+    found: list[Message] = row.newest  # type: ignore[attr-defined]  # fetched under this name
+    return found
 
 
 def _readable(membership: Membership) -> "QuerySet[SupportRequest]":

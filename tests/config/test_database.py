@@ -1,8 +1,9 @@
 """The pool of connections to the database, after the database was away."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import pytest
 from django.db import connection, connections
@@ -56,6 +57,6 @@ def test_after_the_database_was_away_no_delivery_meets_a_dead_connection() -> No
     assert Delivery.objects.count() == CONNECTIONS
 
 
-def _all_at_once(work: object) -> list[object]:
+def _all_at_once(work: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(CONNECTIONS) as threads:
-        return [done.result() for done in [threads.submit(work) for _ in range(CONNECTIONS)]]  # type: ignore[arg-type]
+        return [done.result() for done in [threads.submit(work) for _ in range(CONNECTIONS)]]
