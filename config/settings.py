@@ -281,6 +281,7 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = False
 ACCOUNT_FORMS = {
+    "login": "accounts.customers.sign_in_form.SignInForm",
     "reset_password": "accounts.customers.password_reset.ResetPasswordForm",
     "reset_password_from_key": "accounts.customers.password_reset.ResetPasswordKeyForm",
 }

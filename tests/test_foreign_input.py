@@ -595,3 +595,20 @@ def test_texts_of_the_domain_are_counted_as_on_pages() -> None:
 @pytest.mark.parametrize("year", [1999, 2000, 2099, 2100])
 def test_years_are_bounded(year: int) -> None:
     assert foreign_input.is_within_years(datetime(year, 6, 1, tzinfo=UTC)) is (2000 <= year <= 2099)
+
+
+def test_addresses_that_were_kept_in_their_countrys_letters_are_carried_over(account: Account, client: Client) -> None:
+    from importlib import import_module
+
+    from allauth.account.models import EmailAddress
+    from django.apps import apps
+
+    person: User = UserFactory()
+    EmailAddress.objects.filter(user=person).delete()
+    User.objects.filter(pk=person.pk).update(email="ida@bücher.example")
+    EmailAddress.objects.create(user=person, email="ida@bücher.example", verified=True, primary=True)
+    import_module("accounts.migrations.0014_canonical_addresses").carry_over(apps, None)
+    person.refresh_from_db()
+    assert person.email == EmailAddress.objects.get(user=person).email == "ida@xn--bcher-kva.example"
+    assert client.post("/auth/login/", {"login": "ida@bücher.example", "password": PASSWORD}).status_code == 302
+    assert User.objects.get_by_natural_key("Ida@Bücher.example") == person

@@ -111,6 +111,11 @@ def address_or_nothing(text: str) -> str:
         return ""
 
 
+def address_as_kept(text: str) -> str:
+    """The canonical address, or what is none in lower case: for who has to go on with it, or looks somebody up."""
+    return address_or_nothing(text) or text.lower()
+
+
 def _address_in(text: str) -> str:
     """What is probably meant as an address, without what stands around it in a mail or a sentence; maybe nothing."""
     if bracketed := _IN_BRACKETS.search(text):

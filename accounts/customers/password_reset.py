@@ -19,6 +19,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.db import transaction
 from django.shortcuts import redirect
 
+from accounts.core import foreign_input
 from accounts.customers import addresses, session
 from accounts.customers.user import User
 
@@ -27,7 +28,7 @@ class ResetPasswordForm(AllauthResetPasswordForm):  # type: ignore[misc]  # alla
     def clean_email(self) -> str:
         """The link goes to whoever signs in by the address; never to one that somebody has only begun to change to."""
         email: str = super().clean_email()
-        self.users = list(User.objects.filter(email=email.lower(), is_active=True))
+        self.users = list(User.objects.filter(email=foreign_input.address_as_kept(email), is_active=True))
         return email
 
 

@@ -86,12 +86,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """The address in the form in which addresses are kept."""
         return foreign_input.address(email)
 
-    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
-        """Whoever this address and password belong to, in whatever letters and case it was typed; else None."""
-        if address := foreign_input.address_or_nothing(str(credentials.get("email") or "")):
-            credentials["email"] = address
-        return super().authenticate(request, **credentials)
-
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a sign-in mail at once: its link is a secret and never stored in a row. Failing is said, not hidden."""
         site = RequestSite(self.request)

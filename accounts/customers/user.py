@@ -24,7 +24,7 @@ def validate_time_zone(value: str) -> None:
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
         """Create a person. The e-mail is kept in lower case: sign-in does not tell `A@x` from `a@x`."""
-        user = self.model(email=email.lower(), **fields)
+        user = self.model(email=foreign_input.address_as_kept(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -34,7 +34,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=(username or "").lower())
+        return self.get(email=foreign_input.address_as_kept(username or ""))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
