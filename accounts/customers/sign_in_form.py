@@ -1,4 +1,4 @@
-"""The form by which people sign in. Apart from `sign_in`, which allauth's own forms need before they can be imported."""
+"""The form by which people sign in. Apart from `sign_in`, which allauth's own forms import before they are there."""
 
 from allauth.account.forms import LoginForm
 

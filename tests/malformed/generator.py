@@ -3,6 +3,7 @@
 Most of a request is as it should be, so that it comes far enough to do harm; one or two things in it are odd.
 """
 
+import copy
 import json
 import random
 import re
@@ -288,18 +289,18 @@ def odd_content_type(chance: random.Random) -> str:
 
 def mutated(value: Any, chance: random.Random) -> Any:
     """A copy of a message's content in which one or two things are odd."""
-    copy = json.loads(json.dumps(value))
+    changed = json.loads(json.dumps(value))
     for _ in range(chance.choice((1, 1, 2))):
-        places = list(_places(copy))
+        places = list(_places(changed))
         if not places:
-            return chance.choice(ODD_JSON)
+            return copy.deepcopy(chance.choice(ODD_JSON))
         parent, key = chance.choice(places)
         if chance.random() < 0.15:
             if isinstance(parent, dict):
                 del parent[key]
             continue
-        parent[key] = chance.choice(ODD_JSON)
-    return copy
+        parent[key] = copy.deepcopy(chance.choice(ODD_JSON))
+    return changed
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
