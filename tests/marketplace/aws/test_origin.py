@@ -10,6 +10,7 @@ from accounts.jobs import invariants
 from accounts.models import Account, User
 from marketplace.models import Agreement as Row
 from marketplace.models import Delivery, Refusal
+from tests.factories import UserFactory
 from tests.fakes.aws import Agreement
 from tests.fakes.aws.messages import Event
 from tests.fakes.aws.protocols import Json
@@ -200,3 +201,18 @@ def test_the_end_of_a_purchase_known_by_its_buyer_alone_is_found_by_asking(
     cloud.run("aws-check")
     cloud.settles()
     assert cloud.plan(account) == "free"
+
+
+def test_the_final_hour_of_an_account_that_is_being_erased_ends_without_a_word(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], settings: Settings
+) -> None:
+    bought, account = customer
+    other, there = cloud.customer(UserFactory(name="Somebody else"))
+    for agreement in (bought, other):
+        cloud.hears(cloud.aws.unsubscribe(agreement))
+    Account.objects.filter(pk=account.pk).update(purging_at=cloud.aws.now)
+    settings.AWS_PRODUCT_CODES = []
+    cloud.passes(2 * HOUR)
+    cloud.run("aws-check")
+    assert cloud.plan(there) == "free"
+    assert cloud.mails(account) == ["marketplace/aws_leaving"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
@@ -15,6 +16,7 @@ from pytest_django import Settings
 from accounts.core import clock
 from accounts.customers.addresses import is_proven
 from accounts.models import Account, Membership, Role, User
+from config.cache import Cache
 from marketplace.aws import registration, token_limits
 from marketplace.aws.registration import Expired, Registration, TakenByAnother
 from marketplace.models import Agreement as Row
@@ -516,3 +518,16 @@ def test_whoever_joins_has_the_link_that_proves_their_address_and_is_in_at_once(
     again.post(link[0])
     again.post("/auth/login/", {"login": user.email, "password": NEWCOMER["password"]})
     assert again.get("/user/preferences/").status_code == 200
+
+
+def test_with_redis_away_refused_tokens_are_counted_all_the_same(cloud: AwsWorld, settings: Settings) -> None:
+    away = {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}
+    settings.CACHES = {"default": away}
+    Cache._away_until = 0.0
+    try:
+        cloud.aws.forget_requests()
+        assert [lands(invented(number)).status_code for number in range(20)] == [400] * 10 + [429] * 10
+        assert cloud.aws.count(RESOLVE) == 10
+    finally:
+        Cache._away_until = 0.0
+        LocMemCache("while Redis is away", {}).clear()
