@@ -130,33 +130,34 @@ class RefusalMiddleware:
             # Answered here, not raised on: what is raised is written to the log, and this names a person.
             message = f"{exception} {_('Nothing was changed.')}"
             return render(request, "error.html", {"title": _("Not allowed"), "message": message}, status=403)
+        context: dict[str, object]
         if isinstance(exception, TooOften):
             message = f"{exception} {_('Nothing was changed.')}"
             shown = {"title": _("One thing at a time"), "message": message}
             return render(request, "error.html", shown, status=HTTPStatus.TOO_MANY_REQUESTS)
         if isinstance(exception, AccountDeactivated):
-            membership, account = exception.membership, exception.account
-            offers_export = membership.is_owner and not account.purging_at
+            account = exception.account
             context = {
                 "account": account,
-                "offers_export": offers_export,
+                "offers_export": exception.membership.is_owner and not account.purging_at,
                 "offers_support": not account.purging_at,
                 "support_email": settings.SUPPORT_EMAIL,
             }
             return render(request, "accounts/deactivated.html", context, status=403)
+        shown = current_membership(request)
         if isinstance(exception, NotEntitled):
-            match, membership = request.resolver_match, current_membership(request)
+            match = request.resolver_match
             context = {
-                "account": membership.account if membership else None,
+                "account": shown.account if shown else None,
                 "feature": exception.feature,
                 "entitlements": exception.entitlements,
                 "blueprint_id": match.kwargs.get("blueprint_id") if match else None,
             }
             return render(request, "accounts/not_entitled.html", context, status=403)
         if isinstance(exception, OutOfDate):
-            membership = current_membership(request)
             try:
-                return page_again(request, exception, membership.account_id if membership else None)
-            except (AccountDeactivated, NotEntitled) as refusal:
+                return page_again(request, exception, shown.account_id if shown else None)
+            except (AccountDeactivated, NotEntitled, OwnerOnly, ProofNeeded, TooOften) as refusal:
+                # Whoever may not see the page either.
                 return self.process_exception(request, refusal)
         return None

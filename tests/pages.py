@@ -83,7 +83,7 @@ def form_on(client: Client, page: str, action: str = "") -> Form:
     return found[0]
 
 
-def press(client: Client, page: str, action: str = "", /, *, follow: bool = False, **typed: str) -> Any:
+def press(client: Client, page: str, action: str = "", /, *, follow: bool = False, **typed: Any) -> Any:
     """Open a page, fill in the form that is sent to `action` (by default to the page itself), and send it."""
     form = form_on(client, page, action)
     return client.post(form.action, form.sent(**typed), follow=follow)

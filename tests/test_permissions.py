@@ -196,6 +196,14 @@ def test_others_are_told_who_the_owner_is(account: Account, admin: User, sign_in
     assert "Nothing was changed." in refusal
 
 
+def test_who_may_not_see_the_page_of_a_form_is_refused_whatever_the_form_says(
+    account: Account, admin: User, sign_in: SignIn
+) -> None:
+    for about in ({}, {"account": "nonsense"}, {"account": str(account.pk)}):
+        assert sign_in(admin).post("/user/subscription/cancellation/", about).status_code == 403
+        assert sign_in(admin).post("/user/export/", about).status_code == 403
+
+
 def test_the_support_desk_is_for_staff(account: Account, owner: User, staff: User, sign_in: SignIn) -> None:
     assert sign_in(None).get("/admin/")["Location"] == "/admin/login/?next=/admin/"
     assert sign_in(None).get("/admin/login/?next=/admin/")["Location"] == "/auth/login/?next=/admin/"

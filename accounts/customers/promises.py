@@ -90,7 +90,7 @@ def page_again(request: HttpRequest, stale: OutOfDate, account_id: uuid.UUID | N
     path = stale.page or request.path
     page = copy(request)
     page.method, page.path, page.path_info, page.resolver_match = "GET", path, path, resolve(path)
-    page.GET = QueryDict(f"{ACCOUNT}={account_id}" if account_id else "")  # type: ignore[assignment]  # as the address
+    page.GET = QueryDict(f"{ACCOUNT}={account_id}" if account_id else "")
     messages.warning(request, str(stale))
     response: HttpResponse = page.resolver_match.func(page, *page.resolver_match.args, **page.resolver_match.kwargs)
     response.status_code = 409

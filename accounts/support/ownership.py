@@ -76,7 +76,7 @@ def hand_over(
             stays=stays,
             identity=list(identity),
         )
-        pending = {}
+        pending: dict[str, object] = {}
         for told in PENDING.all():
             pending |= told(account, at)
         for person in {to, old.user if old else to}:
