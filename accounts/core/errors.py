@@ -10,9 +10,9 @@ def describe(error: BaseException) -> str:
     """An error in words that can be stored and shown: without the values of rows that databases like to quote."""
     cause = error.__cause__
     if isinstance(error, Error) and cause is not None:
-        return storable(
-            f"{type(cause).__name__}: {getattr(getattr(cause, 'diag', None), 'message_primary', None) or ''}"
-        )
+        # What the server says comes in parts, and the first quotes nothing; what our own side says has no parts.
+        said = getattr(getattr(cause, "diag", None), "message_primary", None)
+        return storable(f"{type(cause).__name__}: {said or ('' if getattr(cause, 'sqlstate', None) else cause)}")
     try:
         return storable(f"{type(error).__name__}: {error}")
     except Exception:

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar, Literal, Self, TypeVar, cast
 
-from django.db import InterfaceError, OperationalError, models, transaction
+from django.db import DataError, InterfaceError, OperationalError, models, transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -187,7 +187,10 @@ def take_turn(
     """Work on the first row that is due at `turn`, as of `at`. None if there was none. See `run_due`."""
     if held:
         return _hold_and_work(due, work, at, turn)
-    row = claim(due, turn)
+    try:
+        row = claim(due, turn)
+    except DataError as error:
+        return _put_off_unread(due, turn, error)
     if row is None:
         return None
     answer = attempt(row, work, at)
@@ -238,10 +241,15 @@ def _hold_and_work(
                 answer = work(row, at)
             if answer is MORE:
                 _give_another_turn(row, turn)
+            elif not answer:
+                # Neither done, nor more to do, nor an error: found again and again, it would fill the run.
+                raise NotYet("the work left it as it was")
     except Exception as error:
         # As above: noted, and never in the way of the others. The commit is among what may fail: there is no savepoint,
         # which would cost every row that works; all of the transaction is undone, the lock too.
         if row is None:
+            if isinstance(error, DataError):
+                return _put_off_unread(due, turn, error)
             raise
         with transaction.atomic():
             # Under a lock again, unless another worker has taken the row up, or has done it, meanwhile.
@@ -251,6 +259,17 @@ def _hold_and_work(
                 _note(row, error, at)
         return False
     return answer
+
+
+def _put_off_unread(due: "Callable[[datetime], models.QuerySet[Row]]", turn: datetime, error: DataError) -> bool:
+    """Note on the first due row that it can't even be read, such as for a year that Python does not have."""
+    with transaction.atomic():
+        rows = due(turn)
+        pk = _locked(rows).values_list("pk", flat=True).first()
+        log.error("%s %s can't be read: %s", rows.model._meta.label, pk, describe(error))
+        changes = {rows.model.DUE_AT: turn + rows.model.LONGEST_WAIT, rows.model.LAST_ERROR: describe(error)}
+        rows.model._base_manager.filter(pk=pk).update(**changes)
+    return False
 
 
 def _about(row: Retried) -> AbstractContextManager[None]:

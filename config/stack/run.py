@@ -224,7 +224,7 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
             # A worker told to stop while it still starts never does, and granian would wait for it for ever.
             *("--workers-kill-timeout", str(WEB_STOP_SECONDS), "--no-ws", "--http", "1", "config.server:application"),
         ],
-        **{queue.value: worker(celery, queue) for queue in Queue},
+        **{f"worker-{queue}": worker(celery, queue) for queue in Queue},
         "beat": [
             *celery,
             "beat",

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.test.utils import isolate_apps
 
@@ -196,3 +196,26 @@ def test_a_run_that_is_interrupted_is_the_failure_of_the_row_that_it_hung_on(not
 
     assert run_due(Notice.objects.due, work, at=NOW + 2 * MINUTE, run=RUN) == 2
     assert Notice.objects.unsent().get().last_error.startswith("SoftTimeLimitExceeded")
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_row_that_can_not_even_be_read_is_put_off_and_the_others_go_on(notices: list[Notice], *, held: bool) -> None:
+    with connection.cursor() as cursor:
+        # Python's years end with 9999.
+        cursor.execute("UPDATE accounts_notice SET queued_at = '20000-01-01' WHERE occasion = '0'")
+    assert run_due(Notice.objects.due, done, at=NOW + 2 * MINUTE, run=RUN, held=held) == 2
+    found = Notice.objects.unsent().values_list("occasion", "last_error", "next_attempt_at").get()
+    assert found == ("0", "DataError: timestamp too large (after year 10K): '20000-01-01 00:00:00+00'", found[2])
+    assert found[2] == NOW + 2 * MINUTE + Notice.LONGEST_WAIT
+
+
+def test_held_work_that_leaves_its_row_as_it_was_is_put_off(notices: list[Notice]) -> None:
+    turns: list[str] = []
+
+    def work(notice: Notice, at: datetime) -> bool:
+        turns.append(notice.occasion)
+        return False
+
+    assert run_due(Notice.objects.due, work, at=NOW + 2 * MINUTE, run=RUN, held=True) == 0
+    assert turns == ["0", "1", "2"]
+    assert set(Notice.objects.values_list("last_error", flat=True)) == {"the work left it as it was"}
