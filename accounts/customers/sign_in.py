@@ -2,6 +2,7 @@
 
 import logging
 import smtplib
+from email.utils import parseaddr
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -89,7 +90,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a sign-in mail at once: its link is a secret and never stored in a row. Failing is said, not hidden."""
         site = RequestSite(self.request)
-        site.domain = site.name = urlsplit(settings.SITE_URL).netloc
+        site.domain = urlsplit(settings.SITE_URL).netloc
+        site.name = parseaddr(settings.DEFAULT_FROM_EMAIL)[0] or site.domain
         try:
             super().send_mail(template_prefix, email, {**_with_links(self.request, context), "current_site": site})
         except (smtplib.SMTPException, OSError) as error:

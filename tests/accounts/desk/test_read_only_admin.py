@@ -89,3 +89,12 @@ def test_a_filter_by_being_empty_asks_about_nothing_else(rf: RequestFactory, age
     assert ("sent_at", EmptyFieldListFilter) in notices.list_filter
     assert notices.lookup_allowed("sent_at__isempty", "1", request)
     assert not notices.lookup_allowed("sent_at__gt", "2026-01-01", request)
+
+
+def test_every_list_that_staff_can_open_is_one_of_these(agent: User, lead: User, rf: RequestFactory) -> None:
+    for person in (agent, lead):
+        request = rf.get("/")
+        request.user = person
+        opened = [model for model, found in admin.site._registry.items() if found.has_view_permission(request)]
+        assert len(opened) > 20
+        assert [model for model in opened if not isinstance(admin.site._registry[model], ReadOnlyAdmin)] == []

@@ -8,6 +8,7 @@ import pytest
 import time_machine
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
+from django.core import mail
 from django.db import connection
 from django.test import Client
 
@@ -15,7 +16,7 @@ from accounts.core import clock
 from accounts.customers.addresses import is_proven
 from accounts.models import Session, User
 from marketplace.github.tokens import UserToken
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, UserFactory
 from tests.fakes.github import FakeGitHub
 from tests.marketplace.github.test_setup import sign_in_with_github, through_github
 
@@ -130,3 +131,21 @@ def test_somebody_signed_in_who_signs_in_with_an_unknown_github_keeps_no_token_o
     github_of("other", email="other@example.net")
     through_github(sign_in(owner), LOGIN)
     assert [token.user.email for token in UserToken.objects.all()] == ["other@example.net"]
+
+
+def test_an_address_of_before_that_was_never_proven_is_proven_by_mail_first(
+    github_of: Callable[..., FakeGitHub],
+) -> None:
+    """Typed at a sign-up, when that still counted."""
+    github = github_of("thief", email="thief@example.net")
+    claimed = UserFactory(email="victim@example.org", is_proven=False)
+    SocialAccount.objects.create(user=claimed, provider="github", uid=str(github.signing_in.id), extra_data={})
+    client = Client()
+    through_github(client, LOGIN)
+    assert client.get("/user/preferences/").status_code == 302
+    assert [message.to for message in mail.outbox] == [["victim@example.org"]]
+
+
+def test_a_mail_of_sign_in_says_whom_it_is_from(owner: User) -> None:
+    Client().post("/auth/password/reset/", {"email": owner.email})
+    assert "Hello from Blueprints!" in str(mail.outbox[0].body)
