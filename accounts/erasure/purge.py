@@ -362,7 +362,7 @@ def start_due(at: datetime) -> int:
 def start(purge: Purge, *, at: datetime, present: datetime | None = None) -> bool:
     """Begin the erasing, unless it was called off, is not due, or must wait. Returns whether this call began it.
 
-    Dates are decided as of `at`; what happens bears the instant `present`, in a run that has gone on since.
+    Dates are decided as of `at`; the beginning itself bears the instant `present`, in a run that has gone on since.
 
     In one transaction: everything is checked again, what was paid for until now ends, writing to the account stops, its
     people are signed out, and what the law wants kept is written down. From here there is no way back.
@@ -375,14 +375,13 @@ def start(purge: Purge, *, at: datetime, present: datetime | None = None) -> boo
             return False
         if must_wait(purge, at, while_erasing=False):
             return False
-        at = present or at
         for act in BEFORE_ERASING.all():
             act(purge.account_id, at)
         if account:
-            account.purging_at = at
+            account.purging_at = present or at
             account.save(update_fields=["purging_at"])
             people.see_out(account.pk)
-        purge.started_at = at
+        purge.started_at = present or at
         purge.kept = {keeper.name: keeper.keep(purge.account_id, at) for keeper in inventory.keepers()}
         purge.save(update_fields=["started_at", "kept"])
         history.record(
