@@ -60,10 +60,9 @@ def _was_erased(said: Said, at: datetime) -> bool:
     """Whether it is about a purchase whose account was erased while AWS went on: a task for staff, and nobody's row."""
     names, over = said.names, said.word in (Word.ENDED, Word.OVER)
     for known in (names.agreement_id, names.licence_id):
-        if known and over and tombstone.named(Source.AWS_EVENTS, known, at):
-            tombstone.lift(Source.AWS_EVENTS, known)
-            return True
         if known and tombstone.named(Source.AWS_EVENTS, known, at):
+            if over:
+                tombstone.said_to_be_over(Source.AWS_EVENTS, known)
             return True
     if said.previous_agreement_id and (before := tombstone.named(Source.AWS_EVENTS, said.previous_agreement_id, at)):
         # Renewed or replaced: what was erased goes on under another agreement.

@@ -161,6 +161,21 @@ def test_what_aws_goes_on_with_after_the_erasing_becomes_a_task_for_staff(
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_word_that_an_erased_purchase_is_over_hides_its_task_no_longer_than_until_the_next_walk(
+    cloud: AwsWorld, customer: tuple[Agreement, Account], owner: User, lead: User, other_lead: User
+) -> None:
+    bought, account = customer
+    erased_all_the_same(cloud, account, owner, (lead, other_lead))
+    cloud.run("aws-reconcile")
+    assert shown(cloud) == ["billed-after-erasure"]
+    cloud.receives(cloud.aws.ended(bought).altered(lambda each: each["detail"]["agreement"].update(status="CANCELLED")))
+    assert shown(cloud) == []
+    cloud.passes(HOUR)
+    cloud.run("aws-reconcile")
+    assert shown(cloud) == ["billed-after-erasure"]
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_who_comes_back_after_the_erasing_is_a_customer_again(
     cloud: AwsWorld, customer: tuple[Agreement, Account], owner: User, lead: User, other_lead: User, stranger: User
 ) -> None:
