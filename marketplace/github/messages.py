@@ -350,7 +350,7 @@ def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetim
     customer.save()
     # Account first, as everywhere.
     account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)
-    begun_by_it = Subscription.objects.filter(pk=customer.subscription_id)
+    begun_by_it = Subscription.objects.filter(pk=customer.subscription_id or 0)
     found = {each.pk: each for each in (Subscription.objects.of(account).holding(at) | begun_by_it).locked()}
     current = found.pop(customer.subscription_id, None) if customer.subscription_id else None
     if found:

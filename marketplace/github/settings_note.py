@@ -38,7 +38,7 @@ def note_for(account: Account, at: datetime) -> Note | None:
             offboarding,
             erased_from(offboarding) if offboarding else None,
             marketplace_url(),
-            Subscription.objects.of(account).holding(at).exclude(pk=customer.subscription_id).exists(),
+            Subscription.objects.of(account).holding(at).exclude(pk=customer.subscription_id or 0).exists(),
             settings.GITHUB_CANCELLATION == "downgrade",
         ),
     )

@@ -75,7 +75,11 @@ def live_through(github: FakeGitHub, history: list[tuple[str, str, str, int]]) -
     captured: list[Delivery] = []
     for act, fate, trouble, seed in history:
         chance = random.Random(seed)  # noqa: S311  # reproducible histories
-        delivery = decide(world, act) if act in ("contract", "delete") else perform(world, act, plans, chance)
+        delivery = None
+        if act in ("contract", "delete"):
+            decide(world, act)
+        else:
+            delivery = perform(world, act, plans, chance)
         if captured and chance.random() < 0.3:
             deliver(chance.choice(captured).replayed(), world.now)
         if delivery:
@@ -126,9 +130,10 @@ def perform(world: World, act: str, plans: list[Plan], chance: random.Random) ->
 def decide(world: World, what: str) -> None:
     """What the desk decides about the account: a contract instead of the purchase; a deletion, and its calling off."""
     customer = Customer.objects.select_related("account").first()
-    if customer is None or customer.account.purging_at or customer.account.owner() is None:
+    owner = customer.account.owner() if customer else None
+    if customer is None or owner is None or customer.account.purging_at:
         return
-    account, owner = customer.account, customer.account.owner()
+    account = customer.account
     agent, lead = (
         Actor.staff(User.objects.get_or_create(email=f"{name}@example.com", defaults={"is_staff": True})[0])
         for name in ("agent", "lead")

@@ -541,6 +541,6 @@ def test_raw_bodies_that_name_the_account_or_its_people_go_with_it_whatever_they
         world.run("purge", "offboard")
         world.passes(6 * MINUTE)
     assert not Account.objects.exists()
-    bodies = [bytes(body) for body in Delivery.objects.exclude(body=None).values_list("body", flat=True)]
+    bodies = [bytes(body or b"") for body in Delivery.objects.exclude(body=None).values_list("body", flat=True)]
     assert [b"stranger" in body for body in bodies] == [True]
     assert not Delivery.objects.filter(named__contains=[str(customer.buyer.id)]).exists()
