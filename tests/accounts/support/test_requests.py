@@ -418,8 +418,8 @@ def test_the_page_takes_the_same_number_of_statements_whatever_was_written(
         client.get("/user/support/")
 
 
-#: Session, user, memberships; readable, requests, messages, writers; obstacle, deletion; banners.
-STATEMENTS = 13
+#: Session, user, memberships; readable, count, requests, messages; obstacles, deletion; providers; banners.
+STATEMENTS = 14
 
 
 def test_each_mail_about_a_request_is_written(
