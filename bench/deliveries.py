@@ -3,9 +3,9 @@
 Rates: the inbox holds `purchased` of so many customers, none known before; then `cancelled` of the same customers.
 Measured are deliveries a second, from the message that wakes the workers of `make run` until none is left unprocessed.
 The workers are woken as the web server does it, once a second for each of its processes. Each round begins with a copy
-of the empty database. A round counts only if each delivery was applied once, at the first attempt: one account, one
-subscription and one line of history a purchase; one end, one offboarding with its steps, one purge and the lines of
-history of each of them a cancellation.
+of the empty database, in which staff have said what the plan of the listing grants. A round counts only if each
+delivery was applied once, at the first attempt: one account, one subscription and one line of history a purchase; one
+end, one offboarding with its steps, one purge and the lines of history of each of them a cancellation.
 
 Accepting: deliveries acknowledged a second by the web server of `make run`, as `bench.intake` measures it, with the
 workers at rest and with the workers at a backlog, in turns. The web server has a Redis of its own, so that what it
@@ -23,16 +23,18 @@ from celery import Celery
 from django.db.models import Count, Q
 
 from accounts.core import clock
+from accounts.jobs.queues import Queue
 from accounts.jobs.sweeps import SweepRun
 from accounts.models import Account, Event, Purge
 from bench import accepting, github
 from bench.accepting import MOST_PER_SECOND, Load
 from bench.measuring import Goal, Result, Row, Samples, interleaved, require
-from bench.serving import START_SECONDS, WebServer, web_server, workers
+from bench.serving import START_SECONDS, WebServer, web_server, worker
 from bench.stage import EMPTY, FULL, Stage, say
 from config.stack import run as stack
 from config.stack import servers
 from marketplace.delivery import Delivery, Outcome
+from marketplace.github.listing import ListingPlan
 from marketplace.offboarding.offboarding import ORDER, Offboarding, Step
 from subscriptions.models import Subscription
 
@@ -90,11 +92,12 @@ def _at_rest(stage: Stage) -> Iterator[Celery]:
     """An empty database with the workers of `make run`, who have nothing to do; and the way to wake them."""
     stage.copy(EMPTY, DATABASE)
     stage.use(DATABASE)
+    ListingPlan.objects.create(**github.PLAN, plan_id="pro")
     folder = stage.folder / DATABASE
     folder.mkdir(mode=0o711, exist_ok=True)
     with ExitStack() as running:
         redis = running.enter_context(servers.valkey(folder))
-        running.enter_context(workers(stage, DATABASE, redis=redis.url))
+        running.enter_context(worker(stage, Queue.NOW, DATABASE, redis=redis.url))
         # A worker that has just started asks for every sweep.
         _until(lambda: SweepRun.objects.filter(name="deliveries", finished_at__isnull=False).exists(), START_SECONDS)
         yield running.enter_context(_waking(redis.url))

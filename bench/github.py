@@ -17,6 +17,8 @@ SECRET = "bench-webhook-secret"  # noqa: S105  # opens nothing but this run's ow
 EVENT, CONTENT_TYPE, HOOK = "marketplace_purchase", "application/json", "7"
 #: GitHub's ids of the customers: this one and those that follow.
 FIRST_CUSTOMER = 7_000_000
+#: The plan of the listing, as it stands in our database once it was heard of.
+PLAN = {"id": 435, "name": "Pro", "monthly_cents": 2900, "yearly_cents": 29_000, "price_model": "flat_rate"}
 #: One in so many is the one before it again.
 REPEATED_EVERY = 10
 
@@ -110,8 +112,8 @@ def _purchase(cents: int) -> dict[str, object]:
         "free_trial_ends_on": None,
         "next_billing_date": "2026-12-05T00:00:00+00:00",
         "plan": {
-            "id": 435,
-            "name": "Pro",
+            "id": PLAN["id"],
+            "name": PLAN["name"],
             "description": "For teams",
             "monthly_price_in_cents": cents,
             "yearly_price_in_cents": cents * 10,

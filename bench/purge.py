@@ -99,7 +99,7 @@ class Size:
 
 
 SIZE_FULL = Size(round=200_000, large=1_000_000, others=300_000, stretch=3.0, pages=20)
-SIZE_SMALL = Size(round=5_000, large=20_000, others=5_000, stretch=0.25, pages=2)
+SIZE_SMALL = Size(round=5_000, large=20_000, others=5_000, stretch=0.5, pages=2)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import psutil
 
+from accounts.jobs.queues import Queue
 from bench.measuring import WrongAnswerError, require
 from bench.stage import Stage
 from config.stack import run as stack
@@ -22,9 +23,8 @@ from config.stack import servers, supervisor
 
 #: As many clients as the web server has threads keep it busy.
 THREADS = stack.WEB_PROCESSES * stack.WEB_THREADS
-#: The process of `make run` that asks for sweeps by the clock.
-BEAT = "beat"
-START_SECONDS = 30
+#: Ten times what a start takes, for machines that do something else beside.
+START_SECONDS = 120
 STOP_SECONDS = 5
 
 
@@ -56,12 +56,9 @@ def web_server(
 
 
 @contextmanager
-def workers(stage: Stage, database: str, *, redis: str) -> Iterator[None]:
-    """Whatever carries out sweeps in `make run`, with this database and this Redis; nothing asks by the clock."""
-    with ExitStack() as running:
-        for name in stack.programs(stage.folder, port=0):
-            if name not in (supervisor.WEB, BEAT):
-                running.enter_context(_program(stage, name, database, redis=redis))
+def worker(stage: Stage, queue: Queue, database: str, *, redis: str) -> Iterator[None]:
+    """The worker of this queue in `make run`, with this database and this Redis; nothing asks by the clock."""
+    with _program(stage, queue.value, database, redis=redis):
         yield
 
 
