@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import QuerySet
 from django.test import Client
 from pytest_django import Settings
 
@@ -29,6 +30,7 @@ from marketplace.models import Customer, Delivery, RepositoryHook
 from subscriptions.cancellation import MAX_COMMENT
 from subscriptions.models import Cancellation, Interval, Plan, Price, Subscription
 from tests.factories import NOW, PASSWORD, BlueprintFactory, ConnectionFactory, UserFactory, subscribe
+from tests.fakes.aws.messages import Event
 from tests.marketplace.aws.world import AwsWorld
 from tests.marketplace.conftest import World, aws, cloud, deliver, github, one_aws, one_github, world  # noqa: F401
 from tests.odd_inputs import (
@@ -361,7 +363,7 @@ def test_an_instant_told_by_aws(
 ) -> None:
     given, kept = row
     happened = cloud.aws.buy(cloud.buyer())
-    event = next(message for message in happened.events if "Agreement Created" in message.event)
+    event = next(sent for sent in happened.events if isinstance(sent, Event) and "Agreement Created" in sent.event)
 
     def alter(envelope: Any) -> None:
         envelope["detail"]["agreement"]["endTime"] = given
@@ -558,10 +560,11 @@ def test_a_zone_that_is_stored_and_known_no_more_is_utc(
 def test_the_database_takes_no_name_that_breaks_a_line(account: Account, owner: User) -> None:
     from django.db import IntegrityError, transaction
 
-    for model, pk in ((Account, account.pk), (User, owner.pk)):
+    rows: tuple[QuerySet[Any], ...] = (Account.objects.filter(pk=account.pk), User.objects.filter(pk=owner.pk))
+    for found in rows:
         for odd in ("a\nb", "a\rb", "a\x0bb", "a\x1bb", "a\x7fb", "a\x85b", "a\u2028b"):
             with pytest.raises(IntegrityError, match="is_one_line"), transaction.atomic():
-                model.objects.filter(pk=pk).update(name=odd)  # type: ignore[attr-defined]  # both have one
+                found.update(name=odd)
 
 
 def test_a_subject_has_one_line_whatever_the_account_is_called(

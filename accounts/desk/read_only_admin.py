@@ -67,7 +67,7 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # no
     #: Which rows a search may mean: each over an index. The admin's own searches would read the whole table.
     found_by: ClassVar[Sequence[Way]] = ()
 
-    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Whether the list has a field to search in."""
         return ["pk"] if self.found_by else []
 
@@ -80,6 +80,10 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # no
             return queryset, False
         ways = [way for found_by in self.found_by if (way := found_by(text)) is not None]
         return (queryset.filter(reduce(or_, ways)) if ways else queryset.none()), False
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row; by its key where an address names no field to find it by. Django looks for a field named nothing."""
+        return super().get_object(request, object_id, from_field or None)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether the list may be narrowed down by this: by the choices that its own filters offer, and by no other.

@@ -1,6 +1,7 @@
 """What nobody can read is refused before anybody reads it, in words for whoever sent it."""
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,13 @@ pytestmark = pytest.mark.django_db
 def served(path: str, *, content_type: str, body: bytes = b"", **environ: Any) -> tuple[int, bytes]:
     """Status and body as the web server gets them: without the test client, which reads requests its own way."""
     said: list[str] = []
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], failure: Any = None, /
+    ) -> Callable[[bytes], object]:
+        said.append(status)
+        return said.append  # type: ignore[return-value]  # nobody writes by it
+
     answer = application(
         {
             "REQUEST_METHOD": "POST",
@@ -29,7 +37,7 @@ def served(path: str, *, content_type: str, body: bytes = b"", **environ: Any) -
             "wsgi.url_scheme": "http",
             **environ,
         },
-        lambda status, headers, *more: said.append(status),
+        start_response,
     )
     content = b"".join(answer)
     answer.close()
@@ -71,8 +79,8 @@ def test_forms_in_utf_8_are_taken_however_that_is_spelt(charset: str) -> None:
 
 def test_a_part_of_a_form_with_a_strange_head_is_refused() -> None:
     part = b"--x\r\nContent-Disposition: form-data; name=\"a\"; filename*=nonsense'en'%41\r\n\r\nb\r\n--x--\r\n"
-    form = {"content_type": "multipart/form-data; boundary=x", "body": part}
-    status, _content = served("/marketplace/aws/register/", **form)
+    head = "multipart/form-data; boundary=x"
+    status, _content = served("/marketplace/aws/register/", content_type=head, body=part)
     assert status == 400
 
 

@@ -98,3 +98,12 @@ def test_every_list_that_staff_can_open_is_one_of_these(agent: User, lead: User,
         opened = [model for model, found in admin.site._registry.items() if found.has_view_permission(request)]
         assert len(opened) > 20
         assert [model for model in opened if not isinstance(admin.site._registry[model], ReadOnlyAdmin)] == []
+
+
+@pytest.mark.parametrize("page", ["change", "delete", "history"])
+def test_an_address_that_names_no_field_finds_a_row_by_its_key(page: str, account: Account, staff: User) -> None:
+    client = Client()
+    client.force_login(staff, backend="allauth.account.auth_backends.AuthenticationBackend")
+    for field in ("", "id", "nothing", "\u00e9"):
+        answer = client.get(f"/admin/accounts/user/{staff.pk}/{page}/", {"_to_field": field})
+        assert answer.status_code in (200, 302, 400, 403, 404), (page, field)
