@@ -17,6 +17,7 @@ from django.conf import settings as project
 from django.core import mail
 from django.db.models import QuerySet
 from django.test import Client, RequestFactory
+from django.urls import get_resolver
 from pytest_django import Settings
 
 from accounts.blueprints.blueprint import Grid
@@ -39,7 +40,7 @@ from subscriptions.cancellation import cancel, withdraw
 from subscriptions.models import Cancellation
 from tests.factories import NOW, PASSWORD, AccountFactory, BlueprintFactory, owner_of, subscribe
 from tests.pages import form_on, press
-from tests.test_permissions import OUR_URLS, filled
+from tests.test_permissions import OUR_URLS, filled, patterns
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -495,3 +496,21 @@ def test_a_page_is_shown_as_of_an_instant_only_where_time_travel_is_allowed(
         assert api.get(door, {"at": later}, headers=key).json()["plan"] == plan
         page = client.get(SETTINGS, {"at": later}).content.decode()
         assert ("The account is on Free; everything you made is still there." in page) is allowed
+
+
+def test_what_is_sent_about_a_persons_own_sign_in_touches_no_account(
+    north: Account, south: Account, owner: User, sign_in: SignIn
+) -> None:
+    """The forms below /auth/ are about the person; whichever account is in front, none is changed."""
+    doors = [
+        f"/{path}"
+        for path, _name in patterns(get_resolver())
+        if path.startswith("auth/") and not set("<(^") & set(path)
+    ]
+    assert len(doors) > 10
+    before = held_by(north), held_by(south), done().count()
+    for door in doors:
+        client = sign_in(owner)
+        client.post("/user/account/", {"account": str(south.pk)})
+        assert client.post(door).status_code < 500, door
+    assert (held_by(north), held_by(south), done().count()) == before

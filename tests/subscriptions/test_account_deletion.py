@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.core import clock
 from accounts.customers.history import Actor
-from accounts.erasure import purge
+from accounts.erasure import holds, purge
 from accounts.erasure.purge import Purge
 from accounts.mail import sending
 from accounts.models import Account, Notice, User
@@ -18,7 +18,9 @@ from subscriptions import reminders, settling
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import Reason, ToBeDeleted, cancel, withdraw
 from subscriptions.current_plan import standing_of
-from subscriptions.models import Cancellation, Channel, Subscription
+from subscriptions.models import Cancellation, Channel, Ends, Subscription
+from subscriptions.refunds.decisions import approve, propose
+from subscriptions.refunds.paying import carry_out_due, say_paid
 from tests.factories import NOW, owner_of, subscribe
 from tests.pages import press
 
@@ -173,3 +175,32 @@ def test_nobody_chooses_the_deletion_as_a_reason(account: Account, sign_in: Sign
     client = sign_in(account.owner())
     assert press(client, "/user/subscription/cancellation/", reason=Reason.DELETION.value).status_code == 422
     assert not Cancellation.objects.exists()
+
+
+def test_what_was_paid_back_does_not_go_on_when_the_deletion_is_called_off(
+    account: Account, subscription: Subscription, agent: User, lead: User, owner: User
+) -> None:
+    approved(account, agent, lead)
+    by = Actor.staff(lead)
+    terms = {"cents": 4900, "currency": "USD", "ends": Ends.CYCLE_END, "payment_reference": "pay_1"}
+    refund, _new = propose(subscription, by=by, at=NOW, **terms)
+    approve(refund, by=by, at=NOW)
+    say_paid(refund, payment_reference="re_1", by=by, at=NOW)
+    assert carry_out_due(NOW) == 1
+    assert deletion.call_off(account, by=Actor.owner(owner), at=NOW + DAY)
+    subscription.refresh_from_db()
+    assert subscription.ends_at == subscription.paid_through(NOW)
+    assert "goes on, and renews" not in mail("accounts/deletion_called_off")
+
+
+def test_a_hold_keeps_the_data_and_the_subscription_ends_with_its_cycle(
+    account: Account, agent: User, lead: User, other_lead: User
+) -> None:
+    subscription = subscribe(account, at=NOW - 26 * DAY)
+    found = approved(account, agent, lead)
+    hold = holds.set_hold(account, reason="A court", until=NOW + 60 * DAY, by=Actor.staff(lead), at=NOW)
+    holds.confirm_hold(hold, by=Actor.staff(other_lead), at=NOW)
+    assert not purge.start(found, at=found.due_at)
+    assert settling.settle_due(found.due_at) == 1
+    subscription.refresh_from_db()
+    assert subscription.ends_at == subscription.paid_through(NOW)
