@@ -30,6 +30,14 @@ def what_migrations_made(django_db_setup: None) -> None:
     _migrated.append(getattr(connection, "_test_serialized_contents", "[]"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that flushes the database without restoring it would break whichever test comes after it."""
+    for item in items:
+        mark = item.get_closest_marker("django_db")
+        if mark and mark.kwargs.get("transaction") and not mark.kwargs.get("serialized_rollback"):
+            raise pytest.UsageError(f"{item.nodeid}: transaction=True needs serialized_rollback=True beside it")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Django keeps it on the connection, and opens another one while Playwright has an event loop in this thread."""

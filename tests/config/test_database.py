@@ -16,7 +16,7 @@ CONNECTIONS = 8
 
 
 @pytest.fixture
-def pooled(transactional_db: None) -> Iterator[None]:
+def pooled(transactional_db: None, django_db_serialized_rollback: None) -> Iterator[None]:
     """`CONNECTIONS` idle ones in the pool, as in a server that has been busy."""
     together = Barrier(CONNECTIONS)
 

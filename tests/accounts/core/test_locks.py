@@ -9,13 +9,13 @@ from accounts.core import locks
 from accounts.core.locks import Lock, OutsideOfTransaction
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_lock_outside_of_a_transaction_is_refused() -> None:
     with pytest.raises(OutsideOfTransaction):
         locks.take(Lock.CERTIFICATES)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 @pytest.mark.concurrency
 def test_a_second_one_waits_until_the_transaction_ends_and_another_key_does_not() -> None:
     def have(key: int) -> bool:

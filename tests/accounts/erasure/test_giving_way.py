@@ -12,7 +12,7 @@ from tests.accounts.erasure.dumping import database_url
 #: Somebody counts for a second after the last statement.
 PATIENCE_SECONDS = 60
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
 def becomes(condition: Callable[[], bool]) -> bool:
