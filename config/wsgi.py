@@ -13,7 +13,8 @@ from django.conf import settings  # noqa: E402  # as above
 from accounts.core.private_files import close_to_others  # noqa: E402  # as above
 from config.malformed import Handler  # noqa: E402  # needs the settings
 
-# Where an older version left the folder open to other users of the machine, it is closed.
-close_to_others(Path(settings.MEDIA_ROOT))
+# Where an older version left a folder open to other users of the machine, it is closed.
+for folder in filter(None, (settings.MEDIA_ROOT, getattr(settings, "EMAIL_FILE_PATH", None))):
+    close_to_others(Path(folder))
 
 application = Handler()

@@ -139,6 +139,7 @@ def test_an_address_of_before_that_was_never_proven_is_proven_by_mail_first(
     """Typed at a sign-up, when that still counted."""
     github = github_of("thief", email="thief@example.net")
     claimed = UserFactory(email="victim@example.org", is_proven=False)
+    assert github.signing_in
     SocialAccount.objects.create(user=claimed, provider="github", uid=str(github.signing_in.id), extra_data={})
     client = Client()
     through_github(client, LOGIN)
