@@ -133,8 +133,8 @@ class RefusalMiddleware:
         context: dict[str, object]
         if isinstance(exception, TooOften):
             message = f"{exception} {_('Nothing was changed.')}"
-            shown = {"title": _("One thing at a time"), "message": message}
-            return render(request, "error.html", shown, status=HTTPStatus.TOO_MANY_REQUESTS)
+            context = {"title": _("One thing at a time"), "message": message}
+            return render(request, "error.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
         if isinstance(exception, AccountDeactivated):
             account = exception.account
             context = {

@@ -182,8 +182,9 @@ def test_what_was_paid_back_does_not_go_on_when_the_deletion_is_called_off(
 ) -> None:
     approved(account, agent, lead)
     by = Actor.staff(lead)
-    terms = {"cents": 4900, "currency": "USD", "ends": Ends.CYCLE_END, "payment_reference": "pay_1"}
-    refund, _new = propose(subscription, by=by, at=NOW, **terms)
+    refund, _new = propose(
+        subscription, cents=4900, currency="USD", ends=Ends.CYCLE_END, payment_reference="pay_1", by=by, at=NOW
+    )
     approve(refund, by=by, at=NOW)
     say_paid(refund, payment_reference="re_1", by=by, at=NOW)
     assert carry_out_due(NOW) == 1

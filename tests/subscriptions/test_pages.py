@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -95,7 +96,7 @@ def test_cancelling_ends_at_a_page_with_reference_date_and_the_way_back(
     ],
 )
 def test_an_answer_that_makes_no_sense_is_refused_and_nothing_changes(
-    account: Account, owner: User, sign_in: SignIn, posted: dict[str, str]
+    account: Account, owner: User, sign_in: SignIn, posted: dict[str, Any]
 ) -> None:
     subscribe(account, at=clock.now())
     response = press(sign_in(owner), CANCEL, **posted)

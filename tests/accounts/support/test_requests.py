@@ -379,7 +379,7 @@ def test_texts_are_for_the_owner_and_for_who_wrote_them(
 
 @pytest.mark.parametrize("posted", [{}, {"text": " "}, {"text": "x" * 5001}])
 def test_a_further_message_that_says_nothing_is_refused_on_the_page(
-    question: SupportRequest, owner: User, sign_in: SignIn, posted: dict[str, str]
+    question: SupportRequest, owner: User, sign_in: SignIn, posted: dict[str, Any]
 ) -> None:
     response = press(sign_in(owner), "/user/support/", f"/user/support/{question.reference}/", **posted)
     assert response.status_code == 422
