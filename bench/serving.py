@@ -58,7 +58,7 @@ def web_server(
 @contextmanager
 def worker(stage: Stage, queue: Queue, database: str, *, redis: str) -> Iterator[None]:
     """The worker of this queue in `make run`, with this database and this Redis; nothing asks by the clock."""
-    with _program(stage, queue.value, database, redis=redis):
+    with _program(stage, stack.worker_name(queue), database, redis=redis):
         yield
 
 

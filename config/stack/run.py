@@ -224,7 +224,7 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
             # A worker told to stop while it still starts never does, and granian would wait for it for ever.
             *("--workers-kill-timeout", str(WEB_STOP_SECONDS), "--no-ws", "--http", "1", "config.server:application"),
         ],
-        **{f"worker-{queue}": worker(celery, queue) for queue in Queue},
+        **{worker_name(queue): worker(celery, queue) for queue in Queue},
         "beat": [
             *celery,
             "beat",
@@ -236,6 +236,11 @@ def programs(folder: Path, *, port: int) -> dict[str, list[str]]:
             "WARNING",
         ],
     }
+
+
+def worker_name(queue: Queue) -> str:
+    """What the worker of a queue is called among the processes."""
+    return f"worker-{queue}"
 
 
 def worker(celery: Sequence[str], queue: Queue) -> list[str]:
