@@ -1,6 +1,7 @@
 """Webhooks pass by the middleware of pages, and lose nothing by it that protects us."""
 
 import json
+import re
 import uuid
 from typing import Any
 
@@ -32,8 +33,9 @@ def knock(client: Client, *, host: str = "testserver", secure: bool = False) -> 
 
 
 def test_the_doors_stand_right_behind_the_redirect_to_https() -> None:
-    """Between them only what can't be read by anybody is turned away."""
-    assert product.MIDDLEWARE[:3] == [
+    """Before them a request gets its id; between them only what can't be read by anybody is turned away."""
+    assert product.MIDDLEWARE[:4] == [
+        "accounts.core.log_context.RequestIdMiddleware",
         "django.middleware.security.SecurityMiddleware",
         "config.malformed.MalformedRequestMiddleware",
         "config.doors.DoorsMiddleware",
@@ -49,7 +51,9 @@ def test_a_delivery_passes_by_the_middleware_of_pages() -> None:
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
+        "X-Request-ID": answer["X-Request-ID"],
     }
+    assert re.fullmatch(r"[0-9a-f]{32}", answer["X-Request-ID"])
 
 
 def test_a_session_is_not_even_looked_at(django_assert_num_queries: DjangoAssertNumQueries, owner: User) -> None:
