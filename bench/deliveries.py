@@ -109,7 +109,7 @@ def _waking(redis: str) -> Iterator[Celery]:
     """Celery, talking to the workers by way of this Redis."""
     with Celery("bench") as app:
         app.config_from_object("django.conf:settings", namespace="CELERY")
-        app.conf.broker_url = redis.replace("unix://", "redis+socket://", 1)
+        app.conf.update(broker_url=redis.replace("unix://", "redis+socket://", 1))
         yield app
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -102,10 +102,10 @@ def ended(workers: "subprocess.Popen[str]") -> int:
     return int(workers.stdout.readline())
 
 
-def wait_for(come: Callable[[Purge], bool], row: Purge) -> None:
-    """Until this purge has come so far."""
+def wait_until_further(row: Purge, **before: object) -> None:
+    """Until the purge no longer has these values."""
     give_up = time.monotonic() + PATIENCE_SECONDS
-    while not come(Purge.objects.get(pk=row.pk)):
+    while Purge.objects.filter(pk=row.pk, **before).exists():
         assert time.monotonic() < give_up, "the worker does not work"
         time.sleep(0.002)
 
@@ -123,10 +123,10 @@ def test_a_purge_killed_again_and_again_finishes_with_right_counts_and_one_certi
         for at, _kill in zip(runs, range(KILLS), strict=False):
             before = Purge.objects.get(pk=row.pk)
             worker = sweep(workers, at)
-            wait_for(lambda now, begun=at: now.next_attempt_at > begun, row)
+            wait_until_further(row, next_attempt_at=before.next_attempt_at)
             # Killed while it begins its turn, or once it has come further: however busy the machine is, both happen.
             if chance.random() < 0.7:
-                wait_for(lambda now, noted=before.progress: now.progress != noted, row)
+                wait_until_further(row, progress=before.progress)
             time.sleep(chance.uniform(0, 0.05))
             os.kill(worker, signal.SIGKILL)
             assert ended(workers) == -signal.SIGKILL, "a kill came after the end"
