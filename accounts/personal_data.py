@@ -126,7 +126,7 @@ class AdminLog:
 
 
 _CONTENT = (
-    AdminLog("what the account owns", Order.CONTENT, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
+    AdminLog("what the account owns", Order.NOTES, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
     Erased(
         "accounts.Export",
         Order.CONTENT,
@@ -190,7 +190,7 @@ _CONTENT = (
 
 #: What people own who belong to no other account. Those who do keep all of it.
 _PEOPLE = (
-    AdminLog("people", Order.PERSONAL, frozenset({Order.PERSONAL, Order.PEOPLE})),
+    AdminLog("people", Order.PERSONAL_NOTES, frozenset({Order.PERSONAL, Order.PEOPLE})),
     Erased("accounts.Session", Order.PERSONAL, sessions_of_people_who_go),
     _owned("mfa.Authenticator", "user", not_exported=_SECRETS),
     _owned("socialaccount.SocialToken", "account__user", not_exported=_SECRETS),

@@ -33,11 +33,13 @@ Find = Callable[[uuid.UUID], "QuerySet[Any, Any]"]
 class Order(IntEnum):
     """What goes when: children before parents. Within a stage, in the order of registration."""
 
+    NOTES = 0  # what is noted about the account's content, as long as it can be looked up by that
     CONTENT = 1  # what the account owns
     PLACES = 2  # its memberships: from here on it is known who belongs to no other account
-    PERSONAL = 3  # what those people own
-    PEOPLE = 4
-    ACCOUNT = 5
+    PERSONAL_NOTES = 3  # what is noted about those people and what they own
+    PERSONAL = 4  # what those people own
+    PEOPLE = 5
+    ACCOUNT = 6
 
 
 class Store(Protocol):
