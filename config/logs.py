@@ -29,7 +29,7 @@ def scrub(text: str) -> str:
 class Line(logging.Formatter):
     """A line of the log for people: time in UTC, what it is about, scrubbed as a whole, traceback included."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
@@ -53,7 +53,7 @@ class JsonLine(JsonFormatter):
     and what it is about in fields of their own. Scrubbed in the same way.
     """
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = Line.default_time_format
     default_msec_format = Line.default_msec_format
 

@@ -64,7 +64,8 @@ def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sig
         use(sign_in(someone), someone, marker)
     traces = (MARKER, person.email)
     others = (OTHER, bystander.email)
-    assert keys_with("accounts.sweep") == ["now", "slow"], "the broker is not searched"
+    # A nudge for what somebody waits for comes at most once a second in a process, so its queue may be empty.
+    assert "slow" in keys_with("accounts.sweep"), "the broker is not searched"
     tables = {line.split("\t")[0] for line in lines_with(*traces)}
     assert len(tables) >= 20
     assert "accounts_session" in tables

@@ -1,6 +1,7 @@
 """Preferences, the account switcher, support: a person's own pages."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -91,7 +92,7 @@ def test_asking_twice_for_the_same_is_one_request(owner: User, account: Account,
     "posted", [{}, {"kind": "everything"}, {"kind": "other"}, {"kind": "other", "message": "x" * 5001}]
 )
 def test_a_request_that_says_nothing_is_refused(
-    owner: User, account: Account, sign_in: SignIn, posted: dict[str, str]
+    owner: User, account: Account, sign_in: SignIn, posted: dict[str, Any]
 ) -> None:
     assert press(sign_in(owner), "/user/support/", **posted).status_code == 422
     assert not SupportRequest.objects.exists()
