@@ -29,9 +29,9 @@ from accounts.models import (
     Account,
     Blueprint,
     CloudConnection,
-    Deed,
     Event,
     Notice,
+    StaffAction,
     SupportRequest,
     SweepRun,
     User,
@@ -118,7 +118,7 @@ class UserAdmin(ReadOnlyAdmin):
         )
 
 
-@admin.register(Deed)
+@admin.register(StaffAction)
 class DeedAdmin(ReadOnlyAdmin):
     list_display = ["at", "act", "account_id", "by", "target"]
     list_select_related = ["by"]

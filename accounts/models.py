@@ -7,13 +7,13 @@ from accounts.customers.account import Account, Membership, Role
 from accounts.customers.history import ActorKind, Event
 from accounts.customers.session import Session
 from accounts.customers.user import User
-from accounts.desk.actions.log import Deed
+from accounts.desk.actions.log import StaffAction
 from accounts.desk.bulk.run import BulkItem, BulkRun
 from accounts.erasure.certificates import Certificate, System
-from accounts.erasure.file_deletions import DoomedFile
+from accounts.erasure.file_deletions import FileDeletion
 from accounts.erasure.holds import Hold
 from accounts.erasure.obligation import PurgeObligation
-from accounts.erasure.people import Leaver
+from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import Purge
 from accounts.exports.export import Export
 from accounts.jobs.sweeps import SweepRun
@@ -22,7 +22,7 @@ from accounts.support.deletion_proposal import DeletionProposal
 from accounts.support.identity import IdentityFact
 from accounts.support.internal_notes import InternalNote
 from accounts.support.messages import Message, Side
-from accounts.support.requests import Outcome, RequestKind, SupportRequest
+from accounts.support.requests import RequestKind, RequestOutcome, SupportRequest
 
 __all__ = [
     "Account",
@@ -32,28 +32,28 @@ __all__ = [
     "BulkRun",
     "Certificate",
     "CloudConnection",
-    "Deed",
     "DeletionProposal",
-    "DoomedFile",
+    "DepartingPerson",
     "Event",
     "Export",
+    "FileDeletion",
     "Grid",
     "Hold",
     "HourlyCount",
     "IdentityFact",
     "InternalNote",
-    "Leaver",
     "Membership",
     "Message",
     "Notice",
-    "Outcome",
     "Provider",
     "Purge",
     "PurgeObligation",
     "RequestKind",
+    "RequestOutcome",
     "Role",
     "Session",
     "Side",
+    "StaffAction",
     "SupportRequest",
     "SweepRun",
     "System",

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.session import Session, hashes_of
 from accounts.customers.user import User
-from accounts.desk.actions.log import Deed
+from accounts.desk.actions.log import StaffAction
 from accounts.desk.bulk.run import BulkItem, BulkRun
 from accounts.erasure import inventory
 from accounts.erasure.holds import Hold
@@ -179,9 +179,9 @@ _CONTENT = (
         part="reasons",
     ),
     Scrubbed(
-        "accounts.Deed",
+        "accounts.StaffAction",
         Order.ACCOUNT,
-        lambda account: Deed.objects.of(account).exclude(reason=_EMPTIED),
+        lambda account: StaffAction.objects.of(account).exclude(reason=_EMPTIED),
         {"reason": _EMPTIED},
         part="reasons",
     ),
@@ -226,7 +226,7 @@ _KEPT = (
         scrubbed=_("the reason"),
     ),
     Kept(
-        "accounts.Deed",
+        "accounts.StaffAction",
         _("what staff did, to which row, when, by ids"),
         ACCOUNTABILITY,
         scrubbed=_("the reason"),
@@ -237,8 +237,8 @@ _KEPT = (
         ACCOUNTABILITY,
         scrubbed=_("the reason"),
     ),
-    Kept("accounts.Leaver", _("ids only, removed when the purge has been verified")),
-    Kept("accounts.DoomedFile", _("paths made of ids, removed with the files")),
+    Kept("accounts.DepartingPerson", _("ids only, removed when the purge has been verified")),
+    Kept("accounts.FileDeletion", _("paths made of ids, removed with the files")),
     Kept("accounts.System", NOTHING_PERSONAL),
     Kept("accounts.HourlyCount", _("how often somebody did something in an hour, by ids; gone after a week")),
     Kept("accounts.SweepRun", _("of the whole system; the next run overwrites it")),

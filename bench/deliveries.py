@@ -33,9 +33,9 @@ from bench.serving import START_SECONDS, WebServer, web_server, worker
 from bench.stage import EMPTY, FULL, Stage, say
 from config.stack import run as stack
 from config.stack import servers
-from marketplace.delivery import Delivery, Outcome
+from marketplace.delivery import Delivery, DeliveryOutcome
 from marketplace.github.listing import ListingPlan
-from marketplace.offboarding.offboarding import ORDER, Offboarding, Step
+from marketplace.offboarding.offboarding import ORDER, Offboarding, OffboardingStep
 from subscriptions.models import Subscription
 
 DATABASE = "deliveries"
@@ -168,13 +168,13 @@ def _require_cancelled(customers: int) -> None:
     _require_applied(2 * customers)
     require(not Subscription.objects.live(clock.now()).exists(), "a subscription is still live")
     require(Offboarding.objects.open().count() == customers, "not one offboarding for each cancellation")
-    require(Step.objects.count() == customers * len(ORDER), "not all steps for each offboarding")
+    require(OffboardingStep.objects.count() == customers * len(ORDER), "not all steps for each offboarding")
     require(Purge.objects.open().count() == customers, "not one purge for each cancellation")
     _require_history(customers, PURCHASED_EVENTS + CANCELLED_EVENTS)
 
 
 def _require_applied(deliveries: int) -> None:
-    applied = Delivery.objects.filter(outcome=Outcome.APPLIED, attempts=0).count()
+    applied = Delivery.objects.filter(outcome=DeliveryOutcome.APPLIED, attempts=0).count()
     require(applied == deliveries, f"{applied} deliveries were applied at once instead of {deliveries}")
 
 

@@ -21,7 +21,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.core import roles
-from accounts.models import Account, Deed, Membership, Purge, SupportRequest, User
+from accounts.models import Account, Membership, Purge, StaffAction, SupportRequest, User
 from bench import filling
 from bench.measuring import Goal, Result, Row, Samples, median_seconds, require
 from bench.stage import Stage, say
@@ -36,7 +36,7 @@ CALLS, WARM_UP = 3, 1
 #: How many of the slowest are shown one by one.
 SHOWN = 12
 
-MODELS: tuple[type[Model], ...] = (Delivery, SupportRequest, Purge, Deed)
+MODELS: tuple[type[Model], ...] = (Delivery, SupportRequest, Purge, StaffAction)
 STATEMENTS: tuple[LiteralString, ...] = (
     """
     INSERT INTO marketplace_delivery

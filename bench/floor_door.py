@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from accounts.core import clock
-from marketplace.delivery import Listing, Source
+from marketplace.delivery import GitHubListing, Source
 from marketplace.inbox import INSERT
 
 
@@ -26,7 +26,19 @@ def take(request: HttpRequest) -> HttpResponse:
     at = clock.now()
     delivery_id, event = request.META["HTTP_X_GITHUB_DELIVERY"], request.META["HTTP_X_GITHUB_EVENT"]
     with connection.cursor() as cursor:
-        row = [Source.GITHUB, "", Listing.LIVE, delivery_id, event, request.content_type, body, None, digest, at, at]
+        row = [
+            Source.GITHUB,
+            "",
+            GitHubListing.LIVE,
+            delivery_id,
+            event,
+            request.content_type,
+            body,
+            None,
+            digest,
+            at,
+            at,
+        ]
         cursor.execute(INSERT, row)
     # Without it the server would send the answer in chunks.
     return HttpResponse(status=202, headers={"Content-Length": "0"})

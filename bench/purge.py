@@ -309,7 +309,7 @@ def _oblige(account_id: uuid.UUID) -> Purge:
     at = clock.now()
     return purge.schedule(
         Account.objects.get(pk=account_id),
-        cause=purge.Cause.MARKETPLACE_CANCELLATION,
+        cause=purge.PurgeCause.MARKETPLACE_CANCELLATION,
         received_at=at - timedelta(hours=1),
         due_at=at,
         deadline_at=at + timedelta(days=30),

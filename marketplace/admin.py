@@ -13,16 +13,16 @@ from accounts.desk.account_page.search import of_account, same
 from accounts.desk.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
 from marketplace.desk.panels import aws_account, customer, delivery, purchase
 from marketplace.models import (
-    Agreement,
-    Customer,
+    AwsAgreement,
     Delivery,
     Dimension,
+    GitHubCustomer,
     ListingPlan,
     Offboarding,
-    Refusal,
+    OffboardingStep,
+    RefusedMessage,
     Registration,
     RepositoryHook,
-    Step,
     Tombstone,
     TopicSubscription,
     UserToken,
@@ -78,7 +78,7 @@ class ListingPlanAdmin(ReadOnlyAdmin):
 
 
 class StepInline(ReadOnlyInline):
-    model = Step
+    model = OffboardingStep
 
 
 @admin.register(Offboarding)
@@ -90,7 +90,7 @@ class OffboardingAdmin(ReadOnlyAdmin):
     inlines = [StepInline]
 
 
-@admin.register(Customer)
+@admin.register(GitHubCustomer)
 class CustomerAdmin(ReadOnlyAdmin):
     list_display = [
         "login",
@@ -133,7 +133,7 @@ class UserTokenAdmin(ReadOnlyAdmin):
     exclude = ["access", "refresh"]
 
 
-@admin.register(Agreement)
+@admin.register(AwsAgreement)
 class AgreementAdmin(ReadOnlyAdmin):
     list_display = [
         "__str__",
@@ -179,7 +179,7 @@ class DimensionAdmin(ReadOnlyAdmin):
         return request.user.has_perm(roles.MEND)
 
 
-@admin.register(Refusal)
+@admin.register(RefusedMessage)
 class RefusalAdmin(ReadOnlyAdmin):
     list_display = ["hour", "source", "reason", "count", "topic", "first_at", "last_at"]
     list_filter = ["source", "reason"]

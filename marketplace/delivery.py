@@ -22,14 +22,14 @@ class Source(models.TextChoices):
     AWS_EVENTS = "aws_events", "AWS EventBridge"
 
 
-class Listing(models.TextChoices):
+class GitHubListing(models.TextChoices):
     """Whose secret signed a message: a secret belongs to a listing, and nothing else tells them apart."""
 
     LIVE = "", _("live")
     DRAFT = "draft", _("draft")
 
 
-class Outcome(models.TextChoices):
+class DeliveryOutcome(models.TextChoices):
     APPLIED = "applied", _("applied")
     NO_CHANGE = "no_change", _("nothing to change")
     STALE = "stale", _("older than what is known")
@@ -62,7 +62,7 @@ class Delivery(DueWork):
     #: Who sent it: several hooks that reach one address give one event the same id (facts/github-marketplace, 2.3).
     hook = models.CharField(_("hook"), max_length=40, blank=True, default="", db_default="")
     listing = models.CharField(
-        _("listing"), max_length=10, choices=Listing.choices, blank=True, default="", db_default=""
+        _("listing"), max_length=10, choices=GitHubListing.choices, blank=True, default="", db_default=""
     )
     delivery_id = models.CharField(_("delivery id"), max_length=200)
     event = models.CharField(_("event"), max_length=100)
@@ -80,7 +80,7 @@ class Delivery(DueWork):
     account_id = models.UUIDField(_("account"), null=True, blank=True, db_index=True)
     marketplace_account = models.CharField(_("marketplace account"), max_length=60, blank=True)
     processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
-    outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=20, choices=DeliveryOutcome.choices, blank=True)
     #: What staff should know though it was processed, such as a date that could not be read.
     alert = models.CharField(_("alert"), max_length=300, blank=True)
     #: None while unprocessed: parked, until staff have it processed again.

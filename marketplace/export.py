@@ -1,9 +1,9 @@
 """What this app adds to an account's data export (`accounts.exports.parts`): what the customer bought, and where."""
 
 from accounts.exports.parts import DAY, INSTANT, INTEGER, TEXT, Rows, of_owner, optional
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.registration import Registration
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken
 
@@ -50,7 +50,7 @@ EXPORT_PARTS = (
     ),
     Rows(
         "github_customers.json",
-        lambda account: Customer.objects.filter(account=account),
+        lambda account: GitHubCustomer.objects.filter(account=account),
         {
             "id": INTEGER,
             "github_id": INTEGER,
@@ -65,7 +65,7 @@ EXPORT_PARTS = (
     ),
     Rows(
         "aws_agreements.json",
-        lambda account: Agreement.objects.filter(account=account),
+        lambda account: AwsAgreement.objects.filter(account=account),
         {
             "id": INTEGER,
             "agreement_id": optional(TEXT),

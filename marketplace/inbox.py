@@ -22,7 +22,7 @@ from accounts.core.durability import redone_if_lost
 from accounts.core.registry import Registry
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import overdue, run_due
-from marketplace.delivery import Delivery, Listing, Outcome, Source
+from marketplace.delivery import Delivery, DeliveryOutcome, GitHubListing, Source
 from marketplace.delivery import Unprocessable as Unprocessable
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ ON CONFLICT (source, hook, delivery_id) DO NOTHING
 PROCESSED = ("action", "account_id", "marketplace_account", "processed_at", "outcome", "alert", "last_error")
 
 #: Processes a delivery inside the inbox's transaction, makes no calls to elsewhere, and says what came of it.
-Handler = Callable[[Delivery, datetime], Outcome]
+Handler = Callable[[Delivery, datetime], DeliveryOutcome]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def accept(
     body: bytes,
     at: datetime,
     hook: str = "",
-    listing: Listing = Listing.LIVE,
+    listing: GitHubListing = GitHubListing.LIVE,
     named: Sequence[str] = (),
 ) -> bool:
     """Store a delivery: one statement, its own transaction. Returns whether it is new; a second one changes nothing.

@@ -1,34 +1,34 @@
 """The tables of this app, each defined in the module named for it."""
 
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.dimension import Dimension
 from marketplace.aws.registration import Registration
 from marketplace.aws.sns_topics import TopicSubscription
-from marketplace.delivery import Delivery, Outcome, Source
-from marketplace.github.customer import Customer
+from marketplace.delivery import Delivery, DeliveryOutcome, Source
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan
-from marketplace.github.rate_limits import Pause
+from marketplace.github.rate_limits import RateLimitPause
 from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken
-from marketplace.offboarding.offboarding import Offboarding, Step, StepKind
-from marketplace.refusal import Reason, Refusal
+from marketplace.offboarding.offboarding import Offboarding, OffboardingStep, StepKind
+from marketplace.refusal import RefusalReason, RefusedMessage
 from marketplace.tombstone import Tombstone
 
 __all__ = [
-    "Agreement",
-    "Customer",
+    "AwsAgreement",
     "Delivery",
+    "DeliveryOutcome",
     "Dimension",
+    "GitHubCustomer",
     "ListingPlan",
     "Offboarding",
-    "Outcome",
-    "Pause",
-    "Reason",
-    "Refusal",
+    "OffboardingStep",
+    "RateLimitPause",
+    "RefusalReason",
+    "RefusedMessage",
     "Registration",
     "RepositoryHook",
     "Source",
-    "Step",
     "StepKind",
     "Tombstone",
     "TopicSubscription",

@@ -9,21 +9,21 @@ from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed
-from accounts.erasure.people import Leaver
+from accounts.erasure.people import DepartingPerson
 from accounts.personal_data import NOTHING_PERSONAL, unlinked
 from marketplace import tombstone
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.registration import Registration
 from marketplace.delivery import Delivery, Source
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken
-from marketplace.offboarding.offboarding import Step
+from marketplace.offboarding.offboarding import OffboardingStep
 
 
 def deliveries(account_id: uuid.UUID) -> "QuerySet[Delivery]":
     """What a marketplace told us about the account, processed or not, and not emptied yet."""
-    known_as = Customer.objects.filter(account_id=account_id).values_list(
+    known_as = GitHubCustomer.objects.filter(account_id=account_id).values_list(
         Cast("github_id", CharField(max_length=60)), flat=True
     )
     # A delivery with an account is that account's. Before a registration there is only what AWS calls the purchase.
@@ -34,13 +34,13 @@ def deliveries(account_id: uuid.UUID) -> "QuerySet[Delivery]":
 
 def naming_the_account(account_id: uuid.UUID) -> "QuerySet[Delivery]":
     """Bodies that name the account at GitHub, though they are about something else or could not be read."""
-    known_as = Customer.objects.filter(account_id=account_id).values_list("github_id", flat=True)
+    known_as = GitHubCustomer.objects.filter(account_id=account_id).values_list("github_id", flat=True)
     return Delivery.objects.filter(body__isnull=False, named__overlap=[str(known) for known in known_as])
 
 
 def naming_people(account_id: uuid.UUID) -> "QuerySet[Delivery]":
     """Bodies that name people who belong to no other account: as the one who clicked, say."""
-    going = Leaver.objects.of(account_id).belonging_to_none().values("user_id")
+    going = DepartingPerson.objects.of(account_id).belonging_to_none().values("user_id")
     at_github = SocialAccount.objects.filter(user__in=going, provider="github").values_list("uid", flat=True)
     tokens = UserToken.objects.filter(user__in=going).values_list("github_user_id", flat=True)
     known_as = {*at_github, *(str(known) for known in tokens)}
@@ -50,48 +50,48 @@ def naming_people(account_id: uuid.UUID) -> "QuerySet[Delivery]":
 def _known_at_aws(account_id: uuid.UUID) -> list[str]:
     """What AWS calls this account's purchases. Names that another account's purchase has too are not among them."""
     ours, shared = set[str](), set[str]()
-    for agreement in Agreement.objects.filter(account_id=account_id):
+    for agreement in AwsAgreement.objects.filter(account_id=account_id):
         ours |= {*agreement.ids(), *agreement.former_ids}
         shared |= {agreement.customer_identifier, agreement.aws_account_id} - {""}
-    others = Agreement.objects.filter(account__isnull=False).exclude(account_id=account_id)
+    others = AwsAgreement.objects.filter(account__isnull=False).exclude(account_id=account_id)
     for name in ("customer_identifier", "aws_account_id"):
         shared -= set(others.filter(**{f"{name}__in": shared}).values_list(name, flat=True))
     return sorted(ours | shared)
 
 
-def agreements(account_id: uuid.UUID) -> "QuerySet[Agreement]":
-    return Agreement.objects.filter(account_id=account_id)
+def agreements(account_id: uuid.UUID) -> "QuerySet[AwsAgreement]":
+    return AwsAgreement.objects.filter(account_id=account_id)
 
 
 def registrations(account_id: uuid.UUID) -> "QuerySet[Registration]":
     return Registration.objects.filter(account_id=account_id)
 
 
-def step_remarks(account_id: uuid.UUID) -> "QuerySet[Step]":
+def step_remarks(account_id: uuid.UUID) -> "QuerySet[OffboardingStep]":
     """Remarks name repositories and logins."""
-    return Step.objects.filter(offboarding__account_id=account_id).exclude(remark="", last_error="")
+    return OffboardingStep.objects.filter(offboarding__account_id=account_id).exclude(remark="", last_error="")
 
 
 def hooks(account_id: uuid.UUID) -> "QuerySet[RepositoryHook]":
     return RepositoryHook.objects.filter(account_id=account_id)
 
 
-def customers(account_id: uuid.UUID) -> "QuerySet[Customer]":
-    return Customer.objects.filter(account_id=account_id)
+def customers(account_id: uuid.UUID) -> "QuerySet[GitHubCustomer]":
+    return GitHubCustomer.objects.filter(account_id=account_id)
 
 
 def tokens(account_id: uuid.UUID) -> "QuerySet[UserToken]":
     """Those of the people who belong to no other account."""
-    going = Leaver.objects.of(account_id).belonging_to_none()
+    going = DepartingPerson.objects.of(account_id).belonging_to_none()
     return UserToken.objects.filter(user_id__in=going.values("user_id"))
 
 
 def leave_tombstones(account_id: uuid.UUID, at: datetime) -> int:
     """Write down what a marketplace goes on with though the account is erased: two people decided so. How many."""
-    at_github = Customer.objects.active().filter(account_id=account_id)
+    at_github = GitHubCustomer.objects.active().filter(account_id=account_id)
     for customer in at_github:
         tombstone.leave(Source.GITHUB, customer.github_id, account_id=account_id, at=at)
-    at_aws = [row.ids()[0] for row in Agreement.objects.running().filter(account_id=account_id) if row.ids()]
+    at_aws = [row.ids()[0] for row in AwsAgreement.objects.running().filter(account_id=account_id) if row.ids()]
     for known in at_aws:
         tombstone.leave(Source.AWS_EVENTS, known, account_id=account_id, at=at)
     return len(at_github) + len(at_aws)
@@ -119,10 +119,10 @@ PERSONAL_DATA = (
         values={"body": None, "named": None},
         part="naming people who go",
     ),
-    Scrubbed("marketplace.Step", Order.CONTENT, step_remarks, values={"remark": "", "last_error": ""}),
+    Scrubbed("marketplace.OffboardingStep", Order.CONTENT, step_remarks, values={"remark": "", "last_error": ""}),
     Erased("marketplace.RepositoryHook", Order.CONTENT, hooks),
-    Erased("marketplace.Customer", Order.CONTENT, customers),
-    Erased("marketplace.Agreement", Order.CONTENT, agreements),
+    Erased("marketplace.GitHubCustomer", Order.CONTENT, customers),
+    Erased("marketplace.AwsAgreement", Order.CONTENT, agreements),
     Erased("marketplace.Registration", Order.CONTENT, registrations),
     unlinked("marketplace.Registration", "used_by"),
     Erased("marketplace.UserToken", Order.PERSONAL, tokens),
@@ -138,7 +138,7 @@ PERSONAL_DATA = (
         _("Shows that the obligation was met: ids and dates only."),
         ground=_("Accountability, GDPR art. 5(2)"),
     ),
-    Kept("marketplace.Refusal", _("How often forged or foreign messages came; they name nobody.")),
+    Kept("marketplace.RefusedMessage", _("How often forged or foreign messages came; they name nobody.")),
     Kept("marketplace.TopicSubscription", _("Our own subscriptions to AWS's topics; nothing about a person.")),
-    Kept("marketplace.Pause", _("Digests of credentials, for rate limits; they name nobody.")),
+    Kept("marketplace.RateLimitPause", _("Digests of credentials, for rate limits; they name nobody.")),
 )

@@ -33,7 +33,7 @@ ON CONFLICT (source, reason, hour) DO UPDATE
 """
 
 
-class Reason(models.TextChoices):
+class RefusalReason(models.TextChoices):
     TOO_LARGE = "too_large", _("larger than any message of theirs")
     RAW = "raw", _("raw delivery, which is not signed")
     MALFORMED = "malformed", _("not a message of theirs")
@@ -50,11 +50,11 @@ class Reason(models.TextChoices):
     PRODUCT = "product", _("an event of a product that is not ours")
 
 
-class Refusal(models.Model):
+class RefusedMessage(models.Model):
     """How often messages were refused for one reason, in one hour (UTC)."""
 
     source = models.CharField(_("source"), max_length=12, choices=Source.choices)
-    reason = models.CharField(_("reason"), max_length=20, choices=Reason.choices)
+    reason = models.CharField(_("reason"), max_length=20, choices=RefusalReason.choices)
     hour = models.DateTimeField(_("hour"))
     #: What the newest of them said it was of. A claim: nothing about it is checked.
     topic = models.CharField(_("claimed topic"), max_length=MAX_TOPIC, blank=True)
@@ -63,8 +63,9 @@ class Refusal(models.Model):
     last_at = models.DateTimeField(_("last"))
 
     class Meta:
-        verbose_name = _("refusal")
-        verbose_name_plural = _("refusals")
+        db_table = "marketplace_refusal"
+        verbose_name = _("refused message")
+        verbose_name_plural = _("refused messages")
         constraints = [models.UniqueConstraint(fields=["source", "reason", "hour"], name="refusal_one_an_hour")]
         indexes = [models.Index(fields=["last_at"], name="refusal_last_at")]
 
@@ -72,7 +73,7 @@ class Refusal(models.Model):
         return f"{self.source} {self.reason} {self.hour:%Y-%m-%d %H}h"
 
 
-def note(source: Source, reason: Reason, *, topic: str = "", at: datetime) -> None:
+def note(source: Source, reason: RefusalReason, *, topic: str = "", at: datetime) -> None:
     """Count a refusal, by one statement. Without a database it is only logged: the answer is the same."""
     log.warning("%s: refused (%s)", source.value, reason.value)
     hour = at.replace(minute=0, second=0, microsecond=0)
@@ -90,16 +91,16 @@ def forget_old(at: datetime) -> int:
     return removed
 
 
-def old(at: datetime) -> "models.QuerySet[Refusal]":
+def old(at: datetime) -> "models.QuerySet[RefusedMessage]":
     """Rows that have been kept for long enough."""
-    return Refusal.objects.filter(last_at__lt=at - KEPT)
+    return RefusedMessage.objects.filter(last_at__lt=at - KEPT)
 
 
 INVARIANTS = (
     invariants.Invariant(
         "refused-messages",
         _("kinds of messages refused at the doors of AWS within a day: forged, or set up wrongly"),
-        lambda at: Refusal.objects.filter(last_at__gt=at - SHOWN, last_at__lte=at),
+        lambda at: RefusedMessage.objects.filter(last_at__gt=at - SHOWN, last_at__lte=at),
         example="reason",
         warning=True,
     ),

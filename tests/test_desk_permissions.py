@@ -19,19 +19,19 @@ from accounts.desk.actions.action import act_named
 from accounts.erasure.holds import set_hold
 from accounts.models import (
     Account,
-    Deed,
     Event,
     Membership,
     Notice,
     RequestKind,
     Role,
+    StaffAction,
     SupportRequest,
     User,
 )
 from accounts.support import deletion
 from accounts.support.requests import ask
 from marketplace import tombstone
-from marketplace.models import Delivery, Dimension, ListingPlan, Source, Step, StepKind
+from marketplace.models import Delivery, Dimension, ListingPlan, OffboardingStep, Source, StepKind
 from marketplace.offboarding import offboarding
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Ends, Refund, Subscription
@@ -65,13 +65,13 @@ def _cancellation(account: Account, lead: User) -> Model:
 
 def _leaving(account: Account, lead: User) -> Model:
     at = clock.now()
-    offboarding.begin(account, cause=offboarding.Cause.CANCELLED, received_at=at, at=at, by=Actor.system())
+    offboarding.begin(account, cause=offboarding.OffboardingCause.CANCELLED, received_at=at, at=at, by=Actor.system())
     return account
 
 
 def _step(account: Account, lead: User) -> Model:
     _leaving(account, lead)
-    return Step.objects.get(kind=StepKind.CONFIRM)
+    return OffboardingStep.objects.get(kind=StepKind.CONFIRM)
 
 
 def _tombstone(account: Account, lead: User) -> Model:
@@ -234,10 +234,10 @@ def test_who_may_do_what(
         assert written
         assert {event.actor_id for event in written} == {user and user.pk}
         asks_for_a_reason = "reason" in act_named(name).form.base_fields
-        assert [deed.by for deed in Deed.objects.all()] == ([user] if asks_for_a_reason else [])
+        assert [deed.by for deed in StaffAction.objects.all()] == ([user] if asks_for_a_reason else [])
         assert written.filter(kind=f"desk.{name}").exists() is asks_for_a_reason
         return
-    assert not Deed.objects.exists()
+    assert not StaffAction.objects.exists()
     assert Notice.objects.count() == mails
     if role == "nobody":
         assert (shown.status_code, done.status_code) == (302, 302)
@@ -276,7 +276,7 @@ def test_nobody_decides_about_their_own_account(
     assert "nobody decides about their own" in done.content.decode()
     assert list(Event.objects.filter(id__gt=last.pk if last else 0)) == []
     assert Notice.objects.count() == mails
-    assert not Deed.objects.exists()
+    assert not StaffAction.objects.exists()
 
 
 def test_a_form_without_its_token_does_nothing(account: Account, lead: User) -> None:
@@ -285,7 +285,7 @@ def test_a_form_without_its_token_does_nothing(account: Account, lead: User) -> 
     client.force_login(lead, backend="allauth.account.auth_backends.AuthenticationBackend")
     assert client.post(f"/admin/act/end_now/{subscription.pk}/", form_of("end_now", lead)).status_code == 403
     assert Subscription.objects.get().ends_at is None
-    assert not Deed.objects.exists()
+    assert not StaffAction.objects.exists()
 
 
 @pytest.mark.parametrize("role", AT_THE_DESK)

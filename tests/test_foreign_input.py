@@ -26,7 +26,7 @@ from accounts.models import Account, Blueprint, Membership, Notice, Role, Suppor
 from accounts.support.internal_notes import InternalNote
 from accounts.support.messages import Message
 from accounts.support.requests import MAX_MESSAGE, RequestKind, ask
-from marketplace.models import Customer, Delivery, RepositoryHook
+from marketplace.models import Delivery, GitHubCustomer, RepositoryHook
 from subscriptions.cancellation import MAX_COMMENT
 from subscriptions.models import Cancellation, Interval, Plan, Price, Subscription
 from tests.factories import NOW, PASSWORD, BlueprintFactory, ConnectionFactory, UserFactory, subscribe
@@ -146,7 +146,7 @@ def test_a_login_told_by_github(
         payload["marketplace_purchase"]["account"]["login"] = given
 
     world.hears(sold.altered(rename, secret=world.github.webhook_secret))
-    assert (Account.objects.get().name, Customer.objects.get().login) == (kept, kept)
+    assert (Account.objects.get().name, GitHubCustomer.objects.get().login) == (kept, kept)
 
 
 @table(TOLD)
@@ -195,11 +195,11 @@ def comment_of_who_leaves(value: str, account: Account, owner: User, sign_in: Si
 
 
 def reason_of_staff(value: str, account: Account, owner: User, sign_in: SignIn, agent: User) -> list[str]:
-    from accounts.models import Deed
+    from accounts.models import StaffAction
 
     subscription = subscribe(account, at=clock.now())
     done(sign_in(agent), "cancel", subscription.pk, why="", identity=["owner_email", "card_digits"], reason=value)
-    return [found.reason for found in Deed.objects.all()]
+    return [found.reason for found in StaffAction.objects.all()]
 
 
 def answer_of_staff(value: str, account: Account, owner: User, sign_in: SignIn, agent: User) -> list[str]:
@@ -349,7 +349,7 @@ def test_an_instant_told_by_github(
         payload["marketplace_purchase"]["next_billing_date"] = given
 
     world.hears(sold.altered(alter, secret=world.github.webhook_secret))
-    customer = Customer.objects.get()
+    customer = GitHubCustomer.objects.get()
     assert customer.next_billing_on == (datetime.fromisoformat(kept).date() if kept else None)
     delivery = Delivery.objects.get()
     assert delivery.processed_at
@@ -381,9 +381,9 @@ def test_an_instant_told_by_aws(
 
 
 def _agreements() -> list[Any]:
-    from marketplace.models import Agreement
+    from marketplace.models import AwsAgreement
 
-    return list(Agreement.objects.all())
+    return list(AwsAgreement.objects.all())
 
 
 @table({name: row for name, row in TOLD_INSTANTS.items() if isinstance(row[0], str)})
@@ -482,7 +482,7 @@ def test_an_id_told_by_github(
     world.hears(sold.altered(alter, secret=world.github.webhook_secret))
     delivery = Delivery.objects.get()
     if kept:
-        assert Customer.objects.get().github_id == kept
+        assert GitHubCustomer.objects.get().github_id == kept
     else:
         assert not Account.objects.exists()
         assert (delivery.processed_at, delivery.next_attempt_at) == (None, None)

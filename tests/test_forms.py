@@ -33,7 +33,7 @@ from accounts.support.requests import RequestKind, ask
 from accounts.views.errors import MACHINE_PATHS
 from marketplace.aws.registration import Registration, hash_of
 from marketplace.github import tokens
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan
 from marketplace.offboarding import offboarding
 from subscriptions.cancellation import cancel, withdraw
@@ -96,11 +96,19 @@ def a_cancellation(account: Account) -> tuple[str, str]:
 
 def a_downgrade_at_github(account: Account) -> tuple[str, str]:
     plan, _new = ListingPlan.objects.get_or_create(id=1, defaults={"number": 1, "name": "Pro", "plan_id": "pro"})
-    Customer.objects.create(
-        github_id=Customer.objects.count() + 1, login="x", account=account, listing_plan=plan, cancelled_at=clock.now()
+    GitHubCustomer.objects.create(
+        github_id=GitHubCustomer.objects.count() + 1,
+        login="x",
+        account=account,
+        listing_plan=plan,
+        cancelled_at=clock.now(),
     )
     offboarding.begin(
-        account, cause=offboarding.Cause.CANCELLED, received_at=clock.now(), at=clock.now(), by=Actor.system()
+        account,
+        cause=offboarding.OffboardingCause.CANCELLED,
+        received_at=clock.now(),
+        at=clock.now(),
+        by=Actor.system(),
     )
     return SETTINGS, "/marketplace/github/stay/"
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import locks
 from accounts.core.locks import Lock
 from accounts.erasure import hash_chain, inventory
-from accounts.erasure.hash_chain import Link
+from accounts.erasure.hash_chain import ChainLink
 from accounts.erasure.holds import Hold
 from accounts.erasure.purge import Purge
 
@@ -67,8 +67,8 @@ class Certificate(models.Model):
         return f"{self.number}"
 
     @property
-    def link(self) -> Link:
-        return Link(self.body, self.previous, self.hash)
+    def link(self) -> ChainLink:
+        return ChainLink(self.body, self.previous, self.hash)
 
     def as_json(self) -> str:
         """The record as it stands in an exported file, in one line."""

@@ -13,20 +13,21 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
-class DoomedFileQuerySet(models.QuerySet["DoomedFile"]):
+class FileDeletionQuerySet(models.QuerySet["FileDeletion"]):
     def of(self, account_id: uuid.UUID) -> Self:
         return self.filter(account_id=account_id).order_by("id")
 
 
-class DoomedFile(models.Model):
+class FileDeletion(models.Model):
     """One file of the default storage that a purge has to delete."""
 
     account_id = models.UUIDField(_("account"))
     name = models.CharField(_("file"), max_length=500)
 
-    objects = DoomedFileQuerySet.as_manager()
+    objects = FileDeletionQuerySet.as_manager()
 
     class Meta:
+        db_table = "accounts_doomedfile"
         verbose_name = _("file to delete")
         verbose_name_plural = _("files to delete")
         constraints = [models.UniqueConstraint(fields=["account_id", "name"], name="doomed_file_once")]
@@ -44,7 +45,7 @@ def insert_statement(source: str, columns: Iterable[str]) -> str:
     return f"INSERT INTO accounts_doomedfile (account_id, name) {names} ON CONFLICT DO NOTHING"
 
 
-def delete_from_storage(files: Iterable[DoomedFile]) -> None:
+def delete_from_storage(files: Iterable[FileDeletion]) -> None:
     """Delete these files; one that is missing is fine."""
     for file in files:
         default_storage.delete(file.name)

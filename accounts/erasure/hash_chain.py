@@ -24,7 +24,7 @@ class Altered(Exception):
 
 
 @dataclass(frozen=True)
-class Link:
+class ChainLink:
     body: dict[str, Any]
     previous: str
     hash: str
@@ -46,16 +46,16 @@ def seal(body: dict[str, Any], previous: str) -> str:
     return hashlib.sha256(f"{previous}\n{canonical(body)}".encode()).hexdigest()
 
 
-def linked(bodies: Iterable[dict[str, Any]]) -> Iterator[Link]:
+def linked(bodies: Iterable[dict[str, Any]]) -> Iterator[ChainLink]:
     """A new chain of these records."""
     previous = NOTHING
     for body in bodies:
-        link = Link(body, previous, seal(body, previous))
+        link = ChainLink(body, previous, seal(body, previous))
         yield link
         previous = link.hash
 
 
-def write(path: Path, kind: str, system: str, links: Iterable[Link]) -> int:
+def write(path: Path, kind: str, system: str, links: Iterable[ChainLink]) -> int:
     """Write a chain to a file: all of it, or, on a full disk, nothing. Returns how many records."""
     lines = [link.line() for link in links]
     last = json.loads(lines[-1])["hash"] if lines else NOTHING
@@ -73,7 +73,7 @@ def write(path: Path, kind: str, system: str, links: Iterable[Link]) -> int:
     return len(lines)
 
 
-def read(path: Path, kind: str) -> tuple[str, list[Link]]:
+def read(path: Path, kind: str) -> tuple[str, list[ChainLink]]:
     """The system that wrote the file, and its records in order. Raises `Altered` if a single byte is not as written."""
     text = path.read_bytes().decode("utf-8", errors="replace")
     head, *lines = text.split("\n")
@@ -102,7 +102,7 @@ def _parsed(line: str, number: int) -> Any:
     return record
 
 
-def _link(line: str, number: int) -> Link:
+def _link(line: str, number: int) -> ChainLink:
     record = _parsed(line, number)
     if (
         not isinstance(record, dict)
@@ -110,7 +110,7 @@ def _link(line: str, number: int) -> Link:
         or type(record["body"]) is not dict
     ):
         raise Altered(f"line {number} is altered: it is not a record")
-    link = Link(record["body"], str(record["previous"]), str(record["hash"]))
+    link = ChainLink(record["body"], str(record["previous"]), str(record["hash"]))
     if not link.is_sound():
         raise Altered(f"line {number} is altered: its hash does not fit")
     return link

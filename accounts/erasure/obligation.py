@@ -11,7 +11,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
-class Cause(models.TextChoices):
+class PurgeCause(models.TextChoices):
     MARKETPLACE_CANCELLATION = "marketplace_cancellation", _("the customer cancelled in the marketplace")
     CUSTOMER_REQUEST = "customer_request", _("the customer asked for it")
 
@@ -31,7 +31,7 @@ class PurgeObligation(models.Model):
     purge = models.ForeignKey(
         "accounts.Purge", on_delete=models.PROTECT, related_name="obligations", verbose_name=_("purge")
     )
-    cause = models.CharField(_("cause"), max_length=30, choices=Cause.choices)
+    cause = models.CharField(_("cause"), max_length=30, choices=PurgeCause.choices)
     received_at = models.DateTimeField(_("received"))
     due_at = models.DateTimeField(_("due"))
     deadline_at = models.DateTimeField(_("deadline"))
@@ -48,7 +48,9 @@ class PurgeObligation(models.Model):
                 condition=models.Q(called_off_at=None),
                 name="purge_obligation_one_open_a_cause",
             ),
-            models.CheckConstraint(condition=models.Q(cause__in=Cause.values), name="purge_obligation_cause_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(cause__in=PurgeCause.values), name="purge_obligation_cause_is_known"
+            ),
             models.CheckConstraint(
                 condition=models.Q(due_at__gte=models.F("received_at"), deadline_at__gte=models.F("due_at")),
                 name="purge_obligation_due_before_deadline",

@@ -38,7 +38,7 @@ SELECT leaver.user_id FROM accounts_leaver AS leaver
 """
 
 
-class LeaverQuerySet(models.QuerySet["Leaver"]):
+class DepartingPersonQuerySet(models.QuerySet["DepartingPerson"]):
     def of(self, account_id: uuid.UUID) -> Self:
         return self.filter(account_id=account_id)
 
@@ -48,17 +48,18 @@ class LeaverQuerySet(models.QuerySet["Leaver"]):
         return self.exclude(models.Exists(places))
 
 
-class Leaver(models.Model):
+class DepartingPerson(models.Model):
     """One person of one account that is being erased, by ids only. Removed when the purge has been verified."""
 
     account_id = models.UUIDField(_("account"))
     user_id = models.BigIntegerField(_("person"), db_index=True)
 
-    objects = LeaverQuerySet.as_manager()
+    objects = DepartingPersonQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("leaver")
-        verbose_name_plural = _("leavers")
+        db_table = "accounts_leaver"
+        verbose_name = _("departing person")
+        verbose_name_plural = _("departing people")
         constraints = [models.UniqueConstraint(fields=["account_id", "user_id"], name="leaver_is_unique")]
 
     def __str__(self) -> str:
@@ -81,12 +82,12 @@ def see_out(account_id: uuid.UUID) -> None:
         )
 
 
-def people_who_go(account_id: uuid.UUID) -> models.QuerySet["Leaver", int]:
+def people_who_go(account_id: uuid.UUID) -> models.QuerySet["DepartingPerson", int]:
     """The ids of the people to be erased with the account, for a `user__in`."""
-    return Leaver.objects.of(account_id).belonging_to_none().values_list("user_id", flat=True)
+    return DepartingPerson.objects.of(account_id).belonging_to_none().values_list("user_id", flat=True)
 
 
-def people_about_to_go(account_id: uuid.UUID) -> models.QuerySet["Leaver", int]:
+def people_about_to_go(account_id: uuid.UUID) -> models.QuerySet["DepartingPerson", int]:
     """The ids of the people who will go, right also while the account's own memberships are still there."""
     elsewhere = Membership.objects.filter(user_id=models.OuterRef("user_id"), account__purging_at=None)
-    return Leaver.objects.of(account_id).exclude(models.Exists(elsewhere)).values_list("user_id", flat=True)
+    return DepartingPerson.objects.of(account_id).exclude(models.Exists(elsewhere)).values_list("user_id", flat=True)

@@ -25,13 +25,13 @@ from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure import inventory, people
-from accounts.erasure.obligation import Cause, PurgeObligation
+from accounts.erasure.obligation import PurgeCause, PurgeObligation
 from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 
 __all__ = [
     "BeingErased",
-    "Cause",
     "Purge",
+    "PurgeCause",
     "TooLate",
     "call_off",
     "refuse_if_purging",
@@ -73,7 +73,7 @@ class PurgeQuerySet(DueWorkQuerySet["Purge"]):
     def of(self, account_id: uuid.UUID) -> Self:
         return self.filter(account_id=account_id)
 
-    def because_of(self, cause: Cause) -> Self:
+    def because_of(self, cause: PurgeCause) -> Self:
         """Those that this cause obliges us to, whatever else does."""
         found = PurgeObligation.objects.open().filter(purge=models.OuterRef("pk"), cause=cause)
         return self.filter(models.Exists(found))
@@ -91,7 +91,7 @@ class Purge(DueWork):
     #: No foreign key: the row outlives the account.
     account_id = models.UUIDField(_("account"), editable=False)
     #: Of the earliest open obligation, as are the dates; the deadline is the nearest of all.
-    cause = models.CharField(_("cause"), max_length=30, choices=Cause.choices)
+    cause = models.CharField(_("cause"), max_length=30, choices=PurgeCause.choices)
     received_at = models.DateTimeField(_("received"))
     due_at = models.DateTimeField(_("due"))
     deadline_at = models.DateTimeField(_("deadline"))
@@ -123,7 +123,7 @@ class Purge(DueWork):
                 condition=models.Q(called_off_at=None, verified_at=None),
                 name="purge_one_open_an_account",
             ),
-            models.CheckConstraint(condition=models.Q(cause__in=Cause.values), name="purge_cause_is_known"),
+            models.CheckConstraint(condition=models.Q(cause__in=PurgeCause.values), name="purge_cause_is_known"),
             models.CheckConstraint(
                 condition=models.Q(due_at__gte=models.F("received_at"), deadline_at__gte=models.F("due_at")),
                 name="purge_due_before_deadline",
@@ -238,7 +238,7 @@ def reason_to_wait(purge: Purge, at: datetime, *, while_erasing: bool) -> str:
 def schedule(
     account: Account,
     *,
-    cause: Cause,
+    cause: PurgeCause,
     received_at: datetime,
     due_at: datetime,
     deadline_at: datetime,
@@ -275,7 +275,7 @@ def schedule(
     return purge
 
 
-def _oblige(purge: Purge, cause: Cause, received_at: datetime, due_at: datetime, deadline_at: datetime) -> bool:
+def _oblige(purge: Purge, cause: PurgeCause, received_at: datetime, due_at: datetime, deadline_at: datetime) -> bool:
     """Have the purge's obligation of this cause, made if there is none, say the earlier dates. Whether that differs."""
     obligation, new = PurgeObligation.objects.open().get_or_create(
         purge=purge,
@@ -300,7 +300,7 @@ def _follow(purge: Purge) -> None:
     first = obligations[0]
     if not purge.started_at:
         postponed = first.due_at > purge.due_at
-        purge.cause, purge.received_at, purge.due_at = Cause(first.cause), first.received_at, first.due_at
+        purge.cause, purge.received_at, purge.due_at = PurgeCause(first.cause), first.received_at, first.due_at
         purge.next_attempt_at = purge.due_at if postponed else min(purge.next_attempt_at, purge.due_at)
     purge.deadline_at = max(min(obligation.deadline_at for obligation in obligations), purge.due_at)
     purge.save(update_fields=["cause", "received_at", "due_at", "deadline_at", "next_attempt_at"])
@@ -313,7 +313,7 @@ def _return_until(purge: Purge) -> None:
     leaving.update(returnable_until=purge.due_at)
 
 
-def call_off(account: Account, *, at: datetime, by: Actor, cause: Cause | None = None) -> bool:
+def call_off(account: Account, *, at: datetime, by: Actor, cause: PurgeCause | None = None) -> bool:
     """Call off what obliges us to erase the account's data; with `cause`, that one alone. Whether anything changed.
 
     The purge itself is off when no obligation is left; else it goes by the dates of those that stand. Raises `TooLate`

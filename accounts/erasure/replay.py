@@ -20,7 +20,7 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure import hash_chain, runner
 from accounts.erasure.certificates import Certificate, System, instant
-from accounts.erasure.purge import Cause, Purge
+from accounts.erasure.purge import Purge, PurgeCause
 from accounts.jobs.due_work import MORE
 
 #: What an exported log says it is.
@@ -34,7 +34,7 @@ class OtherSystem(Exception):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReplayOutcome:
     """What became of one account of the log. `certificate` is None where nothing had to be erased, or it failed."""
 
     account_id: uuid.UUID
@@ -59,7 +59,7 @@ def _entry(certificate: Certificate) -> dict[str, Any]:
     }
 
 
-def replay(path: Path, *, at: datetime) -> Iterator[Outcome]:
+def replay(path: Path, *, at: datetime) -> Iterator[ReplayOutcome]:
     """Erase every account of the log that is in this database again. Raises `chains.Altered` and `OtherSystem`.
 
     The whole file is checked before anything is erased. What a restore brought back is erased whatever holds and
@@ -73,21 +73,21 @@ def replay(path: Path, *, at: datetime) -> Iterator[Outcome]:
     return (_replay_one(uuid.UUID(account), body, at) for account, body in first.items())
 
 
-def _replay_one(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Outcome:
+def _replay_one(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> ReplayOutcome:
     purge = _oblige(account_id, body, at)
     if purge is None:
-        return Outcome(account_id, None)
+        return ReplayOutcome(account_id, None)
     failures = purge.attempts
     while True:
         answer = runner.take_turn(purge, at)
         purge.refresh_from_db()
         # Whoever else works on it just now, the sweep for one, may be the one to finish it.
         if purge.verified_at:
-            return Outcome(account_id, Certificate.objects.get(purge=purge).number)
+            return ReplayOutcome(account_id, Certificate.objects.get(purge=purge).number)
         if purge.attempts > failures:
-            return Outcome(account_id, None, purge.last_error)
+            return ReplayOutcome(account_id, None, purge.last_error)
         if answer is not MORE:
-            return Outcome(account_id, None, _what_stops(purge))
+            return ReplayOutcome(account_id, None, _what_stops(purge))
 
 
 def _what_stops(purge: Purge) -> str:
@@ -104,7 +104,7 @@ def _oblige(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Purge 
         if purge is None:
             if account is None and not runner.left_in_database(account_id):
                 return None
-            purge = Purge(account_id=account_id, cause=Cause(body["cause"]), received_at=at)
+            purge = Purge(account_id=account_id, cause=PurgeCause(body["cause"]), received_at=at)
         if not purge.started_at:
             purge.received_at = min(purge.received_at, at)
             purge.due_at, purge.deadline_at, purge.next_attempt_at = at, at + WITHIN, at

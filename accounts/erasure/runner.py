@@ -24,11 +24,11 @@ from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure import certificates, file_deletions, inventory
-from accounts.erasure.file_deletions import DoomedFile
+from accounts.erasure.file_deletions import FileDeletion
 from accounts.erasure.giving_way import give_way
 from accounts.erasure.holds import Hold
 from accounts.erasure.inventory import Erased, Order, Store
-from accounts.erasure.people import Leaver
+from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import CHUNK, LeftBehind, Purge, must_wait, start
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import MORE, Turn, attempt, overdue, run_due
@@ -200,14 +200,14 @@ def _erase_files(purge: Purge) -> bool:
     Returns whether there was nothing left. A file is deleted first and then counted and forgotten in one transaction:
     a kill in between deletes it twice and counts it once.
     """
-    doomed = list(DoomedFile.objects.of(purge.account_id)[:FILES])
+    doomed = list(FileDeletion.objects.of(purge.account_id)[:FILES])
     file_deletions.delete_from_storage(doomed)
     found = [] if doomed else list(islice(_files_in_folders(purge.account_id), FILES))
     with transaction.atomic():
         _locked(purge)
-        deleted, _by_model = DoomedFile.objects.filter(pk__in=[file.pk for file in doomed]).delete()
-        DoomedFile.objects.bulk_create(
-            [DoomedFile(account_id=purge.account_id, name=name) for name in found], ignore_conflicts=True
+        deleted, _by_model = FileDeletion.objects.filter(pk__in=[file.pk for file in doomed]).delete()
+        FileDeletion.objects.bulk_create(
+            [FileDeletion(account_id=purge.account_id, name=name) for name in found], ignore_conflicts=True
         )
         done = not doomed and not found
         if deleted or done != purge.is_done(FILE_STORE):
@@ -235,7 +235,7 @@ def _verify(purge: Purge, at: datetime, began: float) -> bool:
         _look_behind(purge)
         left |= left_in_database(purge.account_id)
         if not left:
-            Leaver.objects.of(purge.account_id).delete()
+            DepartingPerson.objects.of(purge.account_id).delete()
             assert purge.started_at is not None
             # Never before its beginning, whatever instant a sweep is asked to act as of.
             purge.finished_at = max(finished_at, purge.started_at)
@@ -265,7 +265,7 @@ def left_in_database(account_id: uuid.UUID) -> dict[str, int]:
 def left_outside(account_id: uuid.UUID) -> dict[str, int]:
     """How much of the account is left in files and in stores outside this database."""
     counts = {eraser.name: eraser.count(account_id) for eraser in inventory.erasers()}
-    counts[FILE_STORE] = sum(1 for _name in _files_in_folders(account_id)) + DoomedFile.objects.of(account_id).count()
+    counts[FILE_STORE] = sum(1 for _name in _files_in_folders(account_id)) + FileDeletion.objects.of(account_id).count()
     return {name: count for name, count in counts.items() if count}
 
 

@@ -25,9 +25,9 @@ from accounts.support.messages import Message, Side, add
 from accounts.support.requests import (
     DELETION_ANSWER,
     MAX_CASE_NUMBER,
-    Outcome,
     RequestClosed,
     RequestKind,
+    RequestOutcome,
     SupportRequest,
     conclude,
     locked_open,
@@ -101,7 +101,7 @@ def answer(request: SupportRequest, *, text: str, by: Actor, at: datetime) -> tu
     return written, new
 
 
-def close(request: SupportRequest, *, outcome: Outcome, by: Actor, at: datetime, text: str = "") -> bool:
+def close(request: SupportRequest, *, outcome: RequestOutcome, by: Actor, at: datetime, text: str = "") -> bool:
     """Close a request, with a last answer if there is one to give. Returns whether anything changed.
 
     Raises `StaffOnly`, `UnderWay`, `ReasonNeeded` (declining needs an answer: GDPR art. 12(4)), `NotPaidByUs`,
@@ -115,9 +115,9 @@ def close(request: SupportRequest, *, outcome: Outcome, by: Actor, at: datetime,
             return False
         if going_on := next((found for check in UNDER_WAY.all() if (found := check(request))), None):
             raise UnderWay(going_on)
-        if outcome == Outcome.DECLINED and not text.strip():
+        if outcome == RequestOutcome.DECLINED and not text.strip():
             raise ReasonNeeded
-        if outcome == Outcome.REFUNDED and not request.case_number:
+        if outcome == RequestOutcome.REFUNDED and not request.case_number:
             raise NotPaidByUs
         written = _answer(request, text=text, by=by, at=at)[0] if text.strip() else None
         conclude(request, outcome=outcome, by=by, at=at)

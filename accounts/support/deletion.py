@@ -35,7 +35,7 @@ from accounts.erasure.purge import Purge
 from accounts.mail import notices
 from accounts.support.deletion_proposal import MAX_OVERRIDE, DeletionProposal
 from accounts.support.identity import FACTS_NEEDED, proven
-from accounts.support.requests import Outcome, RequestKind, SupportRequest, conclude, locked
+from accounts.support.requests import RequestKind, RequestOutcome, SupportRequest, conclude, locked
 
 #: Between the approval and the purge: time to notice a mistake, or somebody else's hand.
 GRACE = timedelta(days=7)
@@ -161,7 +161,7 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
         due_at, deadline_at = dates_of(request, at)
         found = purge.schedule(
             account,
-            cause=purge.Cause.CUSTOMER_REQUEST,
+            cause=purge.PurgeCause.CUSTOMER_REQUEST,
             received_at=request.made_at,
             due_at=due_at,
             deadline_at=deadline_at,
@@ -208,14 +208,14 @@ def call_off(account: Account, *, by: Actor, at: datetime) -> bool:
     """
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        stopped = purge.call_off(account, at=at, by=by, cause=purge.Cause.CUSTOMER_REQUEST)
+        stopped = purge.call_off(account, at=at, by=by, cause=purge.PurgeCause.CUSTOMER_REQUEST)
         request = account.requests.open().filter(kind=RequestKind.DELETION).first()
         if request is None:
             return stopped
         resumed: dict[str, object] = {}
         for renewal in RENEWALS.all():
             resumed |= renewal.resume(account, at, by)
-        conclude(request, outcome=Outcome.CALLED_OFF, by=by, at=at)
+        conclude(request, outcome=RequestOutcome.CALLED_OFF, by=by, at=at)
         history.record(account.pk, AccountEvent.DELETION_CALLED_OFF, at=at, by=by, reference=request.reference)
         # What else obliges us stands: a marketplace's thirty days are not forgotten, and the mail says so.
         stands = Purge.objects.of(account.pk).open().first()
@@ -232,7 +232,7 @@ def approval_of(account_id: uuid.UUID) -> DeletionProposal | None:
 
 def scheduled(account: Account) -> Purge | None:
     """The deletion that was approved and not called off, as a purge, which may be due sooner for another cause."""
-    return Purge.objects.of(account.pk).open().because_of(purge.Cause.CUSTOMER_REQUEST).first()
+    return Purge.objects.of(account.pk).open().because_of(purge.PurgeCause.CUSTOMER_REQUEST).first()
 
 
 def under_way(request: SupportRequest) -> "Promise | None":

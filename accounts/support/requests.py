@@ -68,7 +68,7 @@ class State(models.TextChoices):
     CLOSED = "closed", pgettext_lazy("request", "closed")
 
 
-class Outcome(models.TextChoices):
+class RequestOutcome(models.TextChoices):
     ANSWERED = "answered", pgettext_lazy("request", "answered")
     REFUNDED = "refunded", pgettext_lazy("request", "refunded")
     DELETED = "deleted", pgettext_lazy("request", "deleted")
@@ -145,7 +145,7 @@ class SupportRequest(models.Model):
     #: What the marketplace calls it, where the marketplace pays.
     case_number = models.CharField(_("case at the marketplace"), max_length=MAX_CASE_NUMBER, blank=True)
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
-    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome.choices, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=10, choices=RequestOutcome.choices, blank=True)
 
     objects = SupportRequestQuerySet.as_manager()
 
@@ -196,7 +196,7 @@ class SupportRequest(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(closed_at=None, outcome="")
-                | models.Q(closed_at__gte=models.F("made_at"), outcome__in=Outcome.values),
+                | models.Q(closed_at__gte=models.F("made_at"), outcome__in=RequestOutcome.values),
                 name="request_closed_with_an_outcome",
             ),
         ]
@@ -298,7 +298,7 @@ def locked_open(request: SupportRequest) -> SupportRequest:
     return request
 
 
-def conclude(request: SupportRequest, *, outcome: Outcome, by: Actor, at: datetime) -> None:
+def conclude(request: SupportRequest, *, outcome: RequestOutcome, by: Actor, at: datetime) -> None:
     """Close it, in the caller's transaction and under its lock. The caller tells the customer."""
     request.closed_at, request.outcome = at, outcome
     request.save(update_fields=["closed_at", "outcome"])

@@ -49,7 +49,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 @dataclass(frozen=True)
-class Reason:
+class NotReady:
     """Why we are not well, or what staff should look at."""
 
     name: str
@@ -61,8 +61,8 @@ class Reason:
 
 @dataclass(frozen=True)
 class Answer:
-    problems: list[Reason]
-    warnings: list[Reason]
+    problems: list[NotReady]
+    warnings: list[NotReady]
 
     def in_full(self) -> dict[str, object]:
         return self._told(str)
@@ -70,7 +70,7 @@ class Answer:
     def by_name(self) -> dict[str, object]:
         return self._told(lambda reason: reason.name)
 
-    def _told(self, word: Callable[[Reason], str]) -> dict[str, object]:
+    def _told(self, word: Callable[[NotReady], str]) -> dict[str, object]:
         # Each name once: the heartbeat of several sweeps is one reason.
         problems, warnings = (list(dict.fromkeys(map(word, found))) for found in (self.problems, self.warnings))
         told: dict[str, object] = {"status": "not ready" if problems else "ready"}
@@ -109,17 +109,17 @@ def _find_out(at: datetime) -> Answer:
     )
 
 
-def _database_problems() -> list[Reason]:
+def _database_problems() -> list[NotReady]:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
         log.error("database: %s", error)
-        return [Reason("database", "no connection")]
+        return [NotReady("database", "no connection")]
     return []
 
 
-def _broker_problems() -> list[Reason]:
+def _broker_problems() -> list[NotReady]:
     # Short time-outs come with the transport options: a silent broker must not hang this page.
     with Connection(
         settings.CELERY_BROKER_URL, transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS, connect_timeout=1
@@ -128,10 +128,10 @@ def _broker_problems() -> list[Reason]:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=2)
         except (OperationalError, OSError) as error:
             log.error("broker: %s", error)
-            return [Reason("broker", "no connection; work is done later, nothing is lost")]
+            return [NotReady("broker", "no connection; work is done later, nothing is lost")]
     return []
 
 
-def _reason(violation: Violation) -> Reason:
+def _reason(violation: Violation) -> NotReady:
     # Without examples: `manage.py doctor` names them.
-    return Reason(violation.name, f"{violation.count} {violation.message}")
+    return NotReady(violation.name, f"{violation.count} {violation.message}")

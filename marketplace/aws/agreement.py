@@ -31,7 +31,7 @@ PATIENCE = timedelta(days=1)
 CHANGE_OF_MIND = timedelta(hours=48)
 
 
-class AgreementQuerySet(CheckedQuerySet["Agreement"]):
+class AwsAgreementQuerySet(CheckedQuerySet["AwsAgreement"]):
     def locked(self) -> Self:
         return self.select_for_update(no_key=True, of=("self",))
 
@@ -69,7 +69,7 @@ class AgreementQuerySet(CheckedQuerySet["Agreement"]):
         return self.final_hour_over(at).filter(models.Q(account=None) | (a_day & unheard))
 
 
-class Agreement(Lifecycle):
+class AwsAgreement(Lifecycle):
     """A purchase. Without an account until its buyer has registered; a message may come before, or for ever alone."""
 
     #: Longer than a run of the sweep, and the few calls that end it.
@@ -119,9 +119,10 @@ class Agreement(Lifecycle):
     )
     seats = models.PositiveIntegerField(_("seats"), default=1)
 
-    objects = AgreementQuerySet.as_manager()
+    objects = AwsAgreementQuerySet.as_manager()
 
     class Meta:
+        db_table = "marketplace_agreement"
         verbose_name = _("AWS agreement")
         verbose_name_plural = _("AWS agreements")
         constraints = [

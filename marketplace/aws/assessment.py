@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from django.conf import settings
 
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.client import Entitled, Held
 from marketplace.aws.payloads import CONTINUED, ENDED
 from marketplace.aws.vocabulary import EndReason
@@ -43,7 +43,7 @@ class Verdict:
     end_reason: EndReason = EndReason.ABSENT
 
 
-def judge(row: Agreement, answer: Answer, at: datetime, *, beside: Iterable[Agreement]) -> Verdict:
+def judge(row: AwsAgreement, answer: Answer, at: datetime, *, beside: Iterable[AwsAgreement]) -> Verdict:
     """What the answer says of this purchase at `at`. `beside`: the other purchases of its buyer with an account."""
     others = [other for other in beside if other.pk != row.pk]
     taken = {known for other in others for known in [*other.ids(), *other.former_ids]}
@@ -63,7 +63,7 @@ def judge(row: Agreement, answer: Answer, at: datetime, *, beside: Iterable[Agre
     return Verdict(Ruling.ABSENT, held)
 
 
-def _held(row: Agreement, answer: Answer, others: list[Agreement], taken: set[str], at: datetime) -> Held | None:
+def _held(row: AwsAgreement, answer: Answer, others: list[AwsAgreement], taken: set[str], at: datetime) -> Held | None:
     free = [held for held in answer.agreements or [] if held.agreement_id not in taken and _of_product(row, held)]
     free = [held for held in free if not set(held.licence_ids) & taken]
     found = next((held for held in free if held.agreement_id == row.agreement_id), None)
@@ -78,7 +78,7 @@ def _held(row: Agreement, answer: Answer, others: list[Agreement], taken: set[st
     return found
 
 
-def _successor(row: Agreement, ended: Held, free: list[Held], at: datetime) -> Held | None:
+def _successor(row: AwsAgreement, ended: Held, free: list[Held], at: datetime) -> Held | None:
     """What the purchase goes on as: the next of its chain, or what its buyer bought after its end."""
     active = [held for held in free if held.status == "ACTIVE"]
     if chain := [held for held in active if held.initial_id == ended.initial_id]:
@@ -94,7 +94,7 @@ def _successor(row: Agreement, ended: Held, free: list[Held], at: datetime) -> H
     return later[0] if len(later) == 1 else None
 
 
-def _by_elimination(row: Agreement, free: list[Held], others: list[Agreement]) -> Held | None:
+def _by_elimination(row: AwsAgreement, free: list[Held], others: list[AwsAgreement]) -> Held | None:
     """The agreement that is left for a purchase of which we know neither agreement nor licence at AWS.
 
     Of several that nothing tells apart, the elder goes to the purchase that we have known for longer.
@@ -120,7 +120,9 @@ def _newest(found: list[Held]) -> Held | None:
     return max(found, key=lambda held: (str(held.starts_at), str(held.accepted_at)), default=None)
 
 
-def _entitlements(row: Agreement, held: Held | None, answer: Answer, taken: set[str], at: datetime) -> "list[Entitled]":
+def _entitlements(
+    row: AwsAgreement, held: Held | None, answer: Answer, taken: set[str], at: datetime
+) -> "list[Entitled]":
     """Those that are valid now and are of this purchase."""
     licences = {*(held.licence_ids if held else ()), *([row.licence_id] if row.licence_id else ())}
     moved_on = held is not None and row.agreement_id not in (None, held.agreement_id)
@@ -141,11 +143,11 @@ def _entitlements(row: Agreement, held: Held | None, answer: Answer, taken: set[
     return rest if len({found.licence_id for found in rest}) <= 1 else []
 
 
-def _is_alike(other: Agreement, row: Agreement) -> bool:
+def _is_alike(other: AwsAgreement, row: AwsAgreement) -> bool:
     return (other.aws_account_id, other.product_code) == (row.aws_account_id, row.product_code)
 
 
-def _of_product(row: Agreement, held: Held) -> bool:
+def _of_product(row: AwsAgreement, held: Held) -> bool:
     """Whether the agreement may be of the row's product: AWS lists those of all that we sell there."""
     if not held.product_ids:
         return True

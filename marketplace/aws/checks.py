@@ -17,7 +17,7 @@ from accounts.checks.schedule import SETTLING_TIME
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import NotYet, attempt, overdue, run_due
 from marketplace.aws import client, matching, purchases
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
 from marketplace.aws.dimension import Catalogue, Dimension
 from marketplace.aws.lifecycle import News
@@ -31,7 +31,7 @@ RUN = timedelta(minutes=2)
 
 def preview(at: datetime) -> Iterator[str]:
     """Which agreements `check_due` would ask about at `at`, a line each."""
-    for row in Agreement.objects.due(at).iterator():
+    for row in AwsAgreement.objects.due(at).iterator():
         yield f"{row.account_id} {row}: ask AWS"
 
 
@@ -40,7 +40,7 @@ def check_due(at: datetime) -> int:
     close_final_hours(at)
     if not client.is_configured():
         return 0
-    return run_due(Agreement.objects.due, check, at=at, run=RUN)
+    return run_due(AwsAgreement.objects.due, check, at=at, run=RUN)
 
 
 def close_final_hours(at: datetime) -> int:
@@ -49,9 +49,9 @@ def close_final_hours(at: datetime) -> int:
     As a rule it is asked (`apply_answer`): an event may have been about something else. Without credentials, or without
     an answer for a day, the event stands: it was AWS's word.
     """
-    over = Agreement.objects.unanswered if client.is_configured() else Agreement.objects.final_hour_over
+    over = AwsAgreement.objects.unanswered if client.is_configured() else AwsAgreement.objects.final_hour_over
 
-    def close(row: Agreement, at: datetime) -> bool:
+    def close(row: AwsAgreement, at: datetime) -> bool:
         with transaction.atomic():
             matching.lock()
             due = over(at).locked().select_related("account", "dimension")
@@ -64,18 +64,18 @@ def close_final_hours(at: datetime) -> int:
     return sum(attempt(row, close, at) is True for row in list(over(at)))
 
 
-def check(row: Agreement, at: datetime) -> bool:
+def check(row: AwsAgreement, at: datetime) -> bool:
     """Ask AWS about one purchase and apply the answer. Raises `NotYet` if there is none now."""
     try:
         answer = ask(row, at)
     except client.Limited as limit:
         raise NotYet(str(limit), until=limit.until, counts=False) from limit
-    except client.ApiError as error:
+    except client.AwsError as error:
         raise NotYet(str(error)) from error
     return carry_out(row, answer, at)
 
 
-def carry_out(row: Agreement, answer: Answer, at: datetime) -> bool:
+def carry_out(row: AwsAgreement, answer: Answer, at: datetime) -> bool:
     """Apply an answer in a transaction of its own. Raises `NotYet` for what staff must sort out first."""
     try:
         with transaction.atomic():
@@ -85,7 +85,7 @@ def carry_out(row: Agreement, answer: Answer, at: datetime) -> bool:
     return True
 
 
-def ask(row: Agreement, at: datetime) -> Answer:
+def ask(row: AwsAgreement, at: datetime) -> Answer:
     """Everything that AWS has of this purchase's buyer. Raises `ApiError` if any of it could not be had."""
     codes = [row.product_code] if row.product_code else settings.AWS_PRODUCT_CODES
     entitlements = [
@@ -98,7 +98,7 @@ def ask(row: Agreement, at: datetime) -> Answer:
     buyer = row.aws_account_id or next((found.aws_account_id for found in entitlements if found.aws_account_id), "")
     try:
         agreements = client.agreements(aws_account_id=buyer, at=at) if buyer else None
-    except client.Denied:
+    except client.AwsDenied:
         # Entitlements alone can still say that it runs; only its end needs both.
         if not entitlements:
             raise
@@ -113,7 +113,7 @@ def ask(row: Agreement, at: datetime) -> Answer:
 def apply_answer(pk: int, answer: Answer, at: datetime) -> None:
     """Make the purchase what AWS says, unless the answer may be stale. The caller's transaction."""
     matching.lock()
-    row = Agreement.objects.locked().select_related("account", "dimension").filter(pk=pk).first()
+    row = AwsAgreement.objects.locked().select_related("account", "dimension").filter(pk=pk).first()
     if row is None:
         return
     _answered(row, at)
@@ -131,7 +131,7 @@ def apply_answer(pk: int, answer: Answer, at: datetime) -> None:
     purchases.bring_in_line(row, at=at)
 
 
-def is_as_said(row: Agreement, verdict: Verdict, catalogue: Catalogue, at: datetime) -> bool:
+def is_as_said(row: AwsAgreement, verdict: Verdict, catalogue: Catalogue, at: datetime) -> bool:
     """Whether the row, and its subscription, say already what AWS says: that it runs, and on which terms.
 
     Asked before `apply_answer` by who has many to apply; when in doubt the answer is no.
@@ -162,15 +162,15 @@ def is_as_said(row: Agreement, verdict: Verdict, catalogue: Catalogue, at: datet
     return purchases.is_in_line(row, at)
 
 
-def beside(row: Agreement) -> Iterable[Agreement]:
+def beside(row: AwsAgreement) -> Iterable[AwsAgreement]:
     """The purchases of this one's buyer that have an account, itself among them."""
     buyer = Q(aws_account_id=row.aws_account_id) if row.aws_account_id else Q(pk=row.pk)
     if row.customer_identifier:
         buyer |= Q(customer_identifier=row.customer_identifier)
-    return Agreement.objects.registered().filter(buyer)
+    return AwsAgreement.objects.registered().filter(buyer)
 
 
-def _runs(row: Agreement, verdict: Verdict, at: datetime) -> None:
+def _runs(row: AwsAgreement, verdict: Verdict, at: datetime) -> None:
     if not row.runs and (is_too_new(row.ended_at, at) or is_too_new(row.failed_at, at)):
         # It contradicts what was just said: asked again when it can no longer be a stale read.
         row.check_at = at + SETTLING_TIME
@@ -191,7 +191,7 @@ def _runs(row: Agreement, verdict: Verdict, at: datetime) -> None:
     _keep(row, verdict, at)
 
 
-def _adopt(row: Agreement, verdict: Verdict, at: datetime) -> None:
+def _adopt(row: AwsAgreement, verdict: Verdict, at: datetime) -> None:
     """Take over the ids under which AWS has the purchase now, and what we knew under them."""
     held = verdict.held
     assert held is not None
@@ -206,7 +206,7 @@ def _adopt(row: Agreement, verdict: Verdict, at: datetime) -> None:
             row.news.append(News(MarketplaceEvent.AWS_RENEWED))
     ids = [known for known in (held.agreement_id, licence) if known]
     known_as = Q(agreement_id__in=ids) | Q(licence_id__in=ids)
-    for other in Agreement.objects.filter(known_as, account=None).exclude(pk=row.pk):
+    for other in AwsAgreement.objects.filter(known_as, account=None).exclude(pk=row.pk):
         matching.absorb(row, other)
     matching.add_names(
         row,
@@ -220,7 +220,7 @@ def _adopt(row: Agreement, verdict: Verdict, at: datetime) -> None:
     )
 
 
-def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
+def _keep(row: AwsAgreement, verdict: Verdict, at: datetime) -> None:
     """Terms, plan and seats as AWS says them. What was amended a moment ago is not undone by a stale answer."""
     held, entitlements = verdict.held, verdict.entitlements
     expiry = max((found.expires_at for found in entitlements if found.expires_at), default=None)
@@ -250,7 +250,7 @@ def _keep(row: Agreement, verdict: Verdict, at: datetime) -> None:
     matching.gather(row)
 
 
-def _over(row: Agreement, verdict: Verdict, at: datetime) -> None:
+def _over(row: AwsAgreement, verdict: Verdict, at: datetime) -> None:
     if is_too_new(row.subscribed_at, at) and not row.is_over:
         row.check_at = at + SETTLING_TIME
         return
@@ -260,7 +260,7 @@ def _over(row: Agreement, verdict: Verdict, at: datetime) -> None:
     _end(row, verdict, at)
 
 
-def _end(row: Agreement, verdict: Verdict, at: datetime) -> None:
+def _end(row: AwsAgreement, verdict: Verdict, at: datetime) -> None:
     if row.is_over:
         return
     if row.in_final_hour(at) and not row.deprovisioned_at:
@@ -272,7 +272,7 @@ def _end(row: Agreement, verdict: Verdict, at: datetime) -> None:
     row.let_go(verdict.end_reason, ends_at if ends_at and began <= ends_at <= at else at)
 
 
-def _absent(row: Agreement, verdict: Verdict, at: datetime) -> None:
+def _absent(row: AwsAgreement, verdict: Verdict, at: datetime) -> None:
     """AWS has nothing of it. Heard twice, apart, and not just after an event, that ends what we hold."""
     if not row.runs:
         return
@@ -297,7 +297,7 @@ def is_too_new(said_at: datetime | None, at: datetime) -> bool:
     return said_at is not None and at < said_at + SETTLING_TIME
 
 
-def _answered(row: Agreement, at: datetime) -> None:
+def _answered(row: AwsAgreement, at: datetime) -> None:
     row.answered(at)
     if row.unsubscribe_pending_at and row.final_hour_until and not row.check_at:
         # Whether it has ended is known when the hour is over, whatever becomes of the message that says so.
@@ -308,17 +308,17 @@ def _answered(row: Agreement, at: datetime) -> None:
 SWEEP = sweeps.Sweep("aws-check", run=check_due, preview=preview, late_after=timedelta(minutes=10))
 
 INVARIANTS = (
-    overdue(Agreement, "aws-check", _("AWS agreements whose state could not be confirmed for hours")),
+    overdue(AwsAgreement, "aws-check", _("AWS agreements whose state could not be confirmed for hours")),
     invariants.Invariant(
         "aws-credentials",
         _("AWS agreements that can't be confirmed: no credentials, or no AWS_PRODUCT_CODES"),
-        lambda at: Agreement.objects.none() if client.is_configured() else Agreement.objects.registered(),
+        lambda at: AwsAgreement.objects.none() if client.is_configured() else AwsAgreement.objects.registered(),
         warning=True,
     ),
     invariants.Invariant(
         "aws-billed-though-ended",
         _("AWS goes on billing accounts whose subscription was ended here: have it cancelled at AWS"),
-        lambda at: Agreement.objects.billed_though_ended(at),
+        lambda at: AwsAgreement.objects.billed_though_ended(at),
         warning=True,
     ),
     invariants.Invariant(

@@ -57,23 +57,23 @@ DENIED = frozenset(
 )
 
 
-class ApiError(Exception):
+class AwsError(Exception):
     """A call to AWS did not give an answer that means anything."""
 
 
-class NotConfigured(ApiError):
+class NotConfigured(AwsError):
     """There are no credentials."""
 
 
-class Unavailable(ApiError):
+class Unavailable(AwsError):
     """AWS did not answer, or not sensibly: try again later."""
 
 
-class Denied(ApiError):
+class AwsDenied(AwsError):
     """Our credentials don't allow this call, now or in an hour."""
 
 
-class Limited(ApiError):
+class Limited(AwsError):
     """We ask too often: nothing should be asked before `until`."""
 
     def __init__(self, until: datetime) -> None:
@@ -81,11 +81,11 @@ class Limited(ApiError):
         self.until = until
 
 
-class InvalidToken(ApiError):
+class InvalidToken(AwsError):
     """ResolveCustomer does not know this registration token."""
 
 
-class ExpiredToken(ApiError):
+class ExpiredToken(AwsError):
     """The registration token was good, and is too old."""
 
 
@@ -128,7 +128,7 @@ def is_configured() -> bool:
 
 
 def resolve_customer(token: str, *, at: datetime) -> Names:
-    """Who registers with this token. Raises `InvalidToken` and `ExpiredToken`, and the other kinds of `ApiError`."""
+    """Who registers with this token. Raises `InvalidToken` and `ExpiredToken`, and the other kinds of `AwsError`."""
     answer = _call("meteringmarketplace", "resolve_customer", at, RegistrationToken=token)
     metadata = answer.get("Metadata") or {}
     return Names(
@@ -201,7 +201,7 @@ def confirm_subscription(topic: str, token: str, *, at: datetime) -> str:
     return str(answer.get("SubscriptionArn") or "")
 
 
-class _NotFound(ApiError):
+class _NotFound(AwsError):
     pass
 
 
@@ -270,7 +270,7 @@ def _pages(
 
 
 def _call(service: str, operation: str, at: datetime, *, region: str = "", **arguments: Any) -> dict[str, Any]:
-    """One call. Raises one of `ApiError`'s kinds; no message of ours repeats what was sent."""
+    """One call. Raises one of `AwsError`'s kinds; no message of ours repeats what was sent."""
     try:
         client = _client(service, region or settings.AWS_REGION, settings.AWS_ENDPOINT_URL)
         answer = getattr(client, operation)(**arguments)
@@ -286,7 +286,7 @@ def _call(service: str, operation: str, at: datetime, *, region: str = "", **arg
     return answer
 
 
-def _kind(operation: str, error: ClientError, at: datetime) -> ApiError:
+def _kind(operation: str, error: ClientError, at: datetime) -> AwsError:
     described = error.response.get("Error", {})
     code, message = str(described.get("Code", "")), str(described.get("Message", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -297,7 +297,7 @@ def _kind(operation: str, error: ClientError, at: datetime) -> ApiError:
     if code == "InvalidTokenException":
         return InvalidToken(said)
     if code in DENIED or code == "ExpiredTokenException":
-        return Denied(said)
+        return AwsDenied(said)
     if code == "ResourceNotFoundException":
         return _NotFound(said)
     if "Throttl" in code or code in ("TooManyRequestsException", "LimitExceededException") or status == 429:

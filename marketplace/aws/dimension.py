@@ -15,7 +15,7 @@ DEFAULT = "pro"
 MOST_SEATS = 1_000_000
 
 
-class Entitled(Protocol):
+class Grant(Protocol):
     """What is needed of an entitlement, however AWS's answer was read (`marketplace.aws.client`)."""
 
     @property
@@ -70,7 +70,7 @@ class Catalogue:
         self._prices = dict(Price.objects.filter(currency=CURRENCY).order_by("cents").values_list("plan_id", "cents"))
         self._known = {(row.product_code, row.name): row for row in Dimension.objects.all()}
 
-    def granted(self, entitlements: Iterable[Entitled]) -> tuple[Dimension, int]:
+    def granted(self, entitlements: Iterable[Grant]) -> tuple[Dimension, int]:
         """The dearest plan that any of the dimensions grants, and its seats: the sum of all that grant it.
 
         A dimension that AWS mentions for the first time gets its row.
@@ -82,7 +82,7 @@ class Catalogue:
         seats = sum(quantity for row, quantity in found if row.granted_plan_id == best.granted_plan_id)
         return best, max(1, min(seats, MOST_SEATS))
 
-    def _learned(self, entitled: Entitled) -> Dimension:
+    def _learned(self, entitled: Grant) -> Dimension:
         name = (entitled.product_code[:64], entitled.dimension[:255])
         if name not in self._known:
             self._known[name] = learn(*name)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.checks.schedule import SETTLING_TIME, Checked
 from marketplace.aws.vocabulary import EndReason, Said, Word
-from marketplace.delivery import Outcome
+from marketplace.delivery import DeliveryOutcome
 from marketplace.event_kinds import MarketplaceEvent
 
 #: How long final metering records are taken after a cancellation (facts/aws-marketplace, 2.4).
@@ -104,11 +104,11 @@ class Lifecycle(Checked):
 
     # Changing
 
-    def apply(self, said: Said, at: datetime) -> Outcome:
+    def apply(self, said: Said, at: datetime) -> DeliveryOutcome:
         """Take in one message about this purchase, heard at `at`, and have AWS asked. Returns what came of it."""
         self._keep_terms(said)
         outcome = _WORDS[said.word](self, said, at)
-        if outcome is Outcome.STALE:
+        if outcome is DeliveryOutcome.STALE:
             self.ask(at)
         else:
             self.heard_of(at)
@@ -167,9 +167,9 @@ class Lifecycle(Checked):
 
     # The ten words
 
-    def _runs(self, said: Said, at: datetime) -> Outcome:
+    def _runs(self, said: Said, at: datetime) -> DeliveryOutcome:
         if self.is_before_its_end(said):
-            return Outcome.STALE
+            return DeliveryOutcome.STALE
         if self.is_over:
             self.begin_again(said.at, at)
         elif self.stays_by(said):
@@ -177,52 +177,52 @@ class Lifecycle(Checked):
         if self.failed_at and said.at > self.failed_at:
             self.failed_at = None
         if self.subscribed_at and said.at <= self.subscribed_at:
-            return Outcome.NO_CHANGE
+            return DeliveryOutcome.NO_CHANGE
         self.subscribed_at, self.absent_since = said.at, None
-        return Outcome.APPLIED
+        return DeliveryOutcome.APPLIED
 
-    def _amended(self, said: Said, at: datetime) -> Outcome:
+    def _amended(self, said: Said, at: datetime) -> DeliveryOutcome:
         if self.is_before_its_end(said):
-            return Outcome.STALE
+            return DeliveryOutcome.STALE
         if self.subscribed_at is None:
             # Its beginning was lost; that it can be changed says that it runs.
             self.subscribed_at = said.at
-        return Outcome.APPLIED
+        return DeliveryOutcome.APPLIED
 
-    def _failed(self, said: Said, at: datetime) -> Outcome:
+    def _failed(self, said: Said, at: datetime) -> DeliveryOutcome:
         if self.subscribed_at and said.at <= self.subscribed_at:
-            return Outcome.STALE
+            return DeliveryOutcome.STALE
         # Nothing is granted, and what was granted before is not taken: a new offer may have failed.
         self.failed_at = said.at
-        return Outcome.APPLIED
+        return DeliveryOutcome.APPLIED
 
-    def _leaving(self, said: Said, at: datetime) -> Outcome:
+    def _leaving(self, said: Said, at: datetime) -> DeliveryOutcome:
         if self.is_before_its_start(said):
-            return Outcome.STALE
+            return DeliveryOutcome.STALE
         self._open_final_hour(said.at)
         if self.is_over:
-            return Outcome.NO_CHANGE
+            return DeliveryOutcome.NO_CHANGE
         if self.unsubscribe_pending_at:
             self.unsubscribe_pending_at = min(self.unsubscribe_pending_at, said.at)
-            return Outcome.NO_CHANGE
+            return DeliveryOutcome.NO_CHANGE
         self.unsubscribe_pending_at = said.at
         assert self.final_hour_until is not None
         self.news.append(News(MarketplaceEvent.AWS_LEAVING, {"final_hour_until": self.final_hour_until.isoformat()}))
-        return Outcome.APPLIED
+        return DeliveryOutcome.APPLIED
 
-    def _ended(self, said: Said, at: datetime) -> Outcome:
+    def _ended(self, said: Said, at: datetime) -> DeliveryOutcome:
         """The agreement has ended: the new style's word for `unsubscribe-pending`. What never ran is over at once."""
         if self.is_before_its_start(said):
-            return Outcome.STALE
+            return DeliveryOutcome.STALE
         if not self.runs or said.end_reason is EndReason.WITHDRAWN:
             return self._over(said, at)
         outcome = self._leaving(said, at)
         self.agreement_over_at, self.end_reason = self.agreement_over_at or said.at, said.end_reason
         return outcome
 
-    def _over(self, said: Said, at: datetime) -> Outcome:
+    def _over(self, said: Said, at: datetime) -> DeliveryOutcome:
         if self.is_before_its_start(said):
-            return Outcome.STALE
+            return DeliveryOutcome.STALE
         self._open_final_hour(said.at)
         was_over = self.is_over
         if self.ended_at is None or said.at > self.ended_at:
@@ -232,26 +232,26 @@ class Lifecycle(Checked):
             if self.agreement_over_at is None:
                 self.end_reason = said.end_reason
             self.absent_since = None
-        return Outcome.NO_CHANGE if was_over else Outcome.APPLIED
+        return DeliveryOutcome.NO_CHANGE if was_over else DeliveryOutcome.APPLIED
 
-    def _renewed(self, said: Said, at: datetime) -> Outcome:
+    def _renewed(self, said: Said, at: datetime) -> DeliveryOutcome:
         # It goes on under another agreement, which another message or AWS's answer names.
-        return Outcome.NO_CHANGE
+        return DeliveryOutcome.NO_CHANGE
 
-    def _deprovisioned(self, said: Said, at: datetime) -> Outcome:
+    def _deprovisioned(self, said: Said, at: datetime) -> DeliveryOutcome:
         """A licence has ended. That happens to renewed agreements too: AWS is asked what it means; the hour runs."""
         if self.is_before_its_start(said):
-            return Outcome.STALE
+            return DeliveryOutcome.STALE
         self._open_final_hour(said.at)
         self.deprovisioned_at = said.at
-        return Outcome.NO_CHANGE if self.is_over else Outcome.APPLIED
+        return DeliveryOutcome.NO_CHANGE if self.is_over else DeliveryOutcome.APPLIED
 
-    def _ask(self, said: Said, at: datetime) -> Outcome:
-        return Outcome.APPLIED
+    def _ask(self, said: Said, at: datetime) -> DeliveryOutcome:
+        return DeliveryOutcome.APPLIED
 
-    def _noted(self, said: Said, at: datetime) -> Outcome:
+    def _noted(self, said: Said, at: datetime) -> DeliveryOutcome:
         self.news.append(News(MarketplaceEvent.AWS_NOTED, {"about": said.kind, **said.facts}))
-        return Outcome.APPLIED
+        return DeliveryOutcome.APPLIED
 
     def _open_final_hour(self, said_at: datetime) -> None:
         """AWS's documents disagree on which message opens it (facts/aws-marketplace, 2.4): the first one does."""

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from accounts.core import locks
 from accounts.core.locks import Lock
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.vocabulary import Names
 
 #: We may hear of a purchase so much before its acceptance, as clocks differ.
@@ -35,8 +35,8 @@ class Found:
     `is_guess`: an agreement or a licence was named that we don't know, and nothing says that it is of our product.
     """
 
-    one: Agreement | None = None
-    several: tuple[Agreement, ...] = ()
+    one: AwsAgreement | None = None
+    several: tuple[AwsAgreement, ...] = ()
     is_old: bool = False
     is_guess: bool = False
 
@@ -56,7 +56,7 @@ def find(names: Names, *, accepted_at: datetime | None = None) -> Found:
     return Found(several=tuple(candidates), is_guess=is_guess)
 
 
-def of_buyer(names: Names) -> list[Agreement]:
+def of_buyer(names: Names) -> list[AwsAgreement]:
     """All purchases of this product by this buyer that we know of, the elder first."""
     buyer = Q()
     if names.aws_account_id:
@@ -65,11 +65,11 @@ def of_buyer(names: Names) -> list[Agreement]:
         buyer |= Q(customer_identifier=names.customer_identifier)
     if not buyer:
         return []
-    rows = Agreement.objects.filter(buyer, account__purging_at=None).locked().order_by("first_heard_at", "pk")
+    rows = AwsAgreement.objects.filter(buyer, account__purging_at=None).locked().order_by("first_heard_at", "pk")
     return [row for row in rows if _same_buyer(row, names) and _same_product(row, names)]
 
 
-def bought_again(names: Names, accepted_at: datetime) -> Agreement | None:
+def bought_again(names: Names, accepted_at: datetime) -> AwsAgreement | None:
     """The purchase that its buyer had here and had ended when this one was accepted: it goes on with everything.
 
     None if there is no such purchase, or more than one: then the buyer's registration decides.
@@ -78,7 +78,7 @@ def bought_again(names: Names, accepted_at: datetime) -> Agreement | None:
     return rows[0] if len(rows) == 1 else None
 
 
-def continuation_of(row: Agreement, ended_at: datetime) -> Agreement | None:
+def continuation_of(row: AwsAgreement, ended_at: datetime) -> AwsAgreement | None:
     """What the same buyer bought after this purchase had ended, and has not registered: the same customer goes on."""
     names = Names(
         aws_account_id=row.aws_account_id,
@@ -124,11 +124,11 @@ def _code_of(product_id: str) -> str:
     """The code of a product, of which AWS has told us both; empty if it has not."""
     if not product_id:
         return ""
-    known = Agreement.objects.filter(product_id=product_id, product_code__in=settings.AWS_PRODUCT_CODES)
+    known = AwsAgreement.objects.filter(product_id=product_id, product_code__in=settings.AWS_PRODUCT_CODES)
     return known.values_list("product_code", flat=True).first() or ""
 
 
-def add_names(row: Agreement, names: Names) -> None:
+def add_names(row: AwsAgreement, names: Names) -> None:
     """Write down what was not known of a purchase's names. Not saved yet."""
     for name, value in vars(complete(names)).items():
         # An offer may change within a purchase; everything else is told once and stays.
@@ -136,7 +136,7 @@ def add_names(row: Agreement, names: Names) -> None:
             setattr(row, name, value)
 
 
-def gather(row: Agreement) -> None:
+def gather(row: AwsAgreement) -> None:
     """Take in what was heard of this purchase before its names were known to belong together; saves the row.
 
     A message of the old style knows a customer, one of the new style an AWS account; only a registration or AWS's
@@ -153,7 +153,7 @@ def gather(row: Agreement) -> None:
                 other.delete()
 
 
-def absorb(row: Agreement, other: Agreement) -> None:
+def absorb(row: AwsAgreement, other: AwsAgreement) -> None:
     """Two rows are one purchase, as a message has shown: keep `row`, which may have an account; `other` has none."""
     assert other.account_id is None
     was_over = row.is_over
@@ -180,7 +180,7 @@ def absorb(row: Agreement, other: Agreement) -> None:
     row.save()
 
 
-def _had_ended(row: Agreement, at: datetime) -> bool:
+def _had_ended(row: AwsAgreement, at: datetime) -> bool:
     leaves_at = row.leaves_at()
     return leaves_at is not None and leaves_at <= at
 
@@ -190,11 +190,11 @@ def _by_id(names: Names) -> Found | None:
     if not ids:
         return None
     # An account that is being erased takes its row with it; whoever comes now under its ids is somebody new.
-    Agreement.objects.filter(Q(agreement_id__in=ids) | Q(licence_id__in=ids), account__purging_at__isnull=False).update(
-        agreement_id=None, licence_id=None
-    )
+    AwsAgreement.objects.filter(
+        Q(agreement_id__in=ids) | Q(licence_id__in=ids), account__purging_at__isnull=False
+    ).update(agreement_id=None, licence_id=None)
     rows = list(
-        Agreement.objects.filter(Q(agreement_id__in=ids) | Q(licence_id__in=ids) | Q(former_ids__overlap=ids))
+        AwsAgreement.objects.filter(Q(agreement_id__in=ids) | Q(licence_id__in=ids) | Q(former_ids__overlap=ids))
         .filter(account__purging_at=None)
         .locked()
         .order_by("pk")
@@ -209,7 +209,7 @@ def _by_id(names: Names) -> Found | None:
     return None
 
 
-def _joined(rows: list[Agreement], names: Names) -> Agreement:
+def _joined(rows: list[AwsAgreement], names: Names) -> AwsAgreement:
     """An agreement in one row and its licence in another, named by one message: they are one purchase."""
     by_licence, by_agreement = sorted(rows, key=lambda row: row.licence_id != names.licence_id)
     if by_licence.account_id and by_agreement.account_id:
@@ -222,7 +222,7 @@ def _joined(rows: list[Agreement], names: Names) -> Agreement:
     return kept
 
 
-def _same_buyer(row: Agreement, names: Names) -> bool:
+def _same_buyer(row: AwsAgreement, names: Names) -> bool:
     """Nothing that both name differs: one AWS account has one customer identifier for a product."""
     pairs = [
         (row.aws_account_id, names.aws_account_id),
@@ -231,7 +231,7 @@ def _same_buyer(row: Agreement, names: Names) -> bool:
     return all(ours == theirs for ours, theirs in pairs if ours and theirs)
 
 
-def _same_product(row: Agreement, names: Names) -> bool:
+def _same_product(row: AwsAgreement, names: Names) -> bool:
     """Nothing that both name differs, and the product that is named is one that we know."""
     if names.product_id and not names.product_code:
         return row.product_id == names.product_id
@@ -239,7 +239,7 @@ def _same_product(row: Agreement, names: Names) -> bool:
     return all(ours == theirs for ours, theirs in pairs if ours and theirs)
 
 
-def _fits(row: Agreement, names: Names, accepted_at: datetime | None) -> bool:
+def _fits(row: AwsAgreement, names: Names, accepted_at: datetime | None) -> bool:
     """Whether the row may be what is meant, though no id says so."""
     if (names.agreement_id and row.agreement_id) or (names.licence_id and row.licence_id):
         return False

@@ -14,24 +14,24 @@ from datetime import datetime
 from accounts.core import strict_json
 from marketplace import inbox
 from marketplace.aws import matching, purchases
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.identification import identify
 from marketplace.aws.payload_shapes import Unreadable
 from marketplace.aws.payloads import kind_of_event, read_event, read_notification
 from marketplace.aws.sns_topics import handle_confirmation
 from marketplace.aws.vocabulary import Said
-from marketplace.delivery import Delivery, Outcome
+from marketplace.delivery import Delivery, DeliveryOutcome
 
 
 @dataclass(frozen=True)
 class Heard:
     """What came of a message, and which purchase it was about."""
 
-    outcome: Outcome
-    row: Agreement | None = None
+    outcome: DeliveryOutcome
+    row: AwsAgreement | None = None
 
 
-def handle_sns(delivery: Delivery, at: datetime) -> Outcome:
+def handle_sns(delivery: Delivery, at: datetime) -> DeliveryOutcome:
     """Process one SNS message: the inbox's handler. Raises `Unprocessable` for what staff must look at."""
     envelope = _object_in(delivery)
     if envelope.get("Type") != "Notification":
@@ -43,7 +43,7 @@ def handle_sns(delivery: Delivery, at: datetime) -> Outcome:
     return _apply(said, delivery, at)
 
 
-def handle_event(delivery: Delivery, at: datetime) -> Outcome:
+def handle_event(delivery: Delivery, at: datetime) -> DeliveryOutcome:
     """Process one EventBridge event: the inbox's handler. Raises `Unprocessable` for what staff must look at."""
     event = _object_in(delivery)
     delivery.action = kind_of_event(event)[:100]
@@ -60,11 +60,11 @@ def hear(said: Said, at: datetime) -> Heard:
     found = identify(said, at)
     row = found.row
     if row is None:
-        return Heard(found.outcome or Outcome.NO_CHANGE)
-    if found.outcome is Outcome.STALE:
+        return Heard(found.outcome or DeliveryOutcome.NO_CHANGE)
+    if found.outcome is DeliveryOutcome.STALE:
         row.ask(at)
         row.save()
-        return Heard(Outcome.STALE, row)
+        return Heard(DeliveryOutcome.STALE, row)
     if found.outcome is None:
         outcome = row.apply(said, at)
     else:
@@ -75,9 +75,9 @@ def hear(said: Said, at: datetime) -> Heard:
     return Heard(outcome, row)
 
 
-def _apply(said: Said | None, delivery: Delivery, at: datetime) -> Outcome:
+def _apply(said: Said | None, delivery: Delivery, at: datetime) -> DeliveryOutcome:
     if said is None:
-        return Outcome.UNKNOWN
+        return DeliveryOutcome.UNKNOWN
     delivery.action = said.kind[:100]
     delivery.marketplace_account = said.names.of_buyer()[:60]
     delivery.alert = said.alert

@@ -14,7 +14,7 @@ from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
 from accounts.models import Account
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.lifecycle import News
 from marketplace.event_kinds import MarketplaceEvent
 from subscriptions.changes import call_off, change, end_at_once
@@ -34,7 +34,7 @@ class Conflict(Exception):
     """The account has a subscription from elsewhere: staff must sort out the double purchase."""
 
 
-def bring_in_line(row: Agreement, *, at: datetime) -> bool:
+def bring_in_line(row: AwsAgreement, *, at: datetime) -> bool:
     """Have the account's subscription say what the agreement says. Returns whether anything changed.
 
     Never before AWS said that the purchase runs. One that was ended here while AWS goes on with the purchase stays
@@ -55,7 +55,7 @@ def bring_in_line(row: Agreement, *, at: datetime) -> bool:
     return current is not None and _end(row, account, current, at)
 
 
-def is_in_line(row: Agreement, at: datetime) -> bool:
+def is_in_line(row: AwsAgreement, at: datetime) -> bool:
     """Whether `bring_in_line` would change nothing of a purchase that runs. Needs no lock, and proves nothing later."""
     held = row.subscription
     if held is None:
@@ -70,7 +70,7 @@ def is_free_for_a_purchase(account: Account, at: datetime) -> bool:
     if account.deactivated_at or account.purging_at:
         return False
     paid = Subscription.objects.of(account).filter(Q(ends_at=None) | Q(ends_at__gt=at)).exists()
-    waiting = [row for row in Agreement.objects.filter(account=account) if not row.is_over]
+    waiting = [row for row in AwsAgreement.objects.filter(account=account) if not row.is_over]
     return not paid and not waiting
 
 
@@ -82,7 +82,7 @@ def was_ended_here(subscription: Subscription, at: datetime) -> bool:
     return subscription.settled_at is not None or (subscription.ends_at is not None and subscription.ends_at <= at)
 
 
-def _tell(row: Agreement, account: Account, item: News, at: datetime) -> None:
+def _tell(row: AwsAgreement, account: Account, item: News, at: datetime) -> None:
     """Write the line of history. Who has unsubscribed is told that access stays until AWS says that it is over."""
     history.record(account.pk, item.kind, at=at, by=AWS, agreement=row.pk, **item.facts)
     if item.kind is MarketplaceEvent.AWS_LEAVING and row.unsubscribe_pending_at:
@@ -97,14 +97,14 @@ def _tell(row: Agreement, account: Account, item: News, at: datetime) -> None:
         )
 
 
-def _current(row: Agreement) -> Subscription | None:
+def _current(row: AwsAgreement) -> Subscription | None:
     """The subscription that this agreement has now, begun, still to begin, or ended."""
     if row.subscription_id is None:
         return None
     return Subscription.objects.locked().filter(pk=row.subscription_id).first()
 
 
-def _subscribe(row: Agreement, account: Account, current: Subscription | None, at: datetime) -> bool:
+def _subscribe(row: AwsAgreement, account: Account, current: Subscription | None, at: datetime) -> bool:
     if current and was_ended_here(current, at):
         return False
     if current:
@@ -128,7 +128,7 @@ def _subscribe(row: Agreement, account: Account, current: Subscription | None, a
     return True
 
 
-def _end(row: Agreement, account: Account, current: Subscription, at: datetime) -> bool:
+def _end(row: AwsAgreement, account: Account, current: Subscription, at: datetime) -> bool:
     if call_off(current, at=at, by=AWS):
         pass
     elif not end_at_once(current, at=at, by=AWS):

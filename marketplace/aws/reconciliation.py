@@ -26,7 +26,7 @@ from accounts.jobs.due_work import attempt
 from accounts.jobs.queues import Queue
 from marketplace import tombstone
 from marketplace.aws import checks, client, registration
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
 from marketplace.aws.client import Entitled, Held
 from marketplace.aws.dimension import Catalogue
@@ -83,7 +83,7 @@ class Lists:
     by_account: dict[str, list[Entitled]]
     by_identifier: dict[str, list[Entitled]]
 
-    def of_buyer(self, row: Agreement) -> Answer:
+    def of_buyer(self, row: AwsAgreement) -> Answer:
         """The part that is about the buyer of this purchase."""
         entitlements = list(self.by_account.get(row.aws_account_id, ()))
         known_as = row.customer_identifier
@@ -102,7 +102,7 @@ def walk(at: datetime, *, stop: datetime | None = None) -> Lists:
     agreements: list[Held] | None
     try:
         agreements = client.agreements(at=at, stop=stop)
-    except client.Denied:
+    except client.AwsDenied:
         # A role that may only see entitlements sees contracts, and nothing of what is bought by use.
         if not entitlements:
             raise
@@ -133,9 +133,9 @@ def _by(name: str, items: Iterable[_Item]) -> dict[str, list[_Item]]:
     return dict(found)
 
 
-def _compared(lists: Lists, at: datetime) -> Iterator[tuple[Agreement, Answer, Verdict]]:
+def _compared(lists: Lists, at: datetime) -> Iterator[tuple[AwsAgreement, Answer, Verdict]]:
     """Every registered purchase, the part of AWS's lists about its buyer, and what it says of the purchase."""
-    rows = list(Agreement.objects.registered().select_related("dimension", "subscription").order_by("pk"))
+    rows = list(AwsAgreement.objects.registered().select_related("dimension", "subscription").order_by("pk"))
     by_account, by_identifier = _by("aws_account_id", rows), _by("customer_identifier", rows)
     for row in rows:
         beside = {
@@ -146,11 +146,11 @@ def _compared(lists: Lists, at: datetime) -> Iterator[tuple[Agreement, Answer, V
         yield row, answer, judge(row, answer, at, beside=beside.values())
 
 
-def _apply(runs: "list[tuple[Agreement, Answer, Verdict]]", at: datetime, stop: datetime) -> None:
+def _apply(runs: "list[tuple[AwsAgreement, Answer, Verdict]]", at: datetime, stop: datetime) -> None:
     """Carry out what the lists say of those that run, and note that the others are as we have them."""
     catalogue = Catalogue()
     as_said: list[int] = []
-    late: list[Agreement] = []
+    late: list[AwsAgreement] = []
     for row, answer, verdict in runs:
         if checks.is_as_said(row, verdict, catalogue, at):
             as_said.append(row.pk)
@@ -159,16 +159,16 @@ def _apply(runs: "list[tuple[Agreement, Answer, Verdict]]", at: datetime, stop: 
         else:
             # What is raised stands on the row: it is asked about by itself from now on.
             attempt(row, partial(_carry_out, answer), at)
-    Agreement.objects.filter(pk__in=as_said).update(checked_at=at, check_attempts=0, check_error="")
+    AwsAgreement.objects.filter(pk__in=as_said).update(checked_at=at, check_attempts=0, check_error="")
     _ask_about(late, at)
 
 
-def _carry_out(answer: Answer, row: Agreement, at: datetime) -> bool:
+def _carry_out(answer: Answer, row: AwsAgreement, at: datetime) -> bool:
     return checks.carry_out(row, answer, at)
 
 
-def _ask_about(rows: Iterable[Agreement], at: datetime) -> None:
-    ask_once(Agreement.objects.filter(pk__in=[row.pk for row in rows]), at)
+def _ask_about(rows: Iterable[AwsAgreement], at: datetime) -> None:
+    ask_once(AwsAgreement.objects.filter(pk__in=[row.pk for row in rows]), at)
 
 
 SWEEP = sweeps.Sweep(

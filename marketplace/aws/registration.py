@@ -22,7 +22,7 @@ from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role, User
 from marketplace import tombstone
 from marketplace.aws import client, matching, purchases
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.vocabulary import Names
 from marketplace.delivery import Source
 from marketplace.event_kinds import MarketplaceEvent
@@ -157,7 +157,7 @@ def account_of(registration: Registration) -> Account | None:
     """The account that the purchase is linked to already; None if it is not."""
     ids = registration.ids()
     known = Q(agreement_id__in=ids) | Q(licence_id__in=ids) | Q(former_ids__overlap=ids)
-    rows = Agreement.objects.registered().filter(known, account__purging_at=None).select_related("account")
+    rows = AwsAgreement.objects.registered().filter(known, account__purging_at=None).select_related("account")
     row = rows.first()
     return row.account if row else None
 
@@ -175,7 +175,7 @@ def new_name(user: User) -> str:
 
 def finish(
     registration: Registration, *, by: User, account_id: uuid.UUID | None = None, name: str = "", at: datetime
-) -> tuple[Account, Agreement]:
+) -> tuple[Account, AwsAgreement]:
     """Link the purchase to this person's account, or to a new one of this name. Once more by them changes nothing.
 
     Nothing is granted that AWS has not confirmed: ask it afterwards (`truth.check`). Raises `Expired`,
@@ -215,21 +215,21 @@ def forget_unfinished(at: datetime) -> int:
     """
     stale = Registration.objects.filter(used_at=None, expires_at__lte=at - FORGOTTEN_AFTER)
     long_ago = at - timedelta(days=settings.DELIVERY_BODY_DAYS)
-    never_came = Agreement.objects.filter(account=None, event_at__lte=long_ago).exclude(
-        pk__in=Agreement.objects.running().values("pk")
+    never_came = AwsAgreement.objects.filter(account=None, event_at__lte=long_ago).exclude(
+        pk__in=AwsAgreement.objects.running().values("pk")
     )
     return sum(rows.delete()[0] for rows in (stale, never_came))
 
 
-def _purchase(registration: Registration, at: datetime) -> Agreement:
+def _purchase(registration: Registration, at: datetime) -> AwsAgreement:
     """The purchase that was registered: one that we have heard of, or a new row."""
     if registration.account_id:
         ids = registration.ids()
         known = Q(agreement_id__in=ids) | Q(licence_id__in=ids) | Q(former_ids__overlap=ids)
-        if done := Agreement.objects.filter(known, account_id=registration.account_id).first():
+        if done := AwsAgreement.objects.filter(known, account_id=registration.account_id).first():
             return done
     found = matching.find(registration.names)
-    row = found.one or Agreement(first_heard_at=at)
+    row = found.one or AwsAgreement(first_heard_at=at)
     if not found.is_old:
         matching.add_names(row, registration.names)
     matching.gather(row)
@@ -250,7 +250,7 @@ def _chosen(user: User, account_id: uuid.UUID | None, name: str, at: datetime) -
     return account
 
 
-def _link(row: Agreement, account: Account, user: User, at: datetime) -> None:
+def _link(row: AwsAgreement, account: Account, user: User, at: datetime) -> None:
     row.account, row.registered_at = account, at
     row.save()
     history.record(account.pk, MarketplaceEvent.AWS_REGISTERED, at=at, by=Actor.owner(user), agreement=row.pk)

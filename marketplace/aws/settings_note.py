@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Account
 from accounts.support.requests import RequestKind
 from accounts.support.routing import Route
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from subscriptions.account_deletion import CANCEL_THERE_FIRST
 from subscriptions.channels.settings_notes import Note
 from subscriptions.models import Channel, Subscription
@@ -30,7 +30,7 @@ REFUND = Route(
 class AwsNote:
     """`agreement` is None for a subscription that was written down without one."""
 
-    agreement: Agreement | None
+    agreement: AwsAgreement | None
     #: Whether there is anything to cancel at AWS.
     is_live: bool
     #: Whether AWS itself still cancels a contract with a full refund.
@@ -42,7 +42,10 @@ class AwsNote:
 def note_for(account: Account, at: datetime) -> Note | None:
     """The state at AWS, and what its buyer can do there (facts/aws-marketplace, 2.9)."""
     agreement = (
-        Agreement.objects.filter(account=account).select_related("dimension").order_by("-registered_at", "-pk").first()
+        AwsAgreement.objects.filter(account=account)
+        .select_related("dimension")
+        .order_by("-registered_at", "-pk")
+        .first()
     )
     live = Subscription.objects.of(account).live(at).filter(channel=Channel.AWS_MARKETPLACE).exists()
     if agreement is None and not live:
@@ -61,7 +64,7 @@ def obstacle_to_deletion(account: Account, at: datetime) -> "Promise | None":
     """What the owner must do before the account can be deleted: AWS bills it, or will, as far as it has said."""
     return (
         CANCEL_THERE_FIRST[Channel.AWS_MARKETPLACE]
-        if Agreement.objects.holding().filter(account=account).exists()
+        if AwsAgreement.objects.holding().filter(account=account).exists()
         else None
     )
 

@@ -71,19 +71,19 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True)
-class Certificate:
+class SnsCertificate:
     key: RSAPublicKey
     valid_from: datetime
     valid_until: datetime
 
 
-_kept: OrderedDict[str, tuple[Certificate, float]] = OrderedDict()
+_kept: OrderedDict[str, tuple[SnsCertificate, float]] = OrderedDict()
 _failed: OrderedDict[str, tuple[Untrusted | Unreachable, float]] = OrderedDict()
 _lock = threading.Lock()
 _slots = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
-def certificate_at(url: str, *, region: str, at: datetime) -> Certificate:
+def certificate_at(url: str, *, region: str, at: datetime) -> SnsCertificate:
     """The certificate at this address, good at `at`. Raises `Elsewhere`, `Untrusted` or `Unreachable`."""
     host = _host_in(url, region)
     with _lock:
@@ -102,7 +102,7 @@ def forget() -> None:
         _failed.clear()
 
 
-def _fetched_and_checked(url: str, host: str, at: datetime) -> Certificate:
+def _fetched_and_checked(url: str, host: str, at: datetime) -> SnsCertificate:
     """The certificate at an address that has been checked, unless it failed just now or too many are being fetched."""
     with _lock:
         failure, until = _failed.get(url, (None, 0.0))
@@ -130,7 +130,7 @@ def _host_in(url: str, region: str) -> str:
     raise Elsewhere("SigningCertURL is not an address of SNS in the topic's region.")
 
 
-def _keep(url: str, certificate: Certificate) -> None:
+def _keep(url: str, certificate: SnsCertificate) -> None:
     with _lock:
         _failed.pop(url, None)
         _kept[url] = certificate, time.monotonic() + KEPT
@@ -172,7 +172,7 @@ def _fetched(url: str) -> bytes:
     return body
 
 
-def _checked(pem: bytes, host: str, at: datetime) -> Certificate:
+def _checked(pem: bytes, host: str, at: datetime) -> SnsCertificate:
     try:
         leaf, *served = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
@@ -184,7 +184,7 @@ def _checked(pem: bytes, host: str, at: datetime) -> Certificate:
     if not leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc:
         raise Untrusted("The certificate is not valid at this time.")
     _check_chain(leaf, served, name, at)
-    return Certificate(key, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+    return SnsCertificate(key, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
 
 
 def _name_of(leaf: x509.Certificate, host: str) -> str:

@@ -21,7 +21,7 @@ from accounts.jobs.due_work import DueWork, DueWorkQuerySet, NotYet, run_due
 from marketplace import inbox
 from marketplace.aws import client
 from marketplace.aws.sns import SUBSCRIPTION, UNSUBSCRIPTION
-from marketplace.delivery import Delivery, Outcome
+from marketplace.delivery import Delivery, DeliveryOutcome
 
 #: A token is of use for so long.
 TOKEN_LIFE = timedelta(days=2)
@@ -81,7 +81,7 @@ class TopicSubscription(DueWork):
         return self.asked_at + TOKEN_LIFE
 
 
-def handle_confirmation(delivery: Delivery, at: datetime) -> Outcome:
+def handle_confirmation(delivery: Delivery, at: datetime) -> DeliveryOutcome:
     """A topic asks to be confirmed, or says that it sends no more. Part of the inbox's transaction."""
     message = _message_in(delivery)
     kind, topic, sent_at = message["Type"], message["TopicArn"], datetime.fromisoformat(message["Timestamp"])
@@ -90,7 +90,7 @@ def handle_confirmation(delivery: Delivery, at: datetime) -> Outcome:
     delivery.body = None
     if topic not in settings.AWS_SNS_TOPIC_ARNS:
         # Taken off the list between receiving and processing.
-        return Outcome.NO_CHANGE
+        return DeliveryOutcome.NO_CHANGE
     if kind == UNSUBSCRIPTION:
         return _end(delivery, topic, sent_at)
     if kind == SUBSCRIPTION:
@@ -116,7 +116,7 @@ def _confirm(row: TopicSubscription, at: datetime) -> bool:
     assert row.token is not None, "due rows have one"
     try:
         client.confirm_subscription(row.topic, decrypt(row.token), at=at)
-    except (client.ApiError, Undecipherable) as error:
+    except (client.AwsError, Undecipherable) as error:
         raise NotYet(str(error)) from error
     return _settle(row, token=None, next_attempt_at=None, confirmed_at=at, ended_at=None, last_error="")
 
@@ -126,31 +126,31 @@ def _settle(row: TopicSubscription, **changes: object) -> bool:
     return TopicSubscription.objects.filter(pk=row.pk, asked_at=row.asked_at, confirmed_at=None).update(**changes) > 0
 
 
-def _ask(topic: str, token: str, sent_at: datetime, at: datetime) -> Outcome:
+def _ask(topic: str, token: str, sent_at: datetime, at: datetime) -> DeliveryOutcome:
     fresh = {"token": encrypt(token), "asked_at": sent_at, "next_attempt_at": at}
     row, created = TopicSubscription.objects.select_for_update(no_key=True).get_or_create(topic=topic, defaults=fresh)
     if created:
-        return Outcome.APPLIED
+        return DeliveryOutcome.APPLIED
     if sent_at <= row.asked_at or (row.ended_at and sent_at < row.ended_at):
-        return Outcome.STALE
+        return DeliveryOutcome.STALE
     # Asked again: of a subscription that is confirmed SNS asks nothing, so it is a new one.
     row.token, row.asked_at, row.next_attempt_at = fresh["token"], sent_at, at
     row.confirmed_at, row.attempts, row.last_error = None, 0, ""
     row.save()
-    return Outcome.APPLIED
+    return DeliveryOutcome.APPLIED
 
 
-def _end(delivery: Delivery, topic: str, sent_at: datetime) -> Outcome:
+def _end(delivery: Delivery, topic: str, sent_at: datetime) -> DeliveryOutcome:
     row, created = TopicSubscription.objects.select_for_update(no_key=True).get_or_create(
         topic=topic, defaults={"asked_at": sent_at, "ended_at": sent_at}
     )
     if not created:
         if sent_at < row.asked_at:
-            return Outcome.STALE
+            return DeliveryOutcome.STALE
         row.ended_at, row.confirmed_at, row.token, row.next_attempt_at = sent_at, None, None, None
         row.save()
     delivery.alert = UNSUBSCRIBED
-    return Outcome.APPLIED
+    return DeliveryOutcome.APPLIED
 
 
 def _message_in(delivery: Delivery) -> dict[str, str]:

@@ -16,11 +16,11 @@ from marketplace import inbox, tombstone
 from marketplace.delivery import Delivery
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.offboarding import offboarding, runner
-from marketplace.offboarding.offboarding import Step, StepKind
+from marketplace.offboarding.offboarding import OffboardingStep, StepKind
 from marketplace.tombstone import Tombstone
 
 
-def _is_open(step: Step, at: datetime) -> bool:
+def _is_open(step: OffboardingStep, at: datetime) -> bool:
     found = step.offboarding
     return step.done_at is None and found.called_off_at is None and found.finished_at is None
 
@@ -37,11 +37,11 @@ def reactivate(account: Account, values: Values, by: Actor, at: datetime) -> str
     return gettext("The account is active again, with its data, on Free.")
 
 
-def retry_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+def retry_step(step: OffboardingStep, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     return gettext("The step is tried with the next run.") if runner.retry(step, at=at) else None
 
 
-def skip_step(step: Step, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+def skip_step(step: OffboardingStep, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     changed = runner.skip(step, because=values["reason"], by=by, at=at)
     return gettext("The step counts as done; the next one goes on.") if changed else None
 
@@ -90,7 +90,7 @@ ACTIONS = (
     Act(
         "retry_step",
         _("Try again now"),
-        Step,
+        OffboardingStep,
         roles.MEND,
         retry_step,
         account_of=lambda step: step.offboarding.account_id,
@@ -101,7 +101,7 @@ ACTIONS = (
     Act(
         "skip_step",
         _("Skip"),
-        Step,
+        OffboardingStep,
         roles.MEND,
         skip_step,
         account_of=lambda step: step.offboarding.account_id,

@@ -22,9 +22,9 @@ from accounts.desk.dashboard.svg_charts import Span, Words
 from accounts.desk.own.figures import ACCOUNT, ACCOUNT_ID
 from accounts.desk.pages import account_url
 from accounts.models import Account
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.delivery import Delivery
-from marketplace.offboarding.offboarding import Cause, Offboarding, Step, StepKind
+from marketplace.offboarding.offboarding import Offboarding, OffboardingCause, OffboardingStep, StepKind
 from subscriptions.desk.figures import Departures, DeparturesOfChannel
 from subscriptions.subscription import Channel
 
@@ -73,7 +73,7 @@ def failing_steps(at: datetime, zone: tzinfo) -> "QuerySet[Any, Any]":
     """Steps that were tried in vain. Waiting for the purge is no failure: purges have a list of their own."""
     name = Account.objects.filter(pk=OuterRef("offboarding__account_id")).values("name")
     return (
-        Step.objects.undone()
+        OffboardingStep.objects.undone()
         .filter(attempts__gt=0, offboarding__called_off_at=None, offboarding__finished_at=None)
         .exclude(kind=StepKind.PURGE)
         .select_related("offboarding")
@@ -165,7 +165,7 @@ def step_times(at: datetime) -> list[Row]:
                 "kinds": StepKind.values,
                 "begin": figures.window(at),
                 "at": at,
-                "cause": Cause.CANCELLED,
+                "cause": OffboardingCause.CANCELLED,
                 "sample": SAMPLE,
             },
         )
@@ -216,7 +216,7 @@ def _told_by_github(begin: datetime, end: datetime) -> dict[date, Departures]:
 
 def _told_by_aws(begin: datetime, end: datetime) -> dict[date, Departures]:
     """By when AWS first said that a buyer leaves. Who subscribes again before the end has never left, nor been kept."""
-    told = Agreement.objects.registered().annotate(told_at=Coalesce("unsubscribe_pending_at", "ended_at"))
+    told = AwsAgreement.objects.registered().annotate(told_at=Coalesce("unsubscribe_pending_at", "ended_at"))
     weeks = told.filter(told_at__gte=begin, told_at__lte=end).annotate(week=TruncWeek("told_at", tzinfo=UTC))
     counted = weeks.order_by().values_list("week").annotate(gone=Count("*"))
     return {week.date(): Departures(gone=gone) for week, gone in counted}

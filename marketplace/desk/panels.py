@@ -17,9 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.desk.account_page import search
 from accounts.desk.account_page.panels import Panel, Subject
 from accounts.desk.account_page.timeline import Line
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.delivery import Delivery, Source
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken
 from marketplace.offboarding.offboarding import Offboarding
@@ -36,7 +36,9 @@ _AWS_ACCOUNT = re.compile(r"[0-9]{12}")
 def github(subject: Subject, at: datetime) -> dict[str, Any] | None:
     """Who the customer is at GitHub, and what we hold there for it: hooks and tokens, never the tokens themselves."""
     customer = (
-        Customer.objects.filter(account_id=subject.account_id).select_related("listing_plan", "pending_plan").first()
+        GitHubCustomer.objects.filter(account_id=subject.account_id)
+        .select_related("listing_plan", "pending_plan")
+        .first()
     )
     if customer is None:
         return None
@@ -52,7 +54,7 @@ def github(subject: Subject, at: datetime) -> dict[str, Any] | None:
 
 def aws(subject: Subject, at: datetime) -> dict[str, Any] | None:
     """What the account has bought at AWS, the newest purchase first."""
-    found = Agreement.objects.filter(account_id=subject.account_id).select_related("dimension", "dimension__plan")
+    found = AwsAgreement.objects.filter(account_id=subject.account_id).select_related("dimension", "dimension__plan")
     rows = list(found.order_by("-first_heard_at")[:MOST])
     return {"agreements": rows} if rows else None
 
@@ -86,12 +88,14 @@ def deliveries(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line
 def by_github(text: str) -> Iterable[uuid.UUID]:
     """Customers by the beginning of their login, or by GitHub's number."""
     if way := customer(text):
-        yield from Customer.objects.filter(way).order_by("login").values_list("account_id", flat=True)[: search.MOST]
+        yield from (
+            GitHubCustomer.objects.filter(way).order_by("login").values_list("account_id", flat=True)[: search.MOST]
+        )
 
 
 def by_aws(text: str) -> Iterable[uuid.UUID]:
     """By an agreement or a licence, present or former, an AWS account, or a customer identifier."""
-    found = Agreement.objects.registered().filter(purchase(text))
+    found = AwsAgreement.objects.registered().filter(purchase(text))
     return [account_id for account_id in found.values_list("account_id", flat=True)[: search.MOST] if account_id]
 
 
@@ -100,7 +104,7 @@ def customer(text: str) -> Q | None:
     login = _LOGIN.fullmatch(text)
     if login is None:
         return None
-    found = search.some(Customer.objects.filter(login__lower__startswith=login[1].lower()))
+    found = search.some(GitHubCustomer.objects.filter(login__lower__startswith=login[1].lower()))
     is_number = login[1].isdecimal() and int(login[1]) < 2**63
     return Q(pk__in=found) | Q(github_id=int(login[1])) if is_number else Q(pk__in=found)
 

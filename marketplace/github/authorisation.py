@@ -12,9 +12,9 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import User
-from marketplace.delivery import Delivery, Outcome
+from marketplace.delivery import Delivery, DeliveryOutcome
 from marketplace.github import client
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.tokens import UserToken
 
 log = logging.getLogger(__name__)
@@ -22,22 +22,22 @@ log = logging.getLogger(__name__)
 EVENT = "github_app_authorization"
 
 
-def heard(delivery: Delivery, message: Mapping[str, Any], at: datetime) -> Outcome:
+def heard(delivery: Delivery, message: Mapping[str, Any], at: datetime) -> DeliveryOutcome:
     """A person has taken their authorisation back, GitHub says. In the inbox's transaction."""
     sender = message.get("sender")
     github_user_id = sender.get("id") if isinstance(sender, Mapping) else None
     if delivery.action != "revoked" or not isinstance(github_user_id, int):
-        return Outcome.UNKNOWN
+        return DeliveryOutcome.UNKNOWN
     tokens = UserToken.objects.alive().filter(github_user_id=github_user_id, obtained_at__lte=delivery.received_at)
     if not tokens.exists():
-        return Outcome.NO_CHANGE
+        return DeliveryOutcome.NO_CHANGE
     if client.has_oauth_credentials():
         tokens.update(revocation_said_at=at)
-        return Outcome.ASKED
+        return DeliveryOutcome.ASKED
     # Nobody can be asked: the message is all there is.
     for token in tokens:
         _forget(token, at)
-    return Outcome.APPLIED
+    return DeliveryOutcome.APPLIED
 
 
 def ask_about_revoked(at: datetime) -> int:
@@ -67,14 +67,16 @@ def ask_about_revoked(at: datetime) -> int:
 def _forget(token: UserToken, at: datetime) -> None:
     """The token is dead: its text goes, and accounts that nobody authorises any more ask for it."""
     token.forget(at)
-    customers = Customer.objects.active().filter(account__memberships__user=token.user_id, authorisation_needed_at=None)
+    customers = GitHubCustomer.objects.active().filter(
+        account__memberships__user=token.user_id, authorisation_needed_at=None
+    )
     for customer in customers:
         if not UserToken.objects.alive().filter(user__memberships__account=customer.account_id).exists():
-            Customer.objects.filter(pk=customer.pk).update(authorisation_needed_at=at)
+            GitHubCustomer.objects.filter(pk=customer.pk).update(authorisation_needed_at=at)
 
 
 def given_again(user: User) -> None:
     """The person has authorised us: none of their accounts asks for it any more."""
-    Customer.objects.filter(account__memberships__user=user, authorisation_needed_at__isnull=False).update(
+    GitHubCustomer.objects.filter(account__memberships__user=user, authorisation_needed_at__isnull=False).update(
         authorisation_needed_at=None
     )

@@ -21,11 +21,11 @@ from accounts.jobs.due_work import NotYet, overdue, run_due
 from marketplace import tombstone
 from marketplace.delivery import Source
 from marketplace.github import authorisation, client
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan
 from marketplace.github.messages import end_doubt, hold, let_go, lock_customer
 from marketplace.github.payloads import read_subscription
-from marketplace.offboarding.offboarding import Cause, Offboarding
+from marketplace.offboarding.offboarding import Offboarding, OffboardingCause
 
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
@@ -35,7 +35,7 @@ LAST_CALL = timedelta(hours=2)
 
 def purchase_to_be_confirmed(account_id: uuid.UUID, at: datetime) -> str | None:
     """A purge waits for GitHub's answer about somebody who may have bought again; not beyond its deadline."""
-    customer = Customer.objects.filter(account_id=account_id, cancelled_at__isnull=False).first()
+    customer = GitHubCustomer.objects.filter(account_id=account_id, cancelled_at__isnull=False).first()
     if customer is None or not customer.says_to_be_back():
         return None
     in_time = Offboarding.objects.open().of(account_id).filter(deadline_at__gt=at + LAST_CALL)
@@ -44,23 +44,23 @@ def purchase_to_be_confirmed(account_id: uuid.UUID, at: datetime) -> str | None:
 
 def preview(at: datetime) -> Iterator[str]:
     """Which customers `check_due` would ask about at `at`, a line each."""
-    for customer in Customer.objects.due(at).iterator():
+    for customer in GitHubCustomer.objects.due(at).iterator():
         yield f"{customer.account_id} {customer}: ask GitHub"
 
 
 def check_due(at: datetime) -> int:
     """Ask GitHub about every customer whose check is due at `at`. Returns how many answers were had."""
     if not client.is_configured():
-        return run_due(Customer.objects.doubt_over, believe, at=at, run=RUN)
+        return run_due(GitHubCustomer.objects.doubt_over, believe, at=at, run=RUN)
     authorisation.ask_about_revoked(at)
-    return run_due(Customer.objects.due, check, at=at, run=RUN)
+    return run_due(GitHubCustomer.objects.due, check, at=at, run=RUN)
 
 
-def check(customer: Customer, at: datetime) -> bool:
+def check(customer: GitHubCustomer, at: datetime) -> bool:
     """Ask GitHub about one customer and apply the answer. Raises `NotYet` if there is none now."""
     try:
         answer = client.get_account(customer.github_id, at=at)
-    except client.ApiError as error:
+    except client.GitHubError as error:
         believe(customer, at)
         if not isinstance(error, client.Limited):
             raise NotYet(str(error)) from error
@@ -71,7 +71,7 @@ def check(customer: Customer, at: datetime) -> bool:
     return True
 
 
-def believe(customer: Customer, at: datetime) -> bool:
+def believe(customer: GitHubCustomer, at: datetime) -> bool:
     """GitHub can't be asked: a cancellation in doubt counts from its date on all the same. Whether it does now.
 
     Deactivating can be undone; somebody who has left must not go on for as long as GitHub is silent.
@@ -110,14 +110,14 @@ def apply_answer(github_id: int, answer: dict[str, Any] | None, at: datetime) ->
     _look_again(hold(purchase, customer, pending=pending, heard=False, at=at), at)
 
 
-def _look_again(customer: Customer, at: datetime) -> None:
+def _look_again(customer: GitHubCustomer, at: datetime) -> None:
     """While a cancellation is in doubt, ask again no later than when it counts."""
     if customer.doubt_until and not (customer.check_at and customer.check_at <= customer.doubt_until):
         customer.check_at = max(customer.doubt_until, at)
         customer.save(update_fields=["check_at"])
 
 
-def _absent(customer: Customer, at: datetime) -> None:
+def _absent(customer: GitHubCustomer, at: datetime) -> None:
     """GitHub says "has not purchased". Heard twice, apart, and not just after an event, that ends what we hold."""
     if customer.cancelled_at:
         customer.save()
@@ -133,29 +133,29 @@ def _absent(customer: Customer, at: datetime) -> None:
         customer.check_at = customer.absent_since + SETTLING_TIME
         customer.save()
     else:
-        let_go(customer, cause=Cause.ABSENT, received_at=at, at=at)
+        let_go(customer, cause=OffboardingCause.ABSENT, received_at=at, at=at)
 
 
 SWEEP = sweeps.Sweep("github-check", run=check_due, preview=preview, late_after=timedelta(minutes=10))
 
 INVARIANTS = (
-    overdue(Customer, "github-check", _("GitHub customers whose state could not be confirmed for hours")),
+    overdue(GitHubCustomer, "github-check", _("GitHub customers whose state could not be confirmed for hours")),
     invariants.Invariant(
         "github-credentials",
         _("GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID"),
-        lambda at: Customer.objects.none() if client.is_configured() else Customer.objects.all(),
+        lambda at: GitHubCustomer.objects.none() if client.is_configured() else GitHubCustomer.objects.all(),
         warning=True,
     ),
     invariants.Invariant(
         "double-purchase",
         _("GitHub customers whose account another subscription holds: report the double purchase to GitHub"),
-        lambda at: Customer.objects.exclude(conflict_since=None),
+        lambda at: GitHubCustomer.objects.exclude(conflict_since=None),
         warning=True,
     ),
     invariants.Invariant(
         "billed-though-ended",
         _("GitHub customers whom GitHub goes on billing, though their subscription was ended here"),
-        lambda at: Customer.objects.billed_though_ended(at),
+        lambda at: GitHubCustomer.objects.billed_though_ended(at),
         warning=True,
     ),
     invariants.Invariant(

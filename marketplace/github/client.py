@@ -33,15 +33,15 @@ MAX_PAGES = 10_000
 APP_KEY = "app"
 
 
-class ApiError(Exception):
+class GitHubError(Exception):
     """A call to GitHub did not give an answer that means anything."""
 
 
-class NotConfigured(ApiError):
+class NotConfigured(GitHubError):
     """There are no credentials for this call."""
 
 
-class Unavailable(ApiError):
+class Unavailable(GitHubError):
     """GitHub did not answer, or not sensibly: try again later."""
 
 
@@ -49,7 +49,7 @@ class NotFound(Unavailable):
     """There is nothing at this address, or nothing that these credentials may see."""
 
 
-class Denied(ApiError):
+class GitHubDenied(GitHubError):
     """401, or 403 without a sign of a rate limit: the credentials don't allow this, now or in an hour."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -57,7 +57,7 @@ class Denied(ApiError):
         self.status = status
 
 
-class Limited(ApiError):
+class Limited(GitHubError):
     """A rate limit: nothing may be asked with this credential before `until`."""
 
     def __init__(self, until: datetime) -> None:
@@ -66,7 +66,7 @@ class Limited(ApiError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class GitHubAnswer:
     """A status that means something to the caller (2xx, 404, 410, 422), and its JSON."""
 
     status: int
@@ -107,7 +107,7 @@ def purchases_of_user(token: str, *, at: datetime) -> Iterator[dict[str, Any]]:
     yield from _pages("/user/marketplace_purchases", at=at, token=token)
 
 
-def delete_hook(repository: str, hook_id: int, token: str, *, at: datetime) -> Answer:
+def delete_hook(repository: str, hook_id: int, token: str, *, at: datetime) -> GitHubAnswer:
     """Delete a repository's webhook: 204, or 404 when it is gone or out of the token's sight (`sees_hooks` tells)."""
     return _ask("DELETE", f"/repos/{repository}/hooks/{hook_id}", at=at, token=token)
 
@@ -116,16 +116,16 @@ def sees_hooks(repository: str, token: str, *, at: datetime) -> bool:
     """Whether this token may see the repository's webhooks: only then is a 404 for one of them the truth."""
     try:
         return _ask("GET", f"/repos/{repository}/hooks", at=at, token=token, params={"per_page": 1}).status == 200
-    except Denied:
+    except GitHubDenied:
         return False
 
 
-def revoke_token(token: str, *, at: datetime) -> Answer:
+def revoke_token(token: str, *, at: datetime) -> GitHubAnswer:
     """Revoke one token: 204; 404 or 422 when GitHub does not know it, or says so (`token_is_dead` tells)."""
     return _application("DELETE", "token", token, at=at)
 
 
-def revoke_grant(token: str, *, at: datetime) -> Answer:
+def revoke_grant(token: str, *, at: datetime) -> GitHubAnswer:
     """Revoke the authorisation, and with it every token that this person ever gave us."""
     return _application("DELETE", "grant", token, at=at)
 
@@ -138,7 +138,7 @@ def token_is_dead(token: str, *, at: datetime) -> bool:
 def refresh(refresh_token: str, *, at: datetime) -> tuple[str, str, datetime | None]:
     """A fresh token for a GitHub App's refresh token: access, refresh, and when the access token expires.
 
-    Raises `Denied` when GitHub no longer takes it.
+    Raises `GitHubDenied` when GitHub no longer takes it.
     """
     if not has_oauth_credentials():
         raise NotConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are not set.")
@@ -162,13 +162,13 @@ def refresh(refresh_token: str, *, at: datetime) -> tuple[str, str, datetime | N
         raise Unavailable(f"refreshing a token: {response.status_code}")
     # GitHub answers 200 with an `error` when the refresh token is used up or expired.
     if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
-        raise Denied(response.status_code, "GitHub no longer takes the refresh token")
+        raise GitHubDenied(response.status_code, "GitHub no longer takes the refresh token")
     seconds = answer.get("expires_in")
     expires_at = at + timedelta(seconds=seconds) if isinstance(seconds, int) else None
     return answer["access_token"], str(answer.get("refresh_token") or ""), expires_at
 
 
-def _application(method: str, what: str, token: str, *, at: datetime) -> Answer:
+def _application(method: str, what: str, token: str, *, at: datetime) -> GitHubAnswer:
     if not has_oauth_credentials():
         raise NotConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are not set.")
     path = f"/applications/{settings.GITHUB_CLIENT_ID}/{what}"
@@ -193,7 +193,7 @@ def _pages(path: str, *, at: datetime, token: str | None = None) -> Iterator[dic
     raise Unavailable(f"{path}: more than {MAX_PAGES} pages")
 
 
-def _object(answer: Answer) -> dict[str, Any]:
+def _object(answer: GitHubAnswer) -> dict[str, Any]:
     if answer.status != 200 or not isinstance(answer.json, dict):
         raise Unavailable(f"{answer.status} is no object")
     return answer.json
@@ -213,8 +213,8 @@ def _ask(
     params: Mapping[str, int] | None = None,
     body: Mapping[str, str] | None = None,
     basic: bool = False,
-) -> Answer:
-    """One call. Raises one of `ApiError`'s kinds unless the answer means something."""
+) -> GitHubAnswer:
+    """One call. Raises one of `GitHubError`'s kinds unless the answer means something."""
     key = key_of(token)
     if until := paused_until(key, at):
         raise Limited(until)
@@ -226,10 +226,10 @@ def _ask(
         pause(key, until)
         raise Limited(until)
     if response.status_code in (401, 403):
-        raise Denied(response.status_code, f"{method} {path}: {response.status_code} {_message(response)}")
+        raise GitHubDenied(response.status_code, f"{method} {path}: {response.status_code} {_message(response)}")
     if response.status_code not in (200, 201, 202, 204, 404, 410, 422):
         raise Unavailable(f"{method} {path}: {response.status_code}")
-    return Answer(
+    return GitHubAnswer(
         response.status_code, _json(response), {str(rel): str(link["url"]) for rel, link in response.links.items()}
     )
 

@@ -24,7 +24,7 @@ class Doubt(models.TextChoices):
     AHEAD = "ahead", _("dated ahead")
 
 
-class CustomerQuerySet(CheckedQuerySet["Customer"]):
+class GitHubCustomerQuerySet(CheckedQuerySet["GitHubCustomer"]):
     def locked(self) -> Self:
         return self.select_for_update(no_key=True, of=("self",))
 
@@ -41,7 +41,7 @@ class CustomerQuerySet(CheckedQuerySet["Customer"]):
         return self.active().filter(subscription__ends_at__lte=at)
 
 
-class Customer(Checked):
+class GitHubCustomer(Checked):
     """What we know of a marketplace account. Keyed by GitHub's numeric id; logins are refreshed and never trusted."""
 
     #: Longer than a run of the sweep, and the call that ends it.
@@ -95,9 +95,10 @@ class Customer(Checked):
     #: Set when the tokens are gone: the customer has to authorise us again.
     authorisation_needed_at = models.DateTimeField(_("authorisation needed"), null=True, blank=True)
 
-    objects = CustomerQuerySet.as_manager()
+    objects = GitHubCustomerQuerySet.as_manager()
 
     class Meta:
+        db_table = "marketplace_customer"
         verbose_name = _("GitHub customer")
         verbose_name_plural = _("GitHub customers")
         indexes = [

@@ -17,9 +17,9 @@ from marketplace import tombstone
 from marketplace.delivery import Source
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import client
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.messages import hold, lock_customer
-from marketplace.github.payloads import Purchase, Unreadable, read_subscription
+from marketplace.github.payloads import Purchase, UnreadablePayload, read_subscription
 from marketplace.github.tokens import UserToken
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,8 @@ def link_newcomer(token: UserToken, *, at: datetime) -> list[Account]:
 def _note(item: dict[str, Any], error: Exception, at: datetime) -> None:
     """Have the customer say what went wrong, if it is one that we know."""
     try:
-        customer = Customer.objects.filter(github_id=read_subscription(item)[0].buyer.id).first()
-    except Unreadable:
+        customer = GitHubCustomer.objects.filter(github_id=read_subscription(item)[0].buyer.id).first()
+    except UnreadablePayload:
         return
     if customer:
         customer.fail(error, at)
@@ -78,7 +78,7 @@ def _link(purchase: Purchase, token: UserToken, at: datetime) -> Account:
         customer.ask(at)
         customer.save()
     if customer.authorisation_needed_at:
-        Customer.objects.filter(pk=customer.pk).update(authorisation_needed_at=None)
+        GitHubCustomer.objects.filter(pk=customer.pk).update(authorisation_needed_at=None)
     account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)
     has_owner = account.memberships.filter(role=Role.OWNER).exists()
     _membership, new = Membership.objects.get_or_create(

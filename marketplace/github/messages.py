@@ -19,17 +19,17 @@ from accounts.erasure import purge
 from accounts.mail import notices
 from accounts.models import Account
 from marketplace import tombstone
-from marketplace.delivery import Delivery, Listing, Outcome, Source, Unprocessable
+from marketplace.delivery import Delivery, DeliveryOutcome, GitHubListing, Source, Unprocessable
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import authorisation, client
-from marketplace.github.customer import Customer, Doubt
+from marketplace.github.customer import Doubt, GitHubCustomer
 from marketplace.github.listing import ListingPlan, learn
 from marketplace.github.payloads import (
     ACTIONS,
-    Message,
     PendingChange,
     Purchase,
-    Unreadable,
+    PurchaseMessage,
+    UnreadablePayload,
     message_in,
     read_message,
 )
@@ -44,14 +44,14 @@ GITHUB = Actor(ActorKind.MARKETPLACE)
 DOUBTED_FOR = timedelta(hours=1)
 
 
-def handle(delivery: Delivery, at: datetime) -> Outcome:
+def handle(delivery: Delivery, at: datetime) -> DeliveryOutcome:
     """Process one GitHub delivery: the inbox's handler. Raises `Unprocessable` for what staff must look at."""
-    if delivery.listing == Listing.DRAFT:
-        return Outcome.TEST
+    if delivery.listing == GitHubListing.DRAFT:
+        return DeliveryOutcome.TEST
     if delivery.event == "ping":
-        return Outcome.NO_CHANGE
+        return DeliveryOutcome.NO_CHANGE
     if delivery.event not in ("marketplace_purchase", authorisation.EVENT):
-        return Outcome.UNKNOWN
+        return DeliveryOutcome.UNKNOWN
     if delivery.body is None:
         raise Unprocessable("The body is no longer kept.")
     raw = message_in(bytes(delivery.body), delivery.content_type)
@@ -59,10 +59,10 @@ def handle(delivery: Delivery, at: datetime) -> Outcome:
     if delivery.event == authorisation.EVENT:
         return authorisation.heard(delivery, raw, at)
     if delivery.action not in ACTIONS:
-        return Outcome.UNKNOWN
+        return DeliveryOutcome.UNKNOWN
     try:
         message = read_message(raw)
-    except Unreadable as error:
+    except UnreadablePayload as error:
         raise Unprocessable(str(error)) from error
     customer = lock_customer(message.buyer.id)
     delivery.marketplace_account = str(message.buyer.id)
@@ -75,15 +75,15 @@ def handle(delivery: Delivery, at: datetime) -> Outcome:
     return outcome
 
 
-def lock_customer(github_id: int) -> Customer | None:
+def lock_customer(github_id: int) -> GitHubCustomer | None:
     """This customer, ours alone until the transaction ends; also when there is none yet, so that none is made twice."""
     locks.take(Lock.GITHUB_CUSTOMER, github_id)
-    return Customer.objects.locked().filter(github_id=github_id).first()
+    return GitHubCustomer.objects.locked().filter(github_id=github_id).first()
 
 
 def _apply(
-    message: Message, customer: Customer | None, delivery: Delivery, at: datetime
-) -> tuple[Outcome, Customer | None]:
+    message: PurchaseMessage, customer: GitHubCustomer | None, delivery: Delivery, at: datetime
+) -> tuple[DeliveryOutcome, GitHubCustomer | None]:
     """What comes of a message, and the customer as it is then."""
     if message.action == "cancelled":
         return _cancelled(message, customer, delivery, at), customer
@@ -91,16 +91,18 @@ def _apply(
         if customer is None:
             raise Unprocessable("`marketplace_purchase.plan.id` is missing.")
         delivery.alert = "`marketplace_purchase.plan.id` is missing."
-        return _ask(customer, at, Outcome.ASKED), customer
+        return _ask(customer, at, DeliveryOutcome.ASKED), customer
     if customer is None and _was_erased(message, at):
-        return Outcome.NO_CHANGE, None
+        return DeliveryOutcome.NO_CHANGE, None
     if customer is None:
         # Also a change of something whose beginning we missed: what it says now is held all the same.
-        return Outcome.APPLIED, hold(message.purchase, None, effective_on=message.effective_on, heard=True, at=at)
+        return DeliveryOutcome.APPLIED, hold(
+            message.purchase, None, effective_on=message.effective_on, heard=True, at=at
+        )
     return _applied(message, message.purchase, customer, delivery, at), customer
 
 
-def _was_erased(message: Message, at: datetime) -> bool:
+def _was_erased(message: PurchaseMessage, at: datetime) -> bool:
     """Whether it is about a purchase whose account was erased, and no new one: that is a task for staff."""
     found = tombstone.named(Source.GITHUB, message.buyer.id, at)
     if found is None:
@@ -112,31 +114,33 @@ def _was_erased(message: Message, at: datetime) -> bool:
     return True
 
 
-def _applied(message: Message, purchase: Purchase, customer: Customer, delivery: Delivery, at: datetime) -> Outcome:
+def _applied(
+    message: PurchaseMessage, purchase: Purchase, customer: GitHubCustomer, delivery: Delivery, at: datetime
+) -> DeliveryOutcome:
     """Of somebody whom we know: a purchase, a change, or one that is pending."""
     if _came_before(delivery):
-        return _ask(customer, at, Outcome.REPEATED)
+        return _ask(customer, at, DeliveryOutcome.REPEATED)
     if customer.cancelled_at is None and customer.account.purging_at:
         # Erased though GitHub goes on with the purchase: somebody decided so.
-        return Outcome.NO_CHANGE
+        return DeliveryOutcome.NO_CHANGE
     if message.action == "purchased":
         return _purchased(purchase, message.effective_on, customer, at)
     if customer.cancelled_at or _is_older(message.effective_on, customer.effective_on):
-        return _ask(customer, at, Outcome.STALE)
+        return _ask(customer, at, DeliveryOutcome.STALE)
     if message.action == "changed" and customer.answered_after(message.effective_on) and client.is_configured():
-        return _ask(customer, at, Outcome.ASKED)
+        return _ask(customer, at, DeliveryOutcome.ASKED)
     if message.action == "changed":
         hold(purchase, customer, effective_on=message.effective_on, heard=True, at=at)
-        return Outcome.APPLIED
+        return DeliveryOutcome.APPLIED
     customer.forget_pending()
     if message.action == "pending_change":
         customer.pending_since, customer.pending_effective_on = at, message.effective_on
     customer.heard_of(at)
     customer.save()
-    return Outcome.APPLIED
+    return DeliveryOutcome.APPLIED
 
 
-def _ask(customer: Customer, at: datetime, outcome: Outcome) -> Outcome:
+def _ask(customer: GitHubCustomer, at: datetime, outcome: DeliveryOutcome) -> DeliveryOutcome:
     """Nothing is changed by the message; GitHub's answer decides.
 
     No event is noted either: sent again and again it would make every answer look as if it could be stale.
@@ -160,46 +164,50 @@ def _is_older(effective_on: date | None, known: date | None) -> bool:
     return effective_on is not None and known is not None and effective_on < known
 
 
-def _purchased(purchase: Purchase, effective_on: date | None, customer: Customer, at: datetime) -> Outcome:
+def _purchased(
+    purchase: Purchase, effective_on: date | None, customer: GitHubCustomer, at: datetime
+) -> DeliveryOutcome:
     """Somebody whom we know has bought, or a message of an older purchase has come late."""
     if customer.cancelled_at is None:
         if effective_on is None or (customer.effective_on and effective_on <= customer.effective_on):
-            return _ask(customer, at, Outcome.STALE)
+            return _ask(customer, at, DeliveryOutcome.STALE)
         if customer.answered_after(effective_on) and client.is_configured():
-            return _ask(customer, at, Outcome.ASKED)
+            return _ask(customer, at, DeliveryOutcome.ASKED)
         # The cancellation in between was lost, or is still to come.
         customer.bought_again_on = effective_on
         hold(
             purchase, customer, effective_on=effective_on, heard=True, anew=_ended_before(customer, effective_on), at=at
         )
-        return Outcome.APPLIED
+        return DeliveryOutcome.APPLIED
     if _is_older(effective_on, customer.effective_on):
-        return _ask(customer, at, Outcome.STALE)
+        return _ask(customer, at, DeliveryOutcome.STALE)
     customer.bought_again_on = effective_on or at.date()
     if client.is_configured():
-        return _ask(customer, at, Outcome.ASKED)
+        return _ask(customer, at, DeliveryOutcome.ASKED)
     # Nobody can be asked: the message is all there is.
     hold(purchase, customer, effective_on=effective_on, heard=True, at=at)
-    return Outcome.APPLIED
+    return DeliveryOutcome.APPLIED
 
 
-def _ended_before(customer: Customer, day: date) -> bool:
+def _ended_before(customer: GitHubCustomer, day: date) -> bool:
     """Whether the subscription of the purchase before was ended here, on an earlier day than this one."""
     current = _current(customer)
     return current is not None and current.ends_at is not None and current.ends_at.date() < day
 
 
-def _cancelled(message: Message, customer: Customer | None, delivery: Delivery, at: datetime) -> Outcome:
+def _cancelled(
+    message: PurchaseMessage, customer: GitHubCustomer | None, delivery: Delivery, at: datetime
+) -> DeliveryOutcome:
     """`cancelled` means that it is over already: acted on at once, unless GitHub itself said something else since."""
     if customer is None:
         tombstone.said_to_be_over(Source.GITHUB, message.buyer.id)
-        return Outcome.NO_CHANGE
+        return DeliveryOutcome.NO_CHANGE
     if customer.cancelled_at:
-        return _ask(customer, at, Outcome.NO_CHANGE)
+        return _ask(customer, at, DeliveryOutcome.NO_CHANGE)
     if _came_before(delivery):
-        return _ask(customer, at, Outcome.REPEATED)
+        return _ask(customer, at, DeliveryOutcome.REPEATED)
     if _is_older(message.effective_on, customer.effective_on):
-        return _ask(customer, at, Outcome.STALE)
+        return _ask(customer, at, DeliveryOutcome.STALE)
     if message.effective_on and message.effective_on > at.date():
         delivery.alert = (
             f"A cancellation dated ahead: {message.effective_on}. GitHub is asked; else it counts from then."
@@ -212,19 +220,21 @@ def _cancelled(message: Message, customer: Customer | None, delivery: Delivery, 
         return _doubt(customer, Doubt.OLDER, delivery.received_at, at + DOUBTED_FOR, at)
     customer.heard_of(at)
     customer.effective_on = message.effective_on or customer.effective_on
-    let_go(customer, cause=offboarding.Cause.CANCELLED, received_at=delivery.received_at, at=at)
-    return Outcome.APPLIED
+    let_go(customer, cause=offboarding.OffboardingCause.CANCELLED, received_at=delivery.received_at, at=at)
+    return DeliveryOutcome.APPLIED
 
 
-def _doubt(customer: Customer, doubt: Doubt, received_at: datetime, until: datetime, at: datetime) -> Outcome:
+def _doubt(
+    customer: GitHubCustomer, doubt: Doubt, received_at: datetime, until: datetime, at: datetime
+) -> DeliveryOutcome:
     """Ask GitHub before a cancellation counts; the first one that was heard is the one that counts."""
     if not customer.doubt or until < (customer.doubt_until or until):
         customer.doubt, customer.doubt_until = doubt, until
         customer.doubt_received_at = customer.doubt_received_at or received_at
-    return _ask(customer, at, Outcome.ASKED)
+    return _ask(customer, at, DeliveryOutcome.ASKED)
 
 
-def end_doubt(customer: Customer, at: datetime) -> None:
+def end_doubt(customer: GitHubCustomer, at: datetime) -> None:
     """The cancellation that was in doubt counts: GitHub says so, or has said nothing else in time."""
     assert customer.doubt_received_at
     assert customer.doubt_until
@@ -232,19 +242,19 @@ def end_doubt(customer: Customer, at: datetime) -> None:
     if customer.doubt == Doubt.AHEAD and at >= customer.doubt_until:
         # Until that day it was not cancelled: the thirty days are counted from there.
         received_at = max(received_at, customer.doubt_until)
-    let_go(customer, cause=offboarding.Cause.CANCELLED, received_at=received_at, at=at)
+    let_go(customer, cause=offboarding.OffboardingCause.CANCELLED, received_at=received_at, at=at)
 
 
 def hold(
     purchase: Purchase,
-    customer: Customer | None,
+    customer: GitHubCustomer | None,
     *,
     effective_on: date | None = None,
     pending: PendingChange | None = None,
     heard: bool,
     anew: bool = False,
     at: datetime,
-) -> Customer:
+) -> GitHubCustomer:
     """The customer holds this purchase: make or update account, customer and subscription; call an offboarding off.
 
     `heard`: by webhook, so that GitHub is asked afterwards. `anew`: it is another purchase than the one before; who
@@ -254,7 +264,7 @@ def hold(
     known = customer.account_id if customer else None
     if customer is None:
         account = Account.objects.create(name=purchase.buyer.login or f"GitHub {purchase.buyer.id}", created_at=at)
-        customer = Customer(github_id=purchase.buyer.id, account=account)
+        customer = GitHubCustomer(github_id=purchase.buyer.id, account=account)
     elif customer.cancelled_at or anew:
         # What became of the purchase before says nothing about this one.
         customer.subscription = None
@@ -285,12 +295,12 @@ def hold(
     return customer
 
 
-def _is_authorised(customer: Customer) -> bool:
+def _is_authorised(customer: GitHubCustomer) -> bool:
     """Whether we still hold a token of somebody in the account."""
     return UserToken.objects.alive().filter(user__memberships__account=customer.account).exists()
 
 
-def _subscribe(customer: Customer, listing_plan: ListingPlan, *, new_account: bool, at: datetime) -> None:
+def _subscribe(customer: GitHubCustomer, listing_plan: ListingPlan, *, new_account: bool, at: datetime) -> None:
     """Have the subscription of this purchase say what the customer holds: that one, and no other of the account.
 
     One that was ended here while GitHub goes on with the purchase stays ended: somebody at the desk decided so, and it
@@ -330,14 +340,16 @@ def _subscribe(customer: Customer, listing_plan: ListingPlan, *, new_account: bo
     )
 
 
-def _current(customer: Customer) -> Subscription | None:
+def _current(customer: GitHubCustomer) -> Subscription | None:
     """The subscription that this purchase began, live or ended, locked."""
     if customer.subscription_id is None:
         return None
     return Subscription.objects.locked().filter(pk=customer.subscription_id).first()
 
 
-def let_go(customer: Customer, *, cause: offboarding.Cause, received_at: datetime, at: datetime) -> None:
+def let_go(
+    customer: GitHubCustomer, *, cause: offboarding.OffboardingCause, received_at: datetime, at: datetime
+) -> None:
     """The customer holds nothing at GitHub any more: end the subscription of that purchase, and no other.
 
     If nothing else holds the account, now or ahead, its offboarding begins, and the owner is told so (design, idea 12).

@@ -21,7 +21,7 @@ ACTIONS = frozenset({"purchased", "changed", "pending_change", "pending_change_c
 ACCOUNTS = frozenset({"account", "sender", "organization", "enterprise", "owner", "user", "requester", "target"})
 
 
-class Unreadable(ValueError):
+class UnreadablePayload(ValueError):
     """What is needed is missing. The message names it."""
 
 
@@ -76,7 +76,7 @@ class PendingChange:
 
 
 @dataclass(frozen=True)
-class Message:
+class PurchaseMessage:
     """A `marketplace_purchase` webhook. `unreadable` names what was there and could not be read.
 
     `purchase` is None where no plan is named: enough for a cancellation, which says of one account that it has none.
@@ -123,8 +123,8 @@ def accounts_in(message: Mapping[str, Any]) -> list[str]:
     return sorted(found)
 
 
-def read_message(message: Mapping[str, Any]) -> Message:
-    """A `marketplace_purchase` webhook's content. Raises `Unreadable` when its account is not named."""
+def read_message(message: Mapping[str, Any]) -> PurchaseMessage:
+    """A `marketplace_purchase` webhook's content. Raises `UnreadablePayload` when its account is not named."""
     unreadable: list[str] = []
     if message.get("effective_date") is not None and read_day(message["effective_date"]) is None:
         unreadable.append("effective_date")
@@ -132,9 +132,9 @@ def read_message(message: Mapping[str, Any]) -> Message:
     buyer = _buyer(_mapping(said, "account"), "marketplace_purchase.account")
     try:
         purchase = _purchase(buyer, said, unreadable)
-    except Unreadable:
+    except UnreadablePayload:
         purchase = None
-    return Message(
+    return PurchaseMessage(
         action=str(message.get("action", "")),
         effective_on=read_day(message.get("effective_date")),
         buyer=buyer,
@@ -145,7 +145,7 @@ def read_message(message: Mapping[str, Any]) -> Message:
 
 def read_subscription(answer: Mapping[str, Any]) -> tuple[Purchase, PendingChange | None]:
     """An entry of list-accounts, get-account or the buyer's own purchases (facts/github-marketplace, 4.2). Raises
-    `Unreadable`.
+    `UnreadablePayload`.
     """
     # The buyer's own list nests the account; the other two are the account.
     account = answer["account"] if isinstance(answer.get("account"), Mapping) else answer
@@ -163,7 +163,7 @@ def read_subscription(answer: Mapping[str, Any]) -> tuple[Purchase, PendingChang
 
 
 def read_plan(plan: Mapping[str, Any], where: str = "plan") -> ListedPlan:
-    """A plan. Raises `Unreadable` when it has no id."""
+    """A plan. Raises `UnreadablePayload` when it has no id."""
     return ListedPlan(
         id=_id(plan, where),
         name=_text(plan.get("name")) or "?",
@@ -220,7 +220,7 @@ def _buyer(account: Mapping[str, Any], where: str) -> Buyer:
 def _mapping(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = parent.get(key)
     if not isinstance(value, Mapping):
-        raise Unreadable(f"`{key}` is missing.")
+        raise UnreadablePayload(f"`{key}` is missing.")
     return value
 
 
@@ -228,7 +228,7 @@ def _id(parent: Mapping[str, Any], where: str) -> int:
     value = parent.get("id")
     # A bigint holds it; anything else is no id of GitHub's.
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**63:
-        raise Unreadable(f"`{where}.id` is missing.")
+        raise UnreadablePayload(f"`{where}.id` is missing.")
     return value
 
 

@@ -28,9 +28,9 @@ from marketplace import tombstone
 from marketplace.delivery import Source
 from marketplace.github import client
 from marketplace.github.checks import apply_answer
-from marketplace.github.customer import Customer, CustomerQuerySet
+from marketplace.github.customer import GitHubCustomer, GitHubCustomerQuerySet
 from marketplace.github.listing import learn
-from marketplace.github.payloads import Unreadable, read_plan, read_subscription
+from marketplace.github.payloads import UnreadablePayload, read_plan, read_subscription
 
 #: Reading GitHub's lists and carrying out what they say take no longer than this together. What is left over is asked
 #: about one by one.
@@ -42,7 +42,7 @@ class NotTakenOver(Exception):
 
 
 @dataclass
-class Walk:
+class ListWalk:
     """Everything that GitHub lists: by buyer, and the plans of which it says that there are none."""
 
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ def reconcile(at: datetime) -> int:
     stop = clock.now() + RUN
     found = walk(at, stop=stop)
     absent = missing(found)
-    breaker.stop_if_too_many(absent.count(), of=Customer.objects.active().count(), whose="GitHub")
+    breaker.stop_if_too_many(absent.count(), of=GitHubCustomer.objects.active().count(), whose="GitHub")
     failures = _apply(found.answers, at, stop)
     # Asked about one by one from now on: the list alone ends nothing.
     ask_once(absent, at)
@@ -85,7 +85,7 @@ def reconcile(at: datetime) -> int:
 def _apply(answers: dict[int, dict[str, Any]], at: datetime, stop: datetime) -> list[str]:
     """Apply each answer by itself; what fails is noted on its customer. Returns what failed for unknown buyers."""
     failures = []
-    known = {customer.github_id: customer for customer in Customer.objects.filter(github_id__in=list(answers))}
+    known = {customer.github_id: customer for customer in GitHubCustomer.objects.filter(github_id__in=list(answers))}
     left = dict(answers)
     for github_id, answer in answers.items():
         if clock.now() >= stop:
@@ -100,23 +100,23 @@ def _apply(answers: dict[int, dict[str, Any]], at: datetime, stop: datetime) -> 
         except Exception as error:
             # As for the others: one of them holds up none.
             failures.append(describe(error))
-    ask_once(Customer.objects.filter(github_id__in=list(left)), at)
+    ask_once(GitHubCustomer.objects.filter(github_id__in=list(left)), at)
     return failures
 
 
-def _apply_one(answer: dict[str, Any], customer: Customer, at: datetime) -> bool:
+def _apply_one(answer: dict[str, Any], customer: GitHubCustomer, at: datetime) -> bool:
     with transaction.atomic():
         apply_answer(customer.github_id, answer, at)
     return True
 
 
-def walk(at: datetime, *, stop: datetime | None = None) -> Walk:
+def walk(at: datetime, *, stop: datetime | None = None) -> ListWalk:
     """All accounts of all plans. Raises `ApiError` if any of it could not be read, by `stop`."""
-    found = Walk()
+    found = ListWalk()
     try:
         plans = {read_plan(plan).id: read_plan(plan) for plan in client.all_plans(at=at)}
         # Customers keep a plan that was removed from the listing until they leave (facts/github-marketplace, 3.3).
-        removed = Customer.objects.active().exclude(listing_plan__in=list(plans))
+        removed = GitHubCustomer.objects.active().exclude(listing_plan__in=list(plans))
         for plan_id in [*plans, *removed.values_list("listing_plan_id", flat=True).distinct()]:
             if stop and clock.now() >= stop:
                 raise client.Unavailable("the lists are longer than a run is")
@@ -125,7 +125,7 @@ def walk(at: datetime, *, stop: datetime | None = None) -> Walk:
                     found.answers[read_subscription(answer)[0].buyer.id] = answer
             except client.NotFound:
                 found.unknown_plans.add(plan_id)
-    except Unreadable as error:
+    except UnreadablePayload as error:
         raise client.Unavailable(f"the list makes no sense: {error}") from error
     if plans and found.unknown_plans.issuperset(plans):
         raise client.Unavailable("GitHub lists plans, and says of each that there is none")
@@ -134,18 +134,18 @@ def walk(at: datetime, *, stop: datetime | None = None) -> Walk:
     return found
 
 
-def missing(found: Walk) -> CustomerQuerySet:
+def missing(found: ListWalk) -> GitHubCustomerQuerySet:
     """The customers of ours that the list does not name, though it should."""
     return _unnamed(found).exclude(listing_plan__in=found.unknown_plans)
 
 
-def unlisted(found: Walk) -> CustomerQuerySet:
+def unlisted(found: ListWalk) -> GitHubCustomerQuerySet:
     """The customers of ours whom it can't name: they are on a plan that GitHub says it does not have."""
     return _unnamed(found).filter(listing_plan__in=found.unknown_plans)
 
 
-def _unnamed(found: Walk) -> CustomerQuerySet:
-    return Customer.objects.active().exclude(github_id__in=list(found.answers))
+def _unnamed(found: ListWalk) -> GitHubCustomerQuerySet:
+    return GitHubCustomer.objects.active().exclude(github_id__in=list(found.answers))
 
 
 SWEEP = sweeps.Sweep(

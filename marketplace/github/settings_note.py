@@ -6,7 +6,7 @@ from datetime import datetime
 from django.conf import settings
 
 from accounts.models import Account
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.messages import marketplace_url
 from marketplace.offboarding.offboarding import Offboarding, erased_from
 from subscriptions.channels.settings_notes import Note
@@ -15,7 +15,7 @@ from subscriptions.models import Subscription
 
 @dataclass(frozen=True)
 class GitHubNote:
-    customer: Customer
+    customer: GitHubCustomer
     offboarding: Offboarding | None
     erased_from: datetime | None
     marketplace_url: str
@@ -27,7 +27,7 @@ class GitHubNote:
 
 def note_for(account: Account, at: datetime) -> Note | None:
     """A pending change, a new authorisation that is needed, or a downgrade whose deletion can be called off."""
-    customer = Customer.objects.select_related("listing_plan", "pending_plan").filter(account=account).first()
+    customer = GitHubCustomer.objects.select_related("listing_plan", "pending_plan").filter(account=account).first()
     if customer is None:
         return None
     offboarding = Offboarding.objects.open().of(account.pk).first()

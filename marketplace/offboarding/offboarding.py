@@ -43,7 +43,7 @@ class StepKind(models.TextChoices):
 ORDER = list(StepKind)
 
 
-class Cause(models.TextChoices):
+class OffboardingCause(models.TextChoices):
     CANCELLED = "cancelled", _("the marketplace said so")
     ABSENT = "absent", _("missing from the marketplace's list")
 
@@ -59,7 +59,7 @@ class OffboardingQuerySet(models.QuerySet["Offboarding"]):
     def without_purge(self) -> Self:
         """Those whose data nothing erases: neither an open purge that they oblige us to, nor one that is proven."""
         purges = purge.Purge.objects.filter(account_id=models.OuterRef("account_id"))
-        obliged = purges.open().because_of(purge.Cause.MARKETPLACE_CANCELLATION)
+        obliged = purges.open().because_of(purge.PurgeCause.MARKETPLACE_CANCELLATION)
         replayed = purges.open().filter(erased_before_at__isnull=False)
         proven = purges.filter(verified_at__gte=models.OuterRef("received_at"))
         return self.exclude(models.Exists(obliged) | models.Exists(replayed) | models.Exists(proven))
@@ -69,7 +69,7 @@ class Offboarding(models.Model):
     """A customer has left. The row outlives the account and holds no personal data."""
 
     account_id = models.UUIDField(_("account"), db_index=True)
-    cause = models.CharField(_("cause"), max_length=20, choices=Cause.choices)
+    cause = models.CharField(_("cause"), max_length=20, choices=OffboardingCause.choices)
     #: The thirty days are counted from here: the instant at which the message was received.
     received_at = models.DateTimeField(_("received"))
     deadline_at = models.DateTimeField(_("deadline"))
@@ -102,13 +102,13 @@ class Offboarding(models.Model):
         return f"{self.account_id}, {self.received_at:%Y-%m-%d}"
 
 
-class StepQuerySet(DueWorkQuerySet["Step"]):
+class OffboardingStepQuerySet(DueWorkQuerySet["OffboardingStep"]):
     def undone(self) -> Self:
         return self.filter(done_at=None)
 
     def pending(self) -> Self:
         """Steps whose turn it is: of open offboardings, and with every earlier step done."""
-        earlier = Step.objects.undone().filter(
+        earlier = OffboardingStep.objects.undone().filter(
             offboarding=models.OuterRef("offboarding"), number__lt=models.OuterRef("number")
         )
         return self.undone().filter(
@@ -120,7 +120,7 @@ class StepQuerySet(DueWorkQuerySet["Step"]):
         return super().overdue(at).exclude(kind=StepKind.PURGE)
 
 
-class Step(DueWork):
+class OffboardingStep(DueWork):
     """One step of an offboarding."""
 
     FIRST_WAIT = timedelta(minutes=5)
@@ -137,9 +137,10 @@ class Step(DueWork):
     #: How it ended: empty for as it should, else why not, for staff.
     remark = models.TextField(_("remark"), blank=True)
 
-    objects = StepQuerySet.as_manager()
+    objects = OffboardingStepQuerySet.as_manager()
 
     class Meta:
+        db_table = "marketplace_step"
         verbose_name = _("offboarding step")
         verbose_name_plural = _("offboarding steps")
         ordering = ["offboarding", "number"]
@@ -172,7 +173,7 @@ class Step(DueWork):
     def finish(self, remark: str, *, at: datetime, by: Actor) -> bool:
         """The step is over: as it should, or for the reason that `remark` says. Returns whether anything changed."""
         with transaction.atomic():
-            if not Step.objects.undone().filter(pk=self.pk).update(done_at=at, remark=remark, last_error=""):
+            if not OffboardingStep.objects.undone().filter(pk=self.pk).update(done_at=at, remark=remark, last_error=""):
                 return False
             history.record(
                 self.offboarding.account_id,
@@ -188,7 +189,7 @@ class Step(DueWork):
 
 
 def begin(
-    account: Account, *, cause: Cause, received_at: datetime, at: datetime, by: Actor
+    account: Account, *, cause: OffboardingCause, received_at: datetime, at: datetime, by: Actor
 ) -> tuple[Offboarding, bool]:
     """Begin to offboard a customer: deactivate the account at once, schedule the rest.
 
@@ -210,9 +211,9 @@ def begin(
         StepKind.PURGE: offboarding.deadline_at,
     }
     deactivates = settings.GITHUB_CANCELLATION == "offboard"
-    Step.objects.bulk_create(
+    OffboardingStep.objects.bulk_create(
         [
-            Step(
+            OffboardingStep(
                 offboarding=offboarding,
                 number=number,
                 kind=kind,
@@ -229,7 +230,7 @@ def begin(
         Account.objects.filter(pk=account.pk).update(deactivated_at=at, returnable_until=purge_due_at)
     purge.schedule(
         account,
-        cause=purge.Cause.MARKETPLACE_CANCELLATION,
+        cause=purge.PurgeCause.MARKETPLACE_CANCELLATION,
         received_at=received_at,
         due_at=purge_due_at,
         deadline_at=offboarding.deadline_at,
@@ -273,7 +274,7 @@ def call_off(account: Account, *, because: str, at: datetime, by: Actor) -> bool
     if offboarding is None:
         return False
     was_deactivated = account.deactivated_at is not None
-    purge.call_off(account, at=at, by=by, cause=purge.Cause.MARKETPLACE_CANCELLATION)
+    purge.call_off(account, at=at, by=by, cause=purge.PurgeCause.MARKETPLACE_CANCELLATION)
     offboarding.called_off_at, offboarding.called_off_because = at, because
     offboarding.save(update_fields=["called_off_at", "called_off_because"])
     Account.objects.filter(pk=account.pk).update(deactivated_at=None, returnable_until=None)

@@ -27,10 +27,10 @@ from accounts.jobs.due_work import MORE, NotYet, Turn, overdue, run_due
 from accounts.jobs.queues import Queue
 from accounts.models import Account
 from marketplace.github import checks, client
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken
-from marketplace.offboarding.offboarding import Offboarding, Step, StepKind
+from marketplace.offboarding.offboarding import Offboarding, OffboardingStep, StepKind
 
 #: A run of the sweep ends after this long; the next one goes on.
 RUN = timedelta(minutes=1)
@@ -50,16 +50,16 @@ class NotToBeSkipped(Refused):
 
 def preview(at: datetime) -> Iterator[str]:
     """Which steps `carry_out_due` would try at `at`, a line each."""
-    for step in Step.objects.due(at).select_related("offboarding").iterator():
+    for step in OffboardingStep.objects.due(at).select_related("offboarding").iterator():
         yield f"{step.offboarding.account_id}: {step.kind}, deadline {step.offboarding.deadline_at:%Y-%m-%d %H:%M}Z"
 
 
 def carry_out_due(at: datetime) -> int:
     """Try every step that is due at `at`. Returns how many were done."""
-    return run_due(Step.objects.select_related("offboarding").due, carry_out, at=at, run=RUN)
+    return run_due(OffboardingStep.objects.select_related("offboarding").due, carry_out, at=at, run=RUN)
 
 
-def carry_out(step: Step, at: datetime) -> bool | Literal[Turn.MORE]:
+def carry_out(step: OffboardingStep, at: datetime) -> bool | Literal[Turn.MORE]:
     """Try one step. Returns whether it is done, or that it has more to do than fits into a turn. Raises `NotYet`."""
     try:
         remark = _WORK[StepKind(step.kind)](step, at)
@@ -67,17 +67,17 @@ def carry_out(step: Step, at: datetime) -> bool | Literal[Turn.MORE]:
         return MORE
     except client.Limited as limit:
         raise NotYet(str(limit), until=limit.until, counts=False) from limit
-    except client.ApiError as error:
+    except client.GitHubError as error:
         raise NotYet(str(error)) from error
     return step.finish(remark, at=at, by=Actor.system())
 
 
-def retry(step: Step, *, at: datetime) -> bool:
+def retry(step: OffboardingStep, *, at: datetime) -> bool:
     """Have an undone step tried with the next run, instead of when its back-off says. Returns whether it was undone."""
-    return bool(Step.objects.undone().filter(pk=step.pk).update(next_attempt_at=at))
+    return bool(OffboardingStep.objects.undone().filter(pk=step.pk).update(next_attempt_at=at))
 
 
-def skip(step: Step, *, because: str, by: Actor, at: datetime) -> bool:
+def skip(step: OffboardingStep, *, because: str, by: Actor, at: datetime) -> bool:
     """Have a step count as done though it is not, and the next one go on. Returns whether anything changed.
 
     Raises `NotToBeSkipped` for the erasing of data: that ends by its proof alone.
@@ -87,9 +87,9 @@ def skip(step: Step, *, because: str, by: Actor, at: datetime) -> bool:
     return step.finish(f"skipped: {because}", at=at, by=by)
 
 
-def _confirm(step: Step, at: datetime) -> str:
+def _confirm(step: OffboardingStep, at: datetime) -> str:
     """Ask GitHub whether the customer is really gone. If not, the answer itself calls the offboarding off."""
-    customer = Customer.objects.filter(account_id=step.offboarding.account_id).first()
+    customer = GitHubCustomer.objects.filter(account_id=step.offboarding.account_id).first()
     if customer is None:
         return "the customer is no longer known"
     if not client.is_configured():
@@ -102,7 +102,7 @@ def _confirm(step: Step, at: datetime) -> str:
     return ""
 
 
-def _delete_hooks(step: Step, at: datetime) -> str:
+def _delete_hooks(step: OffboardingStep, at: datetime) -> str:
     """Delete the hooks that we made, one after the other, a second apart, with a token that may."""
     account_id = step.offboarding.account_id
     tokens = {token.github_user_id: token for token in _tokens_of(account_id)}
@@ -149,7 +149,7 @@ def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime, in
             status = client.delete_hook(hook.repository, hook.hook_id, text, at=at).status
             if status in (404, 410):
                 status = 204 if client.sees_hooks(hook.repository, text, at=at) else 404
-        except client.Denied as denied:
+        except client.GitHubDenied as denied:
             status = denied.status
         except client.Limited:
             raise
@@ -170,7 +170,7 @@ def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime, in
     return may_pass
 
 
-def _revoke_tokens(step: Step, at: datetime) -> str:
+def _revoke_tokens(step: OffboardingStep, at: datetime) -> str:
     """Revoke the tokens of the account's people, but for those that another account of theirs still needs.
 
     Each by itself: one that can't be revoked now keeps no other one alive.
@@ -200,7 +200,7 @@ def _revoke_tokens(step: Step, at: datetime) -> str:
 
 
 def _in_words(error: Exception) -> str:
-    return str(error) if isinstance(error, client.ApiError | Undecipherable) else describe(error)
+    return str(error) if isinstance(error, client.GitHubError | Undecipherable) else describe(error)
 
 
 def _until_the_turn_is_over() -> Callable[[], None]:
@@ -218,7 +218,7 @@ def _revoke(token: UserToken, at: datetime) -> bool:
     """Whether nothing is left to revoke: the whole authorisation goes, or the token alone, or it was dead before."""
     try:
         text = _text(token, at)
-    except client.Denied:
+    except client.GitHubDenied:
         # It has expired, and so has what could renew it.
         return True
     if client.revoke_grant(text, at=at).status == 204 or client.revoke_token(text, at=at).status == 204:
@@ -242,7 +242,7 @@ def _needed_elsewhere(token: UserToken, account_id: uuid.UUID) -> bool:
     return others.exclude(pk=account_id).filter(buys | has_hooks).exists()
 
 
-def _await_purge(step: Step, at: datetime) -> str:
+def _await_purge(step: OffboardingStep, at: datetime) -> str:
     """The purge runs by itself (`accounts.erasure.purge`); this step ends with its proof."""
     done = purge.Purge.objects.of(step.offboarding.account_id).filter(verified_at__gte=step.offboarding.received_at)
     if done.exists():
@@ -250,12 +250,12 @@ def _await_purge(step: Step, at: datetime) -> str:
     raise NotYet("the purge is not verified yet", until=at + timedelta(minutes=5))
 
 
-def _deactivate(step: Step, at: datetime) -> str:
+def _deactivate(step: OffboardingStep, at: datetime) -> str:
     """Done when the offboarding began, in its transaction."""
     return ""
 
 
-_WORK: dict[StepKind, Callable[[Step, datetime], str]] = {
+_WORK: dict[StepKind, Callable[[OffboardingStep, datetime], str]] = {
     StepKind.DEACTIVATE: _deactivate,
     StepKind.CONFIRM: _confirm,
     StepKind.HOOKS: _delete_hooks,
@@ -268,7 +268,7 @@ SWEEP = sweeps.Sweep("offboard", run=carry_out_due, preview=preview, late_after=
 
 INVARIANTS = (
     overdue(
-        Step,
+        OffboardingStep,
         "offboarding-step",
         _("offboarding steps still not done a day after the customer left"),
         shown_as="offboarding",

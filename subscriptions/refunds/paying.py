@@ -18,7 +18,7 @@ from accounts.customers.history import Actor
 from accounts.customers.staff import staff_member
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import run_due
-from accounts.models import Outcome, SupportRequest, User
+from accounts.models import RequestOutcome, SupportRequest, User
 from accounts.support.requests import conclude
 from subscriptions.cancellation import AlreadyEnded, cancel
 from subscriptions.changes import end_at_once
@@ -151,7 +151,7 @@ def _close_request(refund: Refund, at: datetime) -> None:
         return
     request = SupportRequest.objects.select_for_update(no_key=True).open().filter(pk=refund.request_id).first()
     if request:
-        conclude(request, outcome=Outcome.REFUNDED, by=Actor.system(), at=at)
+        conclude(request, outcome=RequestOutcome.REFUNDED, by=Actor.system(), at=at)
 
 
 def _cancel(subscription: Subscription, *, by: Actor, at: datetime) -> None:

@@ -11,7 +11,7 @@ from accounts.desk.actions.action import act_named
 from accounts.desk.bulk import run as bulk
 from accounts.desk.bulk.worker import work_through
 from accounts.models import Purge, User
-from marketplace.models import Offboarding, Step, StepKind
+from marketplace.models import Offboarding, OffboardingStep, StepKind
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Reason, Subscription
 from tests.browser.conftest import OpenAs
@@ -35,7 +35,7 @@ def something_of_everything() -> None:
         account_id=account.pk, cause="cancelled", received_at=now - 9 * DAY, deadline_at=now + 21 * DAY
     )
     for kind, hours in ((StepKind.DEACTIVATE, 0), (StepKind.CONFIRM, 1), (StepKind.HOOKS, None)):
-        Step.objects.create(
+        OffboardingStep.objects.create(
             offboarding=offboarding,
             number=list(StepKind).index(kind) + 1,
             kind=kind,

@@ -11,7 +11,7 @@ from accounts.desk.actions.action import act_named
 from accounts.desk.bulk import run as bulk
 from accounts.desk.bulk.run import BulkItem, BulkRun
 from accounts.desk.bulk.worker import work_through
-from accounts.models import Deed, Event, Notice
+from accounts.models import Event, Notice, StaffAction
 from subscriptions.models import Cancellation, Subscription
 from tests.factories import NOW, AccountFactory, UserFactory, subscribe
 from tests.faults.processes import sweep
@@ -71,5 +71,5 @@ def told_is_done() -> None:
     """Rows that say so were done, once, with all that belongs to it; others were not."""
     done = set(BulkItem.objects.exclude(done_at=None).values_list("target_id", flat=True))
     assert sorted(str(pk) for pk in Cancellation.objects.values_list("subscription_id", flat=True)) == sorted(done)
-    assert Deed.objects.count() == Notice.objects.count() == len(done)
+    assert StaffAction.objects.count() == Notice.objects.count() == len(done)
     assert Event.objects.filter(kind="cancellation.requested").count() == len(done)

@@ -8,7 +8,7 @@ import pytest
 from accounts.models import Membership, Role
 from marketplace.github import tokens
 from marketplace.github.repository_hooks import register_hook
-from marketplace.models import Offboarding, RepositoryHook, Step, UserToken
+from marketplace.models import Offboarding, OffboardingStep, RepositoryHook, UserToken
 from tests.factories import NOW, UserFactory
 from tests.fakes.github import FakeGitHub
 from tests.faults.processes import sweep
@@ -77,7 +77,7 @@ def test_a_worker_killed_in_a_step_is_succeeded_by_one_that_goes_on(
     killed.wait()
     github.heal()
 
-    later = NOW + Step.LEASE + timedelta(seconds=1)
+    later = NOW + OffboardingStep.LEASE + timedelta(seconds=1)
     github.now = later
     assert sweep("offboard", at=later, **environment).wait() == 0
 

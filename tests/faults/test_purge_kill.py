@@ -26,7 +26,7 @@ from accounts.erasure.certificates import faults
 from accounts.erasure.holds import set_hold
 from accounts.erasure.purge import TooLate, call_off
 from accounts.erasure.runner import erase, take_turn
-from accounts.models import Account, Blueprint, Certificate, Event, Leaver, Membership, Purge, Role, User
+from accounts.models import Account, Blueprint, Certificate, DepartingPerson, Event, Membership, Purge, Role, User
 from tests.accounts.erasure.dumping import database_url
 from tests.accounts.erasure.purging import erased_events, oblige
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory
@@ -146,7 +146,7 @@ def test_a_purge_killed_again_and_again_finishes_with_right_counts_and_one_certi
     assert Certificate.objects.get().body["erased"] == erased
     assert list(faults()) == []
     assert list(Blueprint.objects.all()) == [bystander]
-    assert not Leaver.objects.exists()
+    assert not DepartingPerson.objects.exists()
     assert list((tmp_path / "media").rglob("*.svg")) == []
 
 
@@ -193,13 +193,13 @@ def test_undo_and_start_in_the_same_moment_have_exactly_one_winner() -> None:
             assert isinstance(undone, TooLate)
             assert (row.called_off_at, row.started_at, account.purging_at) == (None, NOW, NOW)
             assert story == ["purge.scheduled", "purge.started"]
-            assert Leaver.objects.of(account.pk).count() == 1
+            assert DepartingPerson.objects.of(account.pk).count() == 1
         else:
             outcomes.add("undone")
             assert (undone, begun) == (True, False)
             assert (row.called_off_at, row.started_at, account.purging_at) == (NOW, None, None)
             assert story == ["purge.scheduled", "purge.called_off"]
-            assert not Leaver.objects.of(account.pk).exists()
+            assert not DepartingPerson.objects.of(account.pk).exists()
     # Both must have happened at least once, or nothing was raced.
     assert outcomes == {"begun", "undone"}
 
@@ -210,7 +210,7 @@ def test_started_by_many_at_the_same_moment_it_begins_once() -> None:
     begun = together(*[lambda: purge.start(Purge.objects.get(pk=row.pk), at=NOW)] * 8)
     assert sorted(begun) == [False] * 7 + [True]
     assert Event.objects.filter(account=account, kind="purge.started").count() == 1
-    assert Leaver.objects.of(account.pk).count() == 1
+    assert DepartingPerson.objects.of(account.pk).count() == 1
 
 
 def test_two_workers_side_by_side_erase_once_and_count_once() -> None:

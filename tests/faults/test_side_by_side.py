@@ -16,7 +16,7 @@ from django.test import Client
 from accounts.core import clock
 from accounts.mail.sending import send_due
 from accounts.models import Account, Event, Notice, User
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.messages import hear
 from marketplace.aws.registration import Registration, TakenByAnother, finish
 from marketplace.aws.vocabulary import Names, Said, Word
@@ -208,13 +208,13 @@ def test_of_two_people_with_one_registration_exactly_one_gets_the_purchase(accou
     refused = [outcome for outcome in outcomes if isinstance(outcome, TakenByAnother)]
     linked = {outcome[0] for outcome in outcomes if isinstance(outcome, tuple)}
     assert (len(refused), len(linked)) == (3, 1)
-    assert Agreement.objects.get().account in linked
+    assert AwsAgreement.objects.get().account in linked
     assert Event.objects.filter(kind="aws.registered").count() == 1
 
 
 def test_one_message_processed_beside_itself_starts_one_subscription(account: Account) -> None:
     names = Names(agreement_id="agmt-1", aws_account_id="440000000001")
-    Agreement.objects.create(agreement_id="agmt-1", account=account, first_heard_at=NOW, registered_at=NOW)
+    AwsAgreement.objects.create(agreement_id="agmt-1", account=account, first_heard_at=NOW, registered_at=NOW)
     said = Said("Purchase Agreement Created", Word.RUNS, NOW, names)
 
     def hears() -> object:

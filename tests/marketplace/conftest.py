@@ -13,7 +13,7 @@ from pytest_django import Settings
 from accounts.jobs import sweeps
 from accounts.models import Account
 from marketplace import inbox
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.payloads import accounts_in
 from marketplace.models import Source
 from tests.factories import NOW
@@ -116,7 +116,7 @@ class World:
         self.github.now = self.now
 
     def account_of(self, buyer: Buyer) -> Account:
-        return Customer.objects.get(github_id=buyer.id).account
+        return GitHubCustomer.objects.get(github_id=buyer.id).account
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from accounts.jobs import invariants, sweeps
 from accounts.jobs.sweeps import SweepRun
 from accounts.models import Account
 from marketplace.management.commands.demo import Demo
-from marketplace.models import Agreement, Customer
+from marketplace.models import AwsAgreement, GitHubCustomer
 from subscriptions.models import Subscription
 from tests.fakes.aws import FakeAWS
 from tests.fakes.aws.demo import know_demo as known_at_aws
@@ -58,7 +58,7 @@ def test_an_hour_beside_both_marketplaces_leaves_the_demo_what_it_was(github: Fa
         sweep.name for sweep in sweeps.registered()
     }
     assert _agreements() == {"agmt-demo-cranes": (True, False, ""), "agmt-demo-tunnels": (True, True, "")}
-    assert Customer.objects.get(github_id=1001).cancelled_at is None
+    assert GitHubCustomer.objects.get(github_id=1001).cancelled_at is None
     # The cancellation that is in progress is taken back, and both stay what they are.
     after += 4 * HOUR
     github.now = aws.now = after
@@ -71,5 +71,5 @@ def test_an_hour_beside_both_marketplaces_leaves_the_demo_what_it_was(github: Fa
 
 def _agreements() -> dict[str | None, tuple[bool, bool, str]]:
     """Whether each runs, whether its cancellation is in progress, and what went wrong."""
-    rows = Agreement.objects.all()
+    rows = AwsAgreement.objects.all()
     return {row.agreement_id: (row.runs, row.unsubscribe_pending_at is not None, row.check_error) for row in rows}

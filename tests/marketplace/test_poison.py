@@ -28,7 +28,7 @@ from accounts.jobs import sweeps
 from accounts.jobs.batches import RowsFailed
 from accounts.mail import notices
 from accounts.models import Notice, User
-from marketplace.models import Customer, Delivery, Step
+from marketplace.models import Delivery, GitHubCustomer, OffboardingStep
 from subscriptions.billing_record import keep
 from subscriptions.models import BillingRecord, Subscription
 from subscriptions.refunds import decisions
@@ -107,7 +107,7 @@ def leavers(world: World, **options: Any) -> Sequence[Row]:
     plan = world.github.listing_plan(name="Pro", monthly=900)
     for buyer in buyers(world, plan, 2):
         world.hears(world.github.cancel(buyer))
-    return list(Step.objects.filter(kind="confirm").order_by("pk"))
+    return list(OffboardingStep.objects.filter(kind="confirm").order_by("pk"))
 
 
 def customers(world: World, **options: Any) -> Sequence[Row]:
@@ -187,7 +187,7 @@ POISON = {
     "github-check": Poison(
         customers,
         "checked_at IS DISTINCT FROM OLD.checked_at",
-        lambda row: Customer.objects.get(pk=row.pk).checked_at != row.checked_at,  # type: ignore[attr-defined]
+        lambda row: GitHubCustomer.objects.get(pk=row.pk).checked_at != row.checked_at,  # type: ignore[attr-defined]
         "github-check",
         says="check_error",
     ),

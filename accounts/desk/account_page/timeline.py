@@ -22,7 +22,7 @@ from accounts.core.registry import Registry, function_name
 from accounts.customers.history import DESK, Event
 from accounts.customers.user import User
 from accounts.desk.actions.action import act_named
-from accounts.desk.actions.log import Deed
+from accounts.desk.actions.log import StaffAction
 from accounts.mail.notices import Notice
 
 #: Lines on a page.
@@ -76,7 +76,7 @@ def names_of(user_ids: "set[int | None]") -> dict[int | None, str]:
 
 def events(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
     """The history, but for the lines of deeds: those tell more."""
-    acts = {f"{DESK}{name}" for name in Deed.objects.of(account_id).values_list("act", flat=True).distinct()}
+    acts = {f"{DESK}{name}" for name in StaffAction.objects.of(account_id).values_list("act", flat=True).distinct()}
     found = list(Event.objects.filter(account_id=account_id, at__lte=before).exclude(kind__in=acts).story()[:limit])
     names = names_of({event.actor_id for event in found})
     return [
@@ -107,7 +107,7 @@ def _told(facts: Mapping[str, Any]) -> str:
 
 def deeds(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
     """What staff did, with their reasons."""
-    found = list(Deed.objects.of(account_id).filter(at__lte=before).order_by("-at", "-id")[:limit])
+    found = list(StaffAction.objects.of(account_id).filter(at__lte=before).order_by("-at", "-id")[:limit])
     names = names_of({deed.by_id for deed in found})
     lines = []
     for deed in found:

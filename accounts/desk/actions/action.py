@@ -28,7 +28,7 @@ from accounts.core.write_guard import BeingErased
 from accounts.customers import history
 from accounts.customers.history import DESK, Actor, Event
 from accounts.customers.staff import staff_member
-from accounts.desk.actions.log import MAX_REASON, Deed
+from accounts.desk.actions.log import MAX_REASON, StaffAction
 from accounts.mail.notices import Notice
 from accounts.mail.sending import write
 
@@ -140,7 +140,7 @@ class Act:
             if said is None:
                 return gettext("Nothing had to be changed: it was so already.")
             if "reason" in values:
-                deed = Deed.objects.create(
+                deed = StaffAction.objects.create(
                     account_id=account_id,
                     act=self.name,
                     target=f"{self.model._meta.label_lower}:{row.pk}",

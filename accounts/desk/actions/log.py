@@ -16,12 +16,12 @@ from accounts.customers.user import User
 MAX_REASON = 1000
 
 
-class DeedQuerySet(models.QuerySet["Deed"]):
+class StaffActionQuerySet(models.QuerySet["StaffAction"]):
     def of(self, account_id: uuid.UUID) -> Self:
         return self.filter(account_id=account_id)
 
 
-class Deed(models.Model):
+class StaffAction(models.Model):
     """One act of one member of staff. Written in the transaction of what it changed."""
 
     #: No foreign key: it outlives the account. None: about nobody's account, such as an unknown delivery.
@@ -36,11 +36,12 @@ class Deed(models.Model):
     )
     at = models.DateTimeField(_("done"))
 
-    objects = DeedQuerySet.as_manager()
+    objects = StaffActionQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("deed")
-        verbose_name_plural = _("deeds")
+        db_table = "accounts_deed"
+        verbose_name = _("staff action")
+        verbose_name_plural = _("staff actions")
         indexes = [models.Index(fields=["account_id", "-at", "-id"], name="deed_story")]
 
     def __str__(self) -> str:

@@ -36,7 +36,7 @@ def requests(subject: Subject, at: datetime) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ErasingProgress:
     """How far an erasing has come, by store: all that has been erased so far, and whether that is all."""
 
     stores: Sequence[tuple[str, int, bool]]
@@ -50,7 +50,7 @@ class Progress:
         return sum(erased for _store, erased, _done in self.stores)
 
 
-def progress_of(purge: Purge) -> Progress:
+def progress_of(purge: Purge) -> ErasingProgress:
     """The stores in the order in which they are emptied."""
     erased = purge.erased()
     names = [
@@ -58,7 +58,7 @@ def progress_of(purge: Purge) -> Progress:
         *(store.name for store in inventory.stores()),
         "files",
     ]
-    return Progress([(name, erased.get(name, 0), purge.is_done(name)) for name in names])
+    return ErasingProgress([(name, erased.get(name, 0), purge.is_done(name)) for name in names])
 
 
 def erasing(subject: Subject, at: datetime) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from accounts.desk.own.account_actions import itself
 from accounts.support import answers as answering
 from accounts.support import deletion, internal_notes, requests
 from accounts.support.deletion_proposal import MAX_OVERRIDE
-from accounts.support.requests import MAX_CASE_NUMBER, MAX_MESSAGE, Outcome, RequestKind, SupportRequest
+from accounts.support.requests import MAX_CASE_NUMBER, MAX_MESSAGE, RequestKind, RequestOutcome, SupportRequest
 
 
 def of_request(request: SupportRequest) -> uuid.UUID:
@@ -102,7 +102,10 @@ class ProposeDeletionForm(OverrideForm):
 class CloseForm(PlainForm):
     outcome = forms.ChoiceField(
         label=_("Outcome"),
-        choices=[(one.value, one.label) for one in (Outcome.ANSWERED, Outcome.DECLINED, Outcome.REFUNDED)],
+        choices=[
+            (one.value, one.label)
+            for one in (RequestOutcome.ANSWERED, RequestOutcome.DECLINED, RequestOutcome.REFUNDED)
+        ],
     )
     text = LongTextField(
         label=_("Last answer"), limit=MAX_MESSAGE, required=False, help_text=_("Whoever is turned down is told why.")
@@ -167,7 +170,7 @@ def call_off_deletion(request: SupportRequest, values: Values, by: Actor, at: da
 
 
 def close(request: SupportRequest, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    changed = answering.close(request, outcome=Outcome(values["outcome"]), text=values["text"], by=by, at=at)
+    changed = answering.close(request, outcome=RequestOutcome(values["outcome"]), text=values["text"], by=by, at=at)
     return gettext("The request is closed.") if changed else None
 
 

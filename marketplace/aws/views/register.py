@@ -27,7 +27,7 @@ from accounts.customers.promises import OutOfDate, page_of, require, stands_on, 
 from accounts.customers.user import User
 from accounts.jobs.due_work import attempt
 from marketplace.aws import checks, client, purchases, registration, token_limits
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.forms import JoinForm, LinkForm
 from marketplace.aws.registration import Registration
 
@@ -162,7 +162,7 @@ def _arrive(request: HttpRequest) -> HttpResponse:
             _("This purchase is of another product"),
             _("AWS Marketplace says that what you bought is not sold here. Nothing was changed."),
         )
-    except client.ApiError as error:
+    except client.AwsError as error:
         log.warning("a registration could not be resolved: %s", error)
         return _try_again(request)
     answer = HttpResponseRedirect(f"{request.path}{found.one_time_key}/")
@@ -215,7 +215,7 @@ def _finish(
     return _linked(request, account, row)
 
 
-def _linked(request: HttpRequest, account: Account, row: Agreement) -> HttpResponse:
+def _linked(request: HttpRequest, account: Account, row: AwsAgreement) -> HttpResponse:
     """Done. AWS is asked here and now, outside of any transaction, because the buyer waits for its answer."""
     attempt(row, checks.check, clock.of(request))
     row.refresh_from_db()

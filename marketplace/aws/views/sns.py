@@ -10,7 +10,7 @@ from accounts.core import clock, strict_json
 from marketplace import inbox, refusal
 from marketplace.aws import sns, sns_certificates
 from marketplace.delivery import Source
-from marketplace.refusal import Reason
+from marketplace.refusal import RefusalReason
 
 #: SNS's own limit is 256 KiB for a message, which its envelope writes as JSON text within JSON.
 MAX_BYTES = 512 * 1024
@@ -35,9 +35,9 @@ def notification(request: HttpRequest) -> HttpResponse:
         body = strict_json.read_body(request, limit=MAX_BYTES)
         envelope = sns.verify(body, request.META, at=at)
     except strict_json.TooLarge as error:
-        refusal.note(Source.AWS_SNS, Reason.TOO_LARGE, at=at)
+        refusal.note(Source.AWS_SNS, RefusalReason.TOO_LARGE, at=at)
         return _error(413, "too_large", str(error))
-    except sns.Refused as error:
+    except sns.RefusedSns as error:
         refusal.note(Source.AWS_SNS, error.reason, topic=error.topic, at=at)
         return _error(error.status, f"refused_{error.reason.value}", str(error))
     except sns_certificates.Unreachable as error:

@@ -18,9 +18,9 @@ from accounts.customers.history import Actor
 from accounts.customers.promises import page_of, require, stands_on
 from accounts.customers.user import User
 from accounts.erasure import purge
-from marketplace.github.client import ApiError
+from marketplace.github.client import GitHubError
 from marketplace.github.linking import link_purchases
-from marketplace.github.payloads import Unreadable
+from marketplace.github.payloads import UnreadablePayload
 from marketplace.github.tokens import UserToken
 from marketplace.offboarding import offboarding
 
@@ -48,7 +48,7 @@ def setup(request: HttpRequest) -> HttpResponse:
         return redirect("github_setup")
     try:
         accounts = link_purchases(token, at=clock.of(request))
-    except (ApiError, Unreadable, Undecipherable) as error:
+    except (GitHubError, UnreadablePayload, Undecipherable) as error:
         log.warning("purchases of token %s: %s", token.pk, type(error).__name__)
         messages.error(request, _("GitHub did not answer. Please try again in a minute, or authorise us again."))
         return redirect("github_setup")

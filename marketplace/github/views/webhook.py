@@ -8,7 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.core import clock, strict_json
 from marketplace import inbox
-from marketplace.delivery import Listing, Source
+from marketplace.delivery import GitHubListing, Source
 from marketplace.github.payloads import accounts_in, message_in
 from marketplace.github.signature import is_signed
 
@@ -69,12 +69,12 @@ def webhook(request: HttpRequest) -> HttpResponse:
     return HttpResponse(ACCEPTED, content_type="application/json", status=202)
 
 
-def _listing(body: bytes, signature: str) -> Listing | None:
+def _listing(body: bytes, signature: str) -> GitHubListing | None:
     """The listing whose secret signed this; None if none did."""
     if is_signed(body, signature, settings.GITHUB_WEBHOOK_SECRETS):
-        return Listing.LIVE
+        return GitHubListing.LIVE
     if is_signed(body, signature, settings.GITHUB_DRAFT_WEBHOOK_SECRETS):
-        return Listing.DRAFT
+        return GitHubListing.DRAFT
     return None
 
 

@@ -17,15 +17,15 @@ from accounts.erasure import runner
 from accounts.models import Account, Blueprint, Certificate, CloudConnection, Grid, Membership, Provider, Role, User
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, SupportRequest, ask
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.dimension import Dimension, learn
 from marketplace.aws.messages import hear
 from marketplace.aws.vocabulary import Names, Said, Terms, Word
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan
 from marketplace.github.messages import hold, let_go
 from marketplace.github.payloads import Buyer, ListedPlan, Purchase
-from marketplace.offboarding.offboarding import Cause
+from marketplace.offboarding.offboarding import OffboardingCause
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Interval, Plan, Reason, Subscription
 from subscriptions.settling import settle_due
@@ -209,10 +209,10 @@ class Demo:
     ) -> None:
         """A purchase that this account made, unless an earlier run did. Nobody is asked: the buyer is invented."""
         at = terms.accepted_at
-        if at is None or Agreement.objects.filter(agreement_id=agreement_id).exists():
+        if at is None or AwsAgreement.objects.filter(agreement_id=agreement_id).exists():
             return
         names = Names(agreement_id=agreement_id, aws_account_id=aws_account_id)
-        Agreement.objects.create(**names.known(), **held, account=account, first_heard_at=at, registered_at=at)
+        AwsAgreement.objects.create(**names.known(), **held, account=account, first_heard_at=at, registered_at=at)
         hear(Said("Purchase Agreement Created", Word.RUNS, at, names, terms), at)
 
     def at_github(self) -> None:
@@ -221,7 +221,7 @@ class Demo:
         left = self.buys_at_github("Ghost Tankers", "left", github_id=1002)
         if left.cancelled_at is None:
             received = self.at - timedelta(days=3)
-            let_go(left, cause=Cause.CANCELLED, received_at=received, at=received)
+            let_go(left, cause=OffboardingCause.CANCELLED, received_at=received, at=received)
 
     def gone(self) -> None:
         """Asked for deletion six weeks ago: erased since, with a certificate. Its history still tells of it."""
@@ -240,9 +240,9 @@ class Demo:
             if approved.attempts:
                 raise CommandError(f"The demo's erased account could not be erased: {approved.last_error}")
 
-    def buys_at_github(self, name: str, domain: str, *, github_id: int) -> Customer:
+    def buys_at_github(self, name: str, domain: str, *, github_id: int) -> GitHubCustomer:
         """A customer with an account and an owner, made if missing."""
-        if customer := Customer.objects.filter(github_id=github_id).first():
+        if customer := GitHubCustomer.objects.filter(github_id=github_id).first():
             return customer
         purchase = Purchase(
             buyer=Buyer(id=github_id, login=name, kind="Organization"),

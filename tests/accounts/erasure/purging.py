@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 def oblige(account: Account, *, due_at: datetime = NOW, **changes: Any) -> Purge:
     """A purge of this account that may start at `due_at`."""
     options: dict[str, Any] = {
-        "cause": purge.Cause.MARKETPLACE_CANCELLATION,
+        "cause": purge.PurgeCause.MARKETPLACE_CANCELLATION,
         "received_at": NOW,
         "deadline_at": NOW + MONTH,
         "at": NOW,

@@ -18,7 +18,7 @@ from accounts.core.write_guard import BeingErased, refuse_if_purging
 from accounts.customers.history import Actor
 from accounts.erasure import inventory, purge, runner
 from accounts.erasure.inventory import Eraser
-from accounts.erasure.purge import Cause, TooLate, call_off
+from accounts.erasure.purge import PurgeCause, TooLate, call_off
 from accounts.erasure.runner import purge_due, take_turn
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import claim
@@ -158,12 +158,12 @@ def test_scheduling_again_brings_forward_and_never_puts_off(account: Account) ->
     first = oblige(account, due_at=NOW + 20 * DAY)
     assert oblige(account, due_at=NOW + 25 * DAY) == first
     assert story(account) == ["purge.scheduled"]
-    sooner = oblige(account, due_at=NOW + 10 * DAY, deadline_at=NOW + 15 * DAY, cause=Cause.CUSTOMER_REQUEST)
+    sooner = oblige(account, due_at=NOW + 10 * DAY, deadline_at=NOW + 15 * DAY, cause=PurgeCause.CUSTOMER_REQUEST)
     assert sooner == first
     assert (sooner.due_at, sooner.deadline_at) == (NOW + 10 * DAY, NOW + 15 * DAY)
     # Coming back to the marketplace does not undo what the customer asked for.
-    assert call_off(account, at=NOW, by=Actor.system(), cause=Cause.MARKETPLACE_CANCELLATION)
-    assert not call_off(account, at=NOW, by=Actor.system(), cause=Cause.MARKETPLACE_CANCELLATION)
+    assert call_off(account, at=NOW, by=Actor.system(), cause=PurgeCause.MARKETPLACE_CANCELLATION)
+    assert not call_off(account, at=NOW, by=Actor.system(), cause=PurgeCause.MARKETPLACE_CANCELLATION)
     sooner.refresh_from_db()
     assert (sooner.cause, sooner.due_at, sooner.called_off_at) == ("customer_request", NOW + 10 * DAY, None)
     assert call_off(account, at=NOW, by=Actor.system())
@@ -249,7 +249,7 @@ def test_the_newest_of_ten_thousand_is_not_starved_by_the_oldest(account: Accoun
     Purge.objects.bulk_create(
         Purge(
             account_id=account_id,
-            cause=Cause.MARKETPLACE_CANCELLATION,
+            cause=PurgeCause.MARKETPLACE_CANCELLATION,
             received_at=NOW - 20 * DAY,
             due_at=NOW - 20 * DAY,
             deadline_at=NOW,

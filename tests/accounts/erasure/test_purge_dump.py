@@ -14,7 +14,7 @@ from accounts.customers.session import SessionStore
 from accounts.erasure import inventory
 from accounts.mail.notices import queue
 from accounts.mail.sending import send_due
-from accounts.models import Account, Event, Leaver, User
+from accounts.models import Account, DepartingPerson, Event, User
 from accounts.tasks import sweep
 from tests.accounts.erasure.dumping import files_with, holds, keys_with, lines_with
 from tests.accounts.erasure.purging import erase_all, files, fill, fill_account, fill_person
@@ -103,7 +103,7 @@ def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sig
         name for name in every if "(" not in name and not name.startswith("accounts.Hold")
     }
     assert row.erased()["files"] == row.erased()["mail folder"] == 2
-    assert not Leaver.objects.exists()
+    assert not DepartingPerson.objects.exists()
 
 
 def test_of_a_person_in_two_accounts_only_the_traces_of_the_purged_one_go(sign_in: SignIn) -> None:

@@ -10,7 +10,7 @@ from accounts.erasure import inventory, purge, runner
 from accounts.erasure.inventory import Erased
 from accounts.erasure.runner import erase, take_turn
 from accounts.erasure.table_scan import SAMPLE, Walk
-from accounts.models import Account, Blueprint, Certificate, DoomedFile, Purge
+from accounts.models import Account, Blueprint, Certificate, FileDeletion, Purge
 from tests.accounts.erasure.purging import oblige
 from tests.factories import NOW, AccountFactory
 
@@ -54,7 +54,7 @@ def test_a_walk_erases_all_of_the_account_and_nothing_of_others(
     row.refresh_from_db()
     assert (row.erased()["accounts.Blueprint"], row.erased()["files"], row.attempts) == (180, 180, 0)
     assert set(Blueprint.objects.values_list("pk", "thumbnail")) == kept
-    assert not DoomedFile.objects.exists()
+    assert not FileDeletion.objects.exists()
     assert Certificate.objects.get().body["erased"]["accounts.Blueprint"] == 180
 
 

@@ -20,7 +20,7 @@ from accounts.models import (
     DeletionProposal,
     Membership,
     Notice,
-    Outcome,
+    RequestOutcome,
     Role,
     SupportRequest,
     User,
@@ -168,7 +168,7 @@ def test_a_request_for_something_else_or_a_closed_one_is_not_proposed(
     account: Account, owner: User, agent: Actor, asked: SupportRequest
 ) -> None:
     other, _new = ask(account, kind=RequestKind.REFUND, message="", by=Actor.owner(owner), at=NOW)
-    answers.close(asked, outcome=Outcome.DECLINED, text="You owe us a reply.", by=agent, at=NOW)
+    answers.close(asked, outcome=RequestOutcome.DECLINED, text="You owe us a reply.", by=agent, at=NOW)
     for request in (other, asked):
         with pytest.raises(deletion.NotToBeApproved, match="not an open request for deletion"):
             deletion.propose(request, by=agent, at=NOW)
@@ -179,15 +179,15 @@ def test_it_is_declined_with_an_answer_unless_it_is_under_way(
     proposed: SupportRequest, account: Account, owner: User, agent: Actor, lead: Actor
 ) -> None:
     with pytest.raises(answers.ReasonNeeded):
-        answers.close(proposed, outcome=Outcome.DECLINED, by=agent, at=NOW)
+        answers.close(proposed, outcome=RequestOutcome.DECLINED, by=agent, at=NOW)
     deletion.approve(proposed, by=lead, at=NOW)
     with pytest.raises(answers.UnderWay, match="Call it off first"):
-        answers.close(proposed, outcome=Outcome.DECLINED, text="No.", by=agent, at=NOW)
+        answers.close(proposed, outcome=RequestOutcome.DECLINED, text="No.", by=agent, at=NOW)
     assert deletion.call_off(account, by=agent, at=NOW)
     proposed.refresh_from_db()
     assert proposed.outcome == "called_off"
     again, _new = ask(account, kind=RequestKind.DELETION, message="", by=Actor.owner(owner), at=NOW)
-    assert answers.close(again, outcome=Outcome.DECLINED, text="A court wants the data.", by=agent, at=NOW)
+    assert answers.close(again, outcome=RequestOutcome.DECLINED, text="A court wants the data.", by=agent, at=NOW)
     again.refresh_from_db()
     assert (again.outcome, again.messages.get().text) == ("declined", "A court wants the data.")
     assert deletion.scheduled(account) is None
@@ -251,7 +251,7 @@ def test_buying_again_at_a_marketplace_does_not_call_off_what_the_customer_asked
     proposed: SupportRequest, account: Account, staff: User
 ) -> None:
     deletion.approve(proposed, by=Actor.staff(staff), at=NOW)
-    assert not purge.call_off(account, at=NOW, by=Actor.system(), cause=purge.Cause.MARKETPLACE_CANCELLATION)
+    assert not purge.call_off(account, at=NOW, by=Actor.system(), cause=purge.PurgeCause.MARKETPLACE_CANCELLATION)
     assert deletion.scheduled(account) is not None
 
 

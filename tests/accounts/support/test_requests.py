@@ -17,7 +17,7 @@ from accounts.customers.history import Actor
 from accounts.customers.staff import StaffOnly
 from accounts.jobs import invariants
 from accounts.mail.sending import send_due
-from accounts.models import Account, Event, Membership, Notice, Outcome, SupportRequest, User
+from accounts.models import Account, Event, Membership, Notice, RequestOutcome, SupportRequest, User
 from accounts.support import answers
 from accounts.support.identity import NotIdentified
 from accounts.support.internal_notes import InternalNote, note
@@ -142,7 +142,7 @@ def test_only_staff_do_what_staff_do(question: SupportRequest, owner: User, agen
     for by in (Actor.owner(owner), Actor.member(owner), Actor.system(), former, gone):
         for act in (
             lambda by: answers.answer(question, text="Hello", by=by, at=NOW),
-            lambda by: answers.close(question, outcome=Outcome.ANSWERED, by=by, at=NOW),
+            lambda by: answers.close(question, outcome=RequestOutcome.ANSWERED, by=by, at=NOW),
             lambda by: answers.assign(question, to=None, by=by, at=NOW),
             lambda by: answers.extend(question, until=NOW + 40 * DAY, reason="Busy", by=by, at=NOW),
             lambda by: answers.record_case(question, case_number="1", by=by, at=NOW),
@@ -220,8 +220,8 @@ def test_the_database_refuses_impossible_requests(account: Account, by_owner: Ac
 
 
 def test_closing_says_how_it_ended_and_happens_once(question: SupportRequest, owner: User, agent: Actor) -> None:
-    assert answers.close(question, outcome=Outcome.ANSWERED, text="Here it is.", by=agent, at=NOW + DAY)
-    assert not answers.close(question, outcome=Outcome.DECLINED, text="No.", by=agent, at=NOW + DAY)
+    assert answers.close(question, outcome=RequestOutcome.ANSWERED, text="Here it is.", by=agent, at=NOW + DAY)
+    assert not answers.close(question, outcome=RequestOutcome.DECLINED, text="No.", by=agent, at=NOW + DAY)
     question.refresh_from_db()
     assert (question.closed_at, question.outcome, question.state) == (NOW + DAY, "answered", State.CLOSED)
     (told,) = mails("request_answered")
@@ -232,7 +232,7 @@ def test_closing_says_how_it_ended_and_happens_once(question: SupportRequest, ow
 def test_a_closed_request_is_neither_answered_nor_added_to(
     question: SupportRequest, by_owner: Actor, agent: Actor
 ) -> None:
-    answers.close(question, outcome=Outcome.ANSWERED, by=agent, at=NOW)
+    answers.close(question, outcome=RequestOutcome.ANSWERED, by=agent, at=NOW)
     for act in (
         lambda: answers.answer(question, text="More", by=agent, at=NOW),
         lambda: write_further(question, text="More", by=by_owner, at=NOW),
@@ -248,12 +248,12 @@ def test_a_closed_request_is_neither_answered_nor_added_to(
 
 def test_declining_needs_a_reason_and_refunded_needs_a_case(question: SupportRequest, agent: Actor) -> None:
     with pytest.raises(answers.ReasonNeeded):
-        answers.close(question, outcome=Outcome.DECLINED, text="  ", by=agent, at=NOW)
+        answers.close(question, outcome=RequestOutcome.DECLINED, text="  ", by=agent, at=NOW)
     with pytest.raises(answers.NotPaidByUs):
-        answers.close(question, outcome=Outcome.REFUNDED, by=agent, at=NOW)
+        answers.close(question, outcome=RequestOutcome.REFUNDED, by=agent, at=NOW)
     assert state(question) == State.WAITING
     answers.record_case(question, case_number="AWS-1234", by=agent, at=NOW)
-    assert answers.close(question, outcome=Outcome.REFUNDED, by=agent, at=NOW)
+    assert answers.close(question, outcome=RequestOutcome.REFUNDED, by=agent, at=NOW)
 
 
 @pytest.mark.parametrize(("text", "refusal"), [("", NoText), (" \n ", NoText), ("x" * 5001, TextTooLong)])
@@ -392,7 +392,7 @@ def test_a_stale_page_is_told_that_the_request_is_closed(
 ) -> None:
     client, path = sign_in(owner), f"/user/support/{question.reference}/"
     sent = form_on(client, "/user/support/", path).sent(text="Wait")
-    answers.close(question, outcome=Outcome.ANSWERED, by=agent, at=NOW)
+    answers.close(question, outcome=RequestOutcome.ANSWERED, by=agent, at=NOW)
     answer = client.post(path, sent, follow=True).content.decode()
     assert "This request is closed." in answer
     assert not Message.objects.exists()
@@ -430,8 +430,8 @@ def test_each_mail_about_a_request_is_written(
     until = NOW + relativedelta(months=3)
     answers.extend(deletion, until=until, reason="Backups abroad.", by=agent, at=NOW)
     answers.record_case(question, case_number="AWS-1234", by=agent, at=NOW)
-    answers.close(question, outcome=Outcome.ANSWERED, by=agent, at=NOW)
-    answers.close(deletion, outcome=Outcome.DECLINED, text="A court wants the data.", by=agent, at=NOW + DAY)
+    answers.close(question, outcome=RequestOutcome.ANSWERED, by=agent, at=NOW)
+    answers.close(deletion, outcome=RequestOutcome.DECLINED, text="A court wants the data.", by=agent, at=NOW + DAY)
     assert send_due(NOW + DAY) == 6
     letters = [(letter.subject, letter.body) for letter in mail.outbox]
 

@@ -9,7 +9,7 @@ import pytest
 
 from accounts.models import Account, User
 from marketplace.aws.payload_shapes import licence_in
-from marketplace.models import Agreement as Row
+from marketplace.models import AwsAgreement as Row
 from marketplace.models import Delivery
 from subscriptions.models import Channel
 from tests.accounts.erasure.dumping import lines_with

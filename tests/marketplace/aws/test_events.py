@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from accounts.core import clock
 from marketplace import inbox
 from marketplace.aws.views.events import is_known
-from marketplace.models import Delivery, Refusal
+from marketplace.models import Delivery, RefusedMessage
 from tests.fakes.aws import Event, FakeAWS, Message
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ def post(message: Message) -> tuple[int, dict[str, str]]:
 
 
 def refused() -> list[tuple[str, str, int]]:
-    return list(Refusal.objects.values_list("source", "reason", "count"))
+    return list(RefusedMessage.objects.values_list("source", "reason", "count"))
 
 
 def test_an_event_is_stored_byte_for_byte_and_acknowledged(event: Event) -> None:

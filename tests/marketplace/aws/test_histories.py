@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from accounts.checks.breaker import BreakerOpen
 from accounts.models import Account, Membership, Notice, User
-from marketplace.aws.client import ApiError
-from marketplace.models import Agreement as Row
+from marketplace.aws.client import AwsError
+from marketplace.models import AwsAgreement as Row
 from marketplace.models import Delivery
 from subscriptions.models import Subscription
 from tests.factories import NOW
@@ -161,7 +161,7 @@ class Life:
             return
         for name in SWEEPS:
             if chance.random() < 0.7:
-                with suppress(ApiError, BreakerOpen):
+                with suppress(AwsError, BreakerOpen):
                     self.world.run(name)
 
     def peace(self) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from accounts.models import User
-from marketplace.models import Agreement
+from marketplace.models import AwsAgreement
 from tests.fakes.aws import FakeAWS
 from tests.marketplace.aws.world import DAY, HOUR, MINUTE, AwsWorld
 
@@ -19,7 +19,7 @@ def cloud(aws: FakeAWS, request: pytest.FixtureRequest, db: None) -> AwsWorld:
 
 def test_a_purchase_is_granted_once_it_is_registered(cloud: AwsWorld, owner: User) -> None:
     bought = cloud.hears(cloud.aws.buy(cloud.buyer(), entitlements={"pro_seats": 5}))
-    assert not Agreement.objects.registered().exists()
+    assert not AwsAgreement.objects.registered().exists()
     account = cloud.registers(bought, owner)
     cloud.run("aws-check")
     live = cloud.live(account)
@@ -76,7 +76,7 @@ def test_subscribing_again_before_the_end_keeps_everything(cloud: AwsWorld, owne
     cloud.settles()
     assert cloud.plan(account) == "pro"
     assert cloud.kinds(account) == ["aws.registered", "subscription.started", "aws.leaving", "aws.stays"]
-    row = Agreement.objects.get()
+    row = AwsAgreement.objects.get()
     assert (row.agreement_id, row.licence_id, row.unsubscribe_pending_at) == (again.id, again.license_id, None)
 
 
@@ -107,7 +107,7 @@ def test_a_renewal_goes_on_without_gap_or_double_end(
     cloud.settles()
     assert cloud.live(account) == first
     assert cloud.mails(account) == []
-    row = Agreement.objects.get()
+    row = AwsAgreement.objects.get()
     assert (row.agreement_id, row.licence_id) == (renewed.id, renewed.license_id)
     assert cloud.kinds(account) == ["aws.registered", "subscription.started", "aws.renewed"]
 

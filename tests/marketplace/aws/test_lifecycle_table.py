@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from marketplace.aws.agreement import Agreement
+from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.vocabulary import EndReason, Names, Said, Terms, Word
-from marketplace.delivery import Outcome
+from marketplace.delivery import DeliveryOutcome
 from tests.factories import NOW
 
 #: When the word was said, and instants before and after it. The final hour begins with the first word of the end.
@@ -25,11 +25,11 @@ RUNNING = {"subscribed_at": EARLIER}
 LEAVING = {**RUNNING, "unsubscribe_pending_at": SAID - timedelta(minutes=9), "final_hour_until": HOUR}
 OVER = {**RUNNING, "ended_at": SAID - timedelta(hours=1), "end_reason": "unsubscribed"}
 
-APPLIED, STALE, NOTHING = Outcome.APPLIED, Outcome.STALE, Outcome.NO_CHANGE
+APPLIED, STALE, NOTHING = DeliveryOutcome.APPLIED, DeliveryOutcome.STALE, DeliveryOutcome.NO_CHANGE
 Dates = dict[str, Any]
 
 #: Before, the word, what comes of it, what is different after; None: as before but for what is named.
-TABLE: dict[str, tuple[Dates, Word, Outcome, Dates, list[str]]] = {
+TABLE: dict[str, tuple[Dates, Word, DeliveryOutcome, Dates, list[str]]] = {
     "runs: for the first time": ({}, Word.RUNS, APPLIED, {"subscribed_at": SAID}, []),
     "runs: told again later": (RUNNING, Word.RUNS, APPLIED, {"subscribed_at": SAID}, []),
     "runs: an older word": ({"subscribed_at": LATER}, Word.RUNS, NOTHING, {}, []),
@@ -113,7 +113,7 @@ TABLE: dict[str, tuple[Dates, Word, Outcome, Dates, list[str]]] = {
 }  # fmt: skip
 
 
-def dates(row: Agreement) -> Dates:
+def dates(row: AwsAgreement) -> Dates:
     return {name: getattr(row, name) for name in DATES}
 
 
@@ -124,7 +124,7 @@ def said(word: Word, **changes: Any) -> Said:
 @pytest.mark.parametrize("case", list(TABLE))
 def test_a_word_changes_these_dates_and_no_others(case: str) -> None:
     before, word, outcome, changed, news = TABLE[case]
-    row = Agreement(**{"first_heard_at": FIRST_HEARD, **before})
+    row = AwsAgreement(**{"first_heard_at": FIRST_HEARD, **before})
     expected = {**dates(row), **changed}
     assert row.apply(said(word), HEARD) is outcome
     assert dates(row) == expected
@@ -134,7 +134,7 @@ def test_a_word_changes_these_dates_and_no_others(case: str) -> None:
 @pytest.mark.parametrize("case", [case for case, found in TABLE.items() if found[1] is not Word.NOTED])
 def test_the_same_word_twice_is_said_once(case: str) -> None:
     before, word, _outcome, _changed, _news = TABLE[case]
-    row = Agreement(**{"first_heard_at": FIRST_HEARD, **before})
+    row = AwsAgreement(**{"first_heard_at": FIRST_HEARD, **before})
     row.apply(said(word), HEARD)
     once = dates(row)
     row.news.clear()
@@ -148,19 +148,19 @@ def test_every_word_stands_in_the_table() -> None:
 
 
 def test_after_each_word_aws_is_asked_at_once_and_once_more() -> None:
-    row = Agreement(first_heard_at=FIRST_HEARD)
+    row = AwsAgreement(first_heard_at=FIRST_HEARD)
     row.apply(said(Word.RUNS), HEARD)
     assert (row.check_at, row.checks_left, row.event_at) == (HEARD, 2, HEARD)
     # What is older than what we know is no event, and yet a reason to ask.
     row.apply(said(Word.RUNS), LATER)
-    stale = Agreement(first_heard_at=FIRST_HEARD, **OVER)
+    stale = AwsAgreement(first_heard_at=FIRST_HEARD, **OVER)
     stale.ended_at = LATER
     stale.apply(said(Word.RUNS), HEARD)
     assert (stale.check_at, stale.checks_left, stale.event_at) == (HEARD, 2, None)
 
 
 def test_terms_of_an_older_word_do_not_undo_those_of_a_newer_one() -> None:
-    row = Agreement(first_heard_at=FIRST_HEARD, auto_renewal=False, renews_or_ends_at=LATER, terms_said_at=LATER)
+    row = AwsAgreement(first_heard_at=FIRST_HEARD, auto_renewal=False, renews_or_ends_at=LATER, terms_said_at=LATER)
     row.apply(said(Word.AMENDED, terms=Terms(ends_at=EARLIER, auto_renewal=True)), HEARD)
     assert (row.auto_renewal, row.renews_or_ends_at) == (False, LATER)
 
@@ -176,7 +176,7 @@ def test_terms_of_an_older_word_do_not_undo_those_of_a_newer_one() -> None:
     ],
 )
 def test_a_change_of_the_renewal_is_news(known: bool | None, told: bool | None, news: list[str]) -> None:
-    row = Agreement(first_heard_at=FIRST_HEARD, auto_renewal=known, **RUNNING)
+    row = AwsAgreement(first_heard_at=FIRST_HEARD, auto_renewal=known, **RUNNING)
     row.apply(said(Word.AMENDED, terms=Terms(auto_renewal=told)), HEARD)
     assert [item.kind.value for item in row.news] == news
     assert row.auto_renewal is (known if told is None else told)
@@ -185,7 +185,7 @@ def test_a_change_of_the_renewal_is_news(known: bool | None, told: bool | None, 
 def test_whatever_the_order_the_two_newest_instants_decide() -> None:
     words: list[tuple[Word, datetime]] = [(Word.RUNS, EARLIER), (Word.OVER, SAID), (Word.RUNS, LATER)]
     for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]):
-        row = Agreement(first_heard_at=FIRST_HEARD)
+        row = AwsAgreement(first_heard_at=FIRST_HEARD)
         for place in order:
             word, at = words[place]
             row.apply(Said("a message", word, at, Names(agreement_id="agmt-1")), HEARD)

@@ -8,8 +8,8 @@ from pytest_django import Settings
 
 from accounts.jobs import invariants
 from accounts.models import Account, User
-from marketplace.models import Agreement as Row
-from marketplace.models import Delivery, Refusal
+from marketplace.models import AwsAgreement as Row
+from marketplace.models import Delivery, RefusedMessage
 from tests.factories import UserFactory
 from tests.fakes.aws import Agreement
 from tests.fakes.aws.messages import Event
@@ -64,7 +64,7 @@ def test_an_event_that_says_it_is_not_about_us_is_refused_and_shown(
     before = Delivery.objects.count()
     assert posted(ended(cloud, bought, **changes)) == (403, f"other_{reason}")
     assert Delivery.objects.count() == before
-    assert list(Refusal.objects.values_list("source", "reason", "count")) == [("aws_events", reason, 1)]
+    assert list(RefusedMessage.objects.values_list("source", "reason", "count")) == [("aws_events", reason, 1)]
     assert cloud.row(bought).unsubscribe_pending_at is None
     assert cloud.mails(account) == []
 

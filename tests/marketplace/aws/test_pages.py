@@ -11,7 +11,7 @@ from django.test import Client
 from accounts.core import clock
 from accounts.mail.sending import write
 from accounts.models import Account, Notice, SupportRequest, User
-from marketplace.models import Agreement as Row
+from marketplace.models import AwsAgreement as Row
 from marketplace.models import Registration
 from subscriptions.models import Cancellation, Channel
 from tests.factories import subscribe

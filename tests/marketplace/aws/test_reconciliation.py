@@ -10,7 +10,7 @@ from accounts.jobs import invariants
 from accounts.models import Account, User
 from marketplace.aws import client, reconciliation
 from marketplace.aws.assessment import Ruling, judge
-from marketplace.models import Agreement as Row
+from marketplace.models import AwsAgreement as Row
 from marketplace.models import Dimension
 from subscriptions.models import Plan
 from tests.factories import UserFactory, subscribe
@@ -126,7 +126,7 @@ def test_an_error_never_takes_anything_away(cloud: AwsWorld, code: str, call: st
     ((bought, account),) = customers(cloud, 1)
     cancel_unheard(cloud, bought)
     cloud.aws.fail(call, code, times=None)
-    with pytest.raises(client.ApiError):
+    with pytest.raises(client.AwsError):
         cloud.run("aws-reconcile")
     Row.objects.update(check_at=cloud.aws.now)
     confirm_twice(cloud)
@@ -139,7 +139,7 @@ def test_an_error_never_takes_anything_away(cloud: AwsWorld, code: str, call: st
 def test_an_answer_that_makes_no_sense_takes_nothing_away(cloud: AwsWorld, fault: dict[str, object]) -> None:
     pairs = customers(cloud, 2)
     cloud.aws.fail("marketplace-*", times=None, **fault)  # type: ignore[arg-type]
-    with pytest.raises(client.ApiError):
+    with pytest.raises(client.AwsError):
         cloud.run("aws-reconcile")
     Row.objects.update(check_at=cloud.aws.now)
     confirm_twice(cloud)

@@ -19,7 +19,7 @@ from accounts.models import Account, Membership, Role, User
 from config.cache import Cache
 from marketplace.aws import registration, token_limits
 from marketplace.aws.registration import Expired, Registration, TakenByAnother
-from marketplace.models import Agreement as Row
+from marketplace.models import AwsAgreement as Row
 from subscriptions.models import Channel, Subscription
 from tests.factories import PASSWORD, AccountFactory, UserFactory, subscribe
 from tests.fakes.aws import Agreement

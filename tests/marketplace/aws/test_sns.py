@@ -16,7 +16,7 @@ from accounts.core import clock
 from accounts.jobs import invariants
 from marketplace import inbox
 from marketplace.aws import sns, sns_certificates
-from marketplace.models import Delivery, Refusal
+from marketplace.models import Delivery, RefusedMessage
 from tests.fakes.aws import FakeAWS, Message, SnsMessage, signing
 from tests.fakes.aws.signing import Signer
 
@@ -60,7 +60,7 @@ def assert_refused(message: Message, reason: str, *, status: int = 403, fetched:
     assert (answered, said["error"]) == (status, f"refused_{reason}")
     assert not Delivery.objects.exists()
     assert aws.count() == fetched
-    assert Refusal.objects.values_list("source", "reason", "count").get() == ("aws_sns", reason, 1)
+    assert RefusedMessage.objects.values_list("source", "reason", "count").get() == ("aws_sns", reason, 1)
 
 
 # What is accepted
@@ -77,7 +77,7 @@ def test_a_message_of_either_version_with_and_without_a_subject_is_stored(
     assert (stored.source, stored.delivery_id, stored.event) == ("aws_sns", message.delivery_id, "Notification")
     assert bytes(stored.body or b"") == message.body
     assert stored.content_type == "text/plain"
-    assert not Refusal.objects.exists()
+    assert not RefusedMessage.objects.exists()
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
@@ -233,7 +233,7 @@ def test_a_certificate_address_that_is_no_text_is_refused(aws: FakeAWS, message:
 )
 def test_a_foreign_topic_is_refused_though_aws_itself_signed_it(aws: FakeAWS, topic: str) -> None:
     assert_refused(aws.notification(topic, "forged"), "topic", aws=aws)
-    assert Refusal.objects.get().topic == topic
+    assert RefusedMessage.objects.get().topic == topic
 
 
 def test_a_foreign_topic_that_asks_to_be_confirmed_is_refused(aws: FakeAWS, settings: Settings) -> None:
@@ -308,7 +308,7 @@ def test_five_megabytes_are_refused_unread(aws: FakeAWS, message: SnsMessage) ->
     assert (answered, said["error"]) == (413, "too_large")
     assert not Delivery.objects.exists()
     assert aws.count() == 0
-    assert Refusal.objects.values_list("reason", "count").get() == ("too_large", 1)
+    assert RefusedMessage.objects.values_list("reason", "count").get() == ("too_large", 1)
 
 
 def test_a_signature_that_is_not_base64_is_refused(aws: FakeAWS, message: SnsMessage) -> None:
@@ -462,7 +462,7 @@ def test_a_certificates_host_in_trouble_is_503_and_asked_again_a_little_later(
     aws.fail(CERTIFICATE, status=status)
     assert post(message)[0] == 503
     assert not Delivery.objects.exists()
-    assert not Refusal.objects.exists()
+    assert not RefusedMessage.objects.exists()
     assert post(message)[0] == 503
     assert aws.count(CERTIFICATE) == 1
     # SNS comes again after 20 seconds.
@@ -574,7 +574,7 @@ def test_china_and_a_sovereign_cloud_have_hosts_of_their_own(
 def test_a_flood_of_forgeries_fills_no_table_and_staff_are_warned(aws: FakeAWS) -> None:
     for number in range(20):
         post(aws.notification(f"arn:aws:sns:us-east-1:666666666666:topic-{number}", "forged"))
-    rows = Refusal.objects.values_list("reason", "count", "topic")
+    rows = RefusedMessage.objects.values_list("reason", "count", "topic")
     # Twenty within one hour, or on both sides of a full one.
     assert len(rows) <= 2
     assert sum(count for _reason, count, _topic in rows) == 20

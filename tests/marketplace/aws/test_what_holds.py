@@ -11,7 +11,7 @@ from accounts.jobs import invariants, sweeps
 from accounts.models import Account, User
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, ask
-from marketplace.models import Agreement as Row
+from marketplace.models import AwsAgreement as Row
 from marketplace.tombstone import Tombstone
 from subscriptions import changes
 from subscriptions.account_deletion import CANCEL_THERE_FIRST

@@ -13,7 +13,7 @@ from accounts.jobs.due_work import attempt
 from accounts.models import Account, Notice, User
 from marketplace import inbox
 from marketplace.aws import checks, registration
-from marketplace.models import Agreement as Row
+from marketplace.models import AwsAgreement as Row
 from marketplace.models import Delivery, Source
 from subscriptions.models import Subscription
 from tests.fakes.aws import Agreement, Buyer, FakeAWS, Happened, Message

@@ -12,7 +12,7 @@ from accounts.desk.account_page.search import find
 from accounts.desk.actions.action import act_named
 from accounts.models import Account, Event, Purge, User
 from marketplace.delivery import Delivery
-from marketplace.models import Agreement, Offboarding, Source, Step, StepKind
+from marketplace.models import AwsAgreement, Offboarding, OffboardingStep, Source, StepKind
 from tests.factories import NOW
 from tests.marketplace.conftest import World
 
@@ -53,9 +53,9 @@ def test_the_page_shows_the_offboarding_with_its_steps_and_the_deliveries(
         "GitHub marketplace_",
     ):
         assert text in page
-    step = Step.objects.get(kind=StepKind.CONFIRM)
+    step = OffboardingStep.objects.get(kind=StepKind.CONFIRM)
     assert f"/admin/act/skip_step/{step.pk}/" in page
-    purge_step = Step.objects.get(kind=StepKind.PURGE)
+    purge_step = OffboardingStep.objects.get(kind=StepKind.PURGE)
     assert f"/admin/act/skip_step/{purge_step.pk}/" not in page
 
 
@@ -80,27 +80,27 @@ def test_nobody_is_taken_back_once_the_erasing_has_begun(left: Account, world: W
 
 
 def test_a_step_is_skipped_with_a_reason_and_the_next_one_goes_on(left: Account, world: World, lead: User) -> None:
-    confirm = Step.objects.get(kind=StepKind.CONFIRM)
+    confirm = OffboardingStep.objects.get(kind=StepKind.CONFIRM)
     act_named("skip_step").perform(confirm, VALUES, by=Actor.staff(lead), at=world.now)
     confirm.refresh_from_db()
     assert (confirm.done_at, confirm.remark) == (world.now, "skipped: Case 81")
     event = Event.objects.get(kind="offboarding.confirm")
     assert (event.actor_id, event.facts["as_it_should"]) == (lead.pk, False)
-    assert [step.kind for step in Step.objects.due(world.now)] == [StepKind.HOOKS]
+    assert [step.kind for step in OffboardingStep.objects.due(world.now)] == [StepKind.HOOKS]
     said = act_named("skip_step").perform(confirm, VALUES, by=Actor.staff(lead), at=world.now)
     assert said.startswith("Nothing had to be changed")
     with pytest.raises(Refused, match="can't be skipped"):
         act_named("skip_step").perform(
-            Step.objects.get(kind=StepKind.PURGE), VALUES, by=Actor.staff(lead), at=world.now
+            OffboardingStep.objects.get(kind=StepKind.PURGE), VALUES, by=Actor.staff(lead), at=world.now
         )
 
 
 def test_a_step_is_tried_again_at_once(left: Account, world: World, lead: User) -> None:
-    Step.objects.filter(kind=StepKind.CONFIRM).update(next_attempt_at=world.now + DAY)
-    assert not Step.objects.due(world.now).exists()
-    confirm = Step.objects.get(kind=StepKind.CONFIRM)
+    OffboardingStep.objects.filter(kind=StepKind.CONFIRM).update(next_attempt_at=world.now + DAY)
+    assert not OffboardingStep.objects.due(world.now).exists()
+    confirm = OffboardingStep.objects.get(kind=StepKind.CONFIRM)
     act_named("retry_step").perform(confirm, VALUES, by=Actor.staff(lead), at=world.now)
-    assert [step.kind for step in Step.objects.due(world.now)] == [StepKind.CONFIRM]
+    assert [step.kind for step in OffboardingStep.objects.due(world.now)] == [StepKind.CONFIRM]
 
 
 def test_a_parked_delivery_is_processed_again_and_an_alert_acknowledged(lead: User) -> None:
@@ -121,7 +121,7 @@ def test_a_parked_delivery_is_processed_again_and_an_alert_acknowledged(lead: Us
 def test_an_aws_customer_is_found_by_every_id_that_aws_has_for_it(
     account: Account, agent: User, sign_in: SignIn
 ) -> None:
-    Agreement.objects.create(
+    AwsAgreement.objects.create(
         account=account,
         agreement_id="agmt-1",
         licence_id="l-0a1b",

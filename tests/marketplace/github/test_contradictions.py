@@ -10,7 +10,7 @@ from accounts.checks.schedule import SETTLING_TIME
 from accounts.customers.entitlements import entitlements_of
 from accounts.jobs.invariants import warnings
 from accounts.models import Account, Membership, Notice, Purge, Role, User
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.messages import DOUBTED_FOR
 from marketplace.models import Delivery, Offboarding
 from subscriptions.models import Channel, Subscription
@@ -94,7 +94,7 @@ def test_captured_bodies_sent_again_and_again_postpone_nothing(world: World, buy
         world.hears(replace(captured[number % 2], guid=f"again-{number}"))
         world.run("github-check")
         world.passes(5 * MINUTE)
-    assert Customer.objects.get().cancelled_at is not None
+    assert GitHubCustomer.objects.get().cancelled_at is not None
     deadline_at = Offboarding.objects.get().deadline_at
     world.passes(5 * DAY)
     world.hears(replace(captured[0], guid="once more"))
@@ -115,7 +115,7 @@ def test_a_new_purchase_takes_effect_with_githubs_answer_and_the_owner_is_told(
     world.run("github-check")
     account.refresh_from_db()
     assert account.deactivated_at is None
-    assert Customer.objects.get().bought_again_on == world.now.date()
+    assert GitHubCustomer.objects.get().bought_again_on == world.now.date()
     assert Notice.objects.get(kind="marketplace/account_back").recipient == owner
 
 
@@ -152,7 +152,7 @@ def test_a_late_first_purchase_does_not_undo_a_change_of_the_same_day(world: Wor
     late = world.github.buy(buyer, pro)
     world.hears(world.github.change(buyer, unit_count=7))
     world.hears(late)
-    assert (outcome(late), Customer.objects.get().seats) == ("stale", 7)
+    assert (outcome(late), GitHubCustomer.objects.get().seats) == ("stale", 7)
 
 
 # A cancellation that contradicts a purchase
@@ -172,11 +172,11 @@ def test_a_cancellation_of_the_day_of_a_new_purchase_asks_github_and_mails_nobod
     late = bought_again_today(world, buyer, pro)
     world.hears(late)
     assert outcome(late) == "asked"
-    assert Customer.objects.get().doubt == "same_day"
+    assert GitHubCustomer.objects.get().doubt == "same_day"
     for _look in range(9):
         world.run("github-check")
         world.passes(SETTLING_TIME)
-    customer = Customer.objects.get()
+    customer = GitHubCustomer.objects.get()
     assert (customer.doubt, customer.cancelled_at, customer.account.deactivated_at) == ("", None, None)
     assert not Notice.objects.filter(kind="marketplace/github_offboard").exists()
 
@@ -204,10 +204,10 @@ def test_if_github_is_silent_it_counts_after_an_hour(
         settings.GITHUB_CLIENT_ID = ""
     world.passes(DOUBTED_FOR - MINUTE)
     world.run("github-check")
-    assert Customer.objects.get().cancelled_at is None
+    assert GitHubCustomer.objects.get().cancelled_at is None
     world.passes(timedelta(hours=1))
     world.run("github-check")
-    assert Customer.objects.get().cancelled_at == world.now
+    assert GitHubCustomer.objects.get().cancelled_at == world.now
     assert Offboarding.objects.get().deadline_at == received_at + MONTH
 
 
@@ -222,7 +222,7 @@ def test_a_cancellation_dated_ahead_waits_for_its_day_with_an_alarm(world: World
     assert "delivery-alert" in {found.name for found in warnings(world.now)}
     settle(world)
     account = world.account_of(buyer)
-    assert (account.deactivated_at, Customer.objects.get().check_at) == (None, day)
+    assert (account.deactivated_at, GitHubCustomer.objects.get().check_at) == (None, day)
     world.now = world.github.now = day
     world.github.cancel(buyer)
     world.run("github-check")
@@ -258,7 +258,7 @@ def test_a_change_without_a_plan_is_left_to_github_and_shown(world: World, buyer
     assert outcome(odd) == "asked"
     assert "plan.id" in Delivery.objects.get(delivery_id=odd.guid).alert
     world.run("github-check")
-    assert Customer.objects.get().seats == 4
+    assert GitHubCustomer.objects.get().seats == 4
 
 
 # An answer that contradicts an event
@@ -284,7 +284,7 @@ def test_one_stale_answer_brings_no_trial_back(world: World, pro: Plan) -> None:
     world.hears(world.github.change(buyer, pro))
     world.github.stale(buyer, reads=1)
     world.run("github-check")
-    assert Customer.objects.get().trial_ends_on is None
+    assert GitHubCustomer.objects.get().trial_ends_on is None
 
 
 # Double purchases
@@ -301,12 +301,12 @@ def test_a_double_purchase_is_noted_on_its_customer_and_sorted_out_by_itself(
     bought = world.github.buy(buyer, pro, unit_count=2)
     world.hears(bought)
     world.run("github-check")
-    assert Customer.objects.get().conflict_since == world.now
+    assert GitHubCustomer.objects.get().conflict_since == world.now
     assert entitlements_of(account, world.now).plan == "pro"
     assert "double-purchase" in {found.name for found in warnings(world.now)}
     world.passes(5 * DAY)
     world.run("github-reconcile")
-    customer = Customer.objects.get()
+    customer = GitHubCustomer.objects.get()
     assert customer.conflict_since is None
     assert customer.subscription
     assert (customer.subscription.channel, customer.subscription != direct) == (Channel.GITHUB_MARKETPLACE, True)
@@ -322,7 +322,7 @@ def test_a_late_change_does_not_undo_what_github_has_answered_since(world: World
     world.run("github-reconcile")
     world.passes(DAY)
     world.hears(late)
-    assert (outcome(late), Customer.objects.get().seats) == ("asked", 3)
+    assert (outcome(late), GitHubCustomer.objects.get().seats) == ("asked", 3)
 
 
 def test_a_late_cancellation_of_a_purchase_before_ends_nothing(world: World, buyer: Buyer, pro: Plan) -> None:
@@ -333,7 +333,7 @@ def test_a_late_cancellation_of_a_purchase_before_ends_nothing(world: World, buy
     world.run("github-reconcile")
     world.passes(DAY)
     world.hears(late)
-    assert (outcome(late), Customer.objects.get().doubt) == ("asked", "older")
+    assert (outcome(late), GitHubCustomer.objects.get().doubt) == ("asked", "older")
     for _look in range(9):
         world.run("github-check")
         world.passes(SETTLING_TIME)

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from accounts.mail.sending import write
 from accounts.models import Membership, Notice, Purge, Role, User
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from tests.fakes.github import Account as Buyer
 from tests.marketplace.conftest import World
 
@@ -44,7 +44,7 @@ def test_the_day_is_githubs_west_of_greenwich_too(world: World, buyer: Buyer, ow
 
 
 def test_so_is_the_end_of_a_trial(world: World, buyer: Buyer, owner: User, sign_in: SignIn) -> None:
-    Customer.objects.update(trial_ends_on=date(2026, 3, 31))
+    GitHubCustomer.objects.update(trial_ends_on=date(2026, 3, 31))
     assert "free trial ends on March 31, 2026." in settings_page(sign_in, owner, world)
 
 

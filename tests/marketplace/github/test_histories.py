@@ -22,8 +22,8 @@ from accounts.jobs.invariants import violations
 from accounts.models import Membership, Purge, RequestKind, Role, User
 from accounts.support import deletion
 from accounts.support.requests import ask
-from marketplace.github.client import ApiError
-from marketplace.github.customer import Customer
+from marketplace.github.client import GitHubError
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import register_hook
 from marketplace.github.tokens import keep
 from marketplace.models import Offboarding, RepositoryHook, Tombstone, UserToken
@@ -129,7 +129,7 @@ def perform(world: World, act: str, plans: list[Plan], chance: random.Random) ->
 
 def decide(world: World, what: str) -> None:
     """What the desk decides about the account: a contract instead of the purchase; a deletion, and its calling off."""
-    customer = Customer.objects.select_related("account").first()
+    customer = GitHubCustomer.objects.select_related("account").first()
     owner = customer.account.owner() if customer else None
     if customer is None or owner is None or customer.account.purging_at:
         return
@@ -163,7 +163,7 @@ def decide(world: World, what: str) -> None:
 
 def work(world: World) -> None:
     """The customer, while there is one, authorises us, and the product makes a hook."""
-    customer = Customer.objects.filter(cancelled_at=None).select_related("account").first()
+    customer = GitHubCustomer.objects.filter(cancelled_at=None).select_related("account").first()
     if customer is None or UserToken.objects.alive().exists():
         return
     owner, _new = User.objects.get_or_create(email="owner@example.org")
@@ -202,7 +202,7 @@ def suffer(world: World, trouble: str, chance: random.Random) -> None:
         names = names[: chance.randint(0, len(names))]
     for name in names:
         # A reconciliation that could not be read whole says so; beat would come again.
-        with suppress(ApiError, BreakerOpen) if name == "github-reconcile" else nullcontext():
+        with suppress(GitHubError, BreakerOpen) if name == "github-reconcile" else nullcontext():
             world.run(name)
 
 
@@ -227,7 +227,7 @@ def compare(world: World, github_id: int) -> None:
     """Our side is GitHub's side, and nothing was done to the outside twice."""
     buyer = world.github.accounts[github_id]
     purchase, pending = world.github.purchase_of(buyer), world.github.pending_change_of(buyer)
-    customer = Customer.objects.filter(github_id=github_id).first()
+    customer = GitHubCustomer.objects.filter(github_id=github_id).first()
     assert world.github.repeated() == []
     if customer is None or customer.account.purging_at:
         # Erased; what GitHub goes on with is a task for staff.

@@ -11,7 +11,7 @@ from django.db import connection
 from accounts.customers.entitlements import entitlements_of
 from accounts.jobs.invariants import warnings
 from accounts.models import Account, Event
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.payloads import read_instant
 from marketplace.models import Delivery, ListingPlan, Offboarding
 from subscriptions.models import Plan, Subscription
@@ -52,7 +52,7 @@ def test_seats_years_and_trials_are_read(world: World) -> None:
     team = world.github.listing_plan(name="Team", monthly=400, price_model="PER_UNIT", has_free_trial=True)
     buyer = world.github.account(login="crew", type="Organization")
     world.hears(world.github.buy(buyer, team, billing_cycle="yearly", unit_count=12, trial_ends=NOW + 14 * DAY))
-    subscription, customer = Subscription.objects.get(), Customer.objects.get()
+    subscription, customer = Subscription.objects.get(), GitHubCustomer.objects.get()
     assert (subscription.interval, subscription.seats, subscription.total_cents) == (12, 12, 12 * 4000)
     assert customer.trial_ends_on is not None
     assert customer.trial_ends_on == (NOW + 14 * DAY).date()
@@ -90,7 +90,7 @@ def test_the_end_of_a_trial_on_the_same_plan_is_noticed(world: World) -> None:
     world.hears(world.github.buy(buyer, pro, trial_ends=NOW + 14 * DAY))
     world.passes(14 * DAY)
     world.hears(world.github.change(buyer, pro))
-    assert Customer.objects.get().trial_ends_on is None
+    assert GitHubCustomer.objects.get().trial_ends_on is None
     assert entitlements_of(world.account_of(buyer), world.now).plan == "pro"
 
 
@@ -100,14 +100,14 @@ def test_a_pending_change_changes_no_access_and_can_be_withdrawn(world: World) -
     world.hears(world.github.buy(buyer, large))
     world.passes(DAY)
     world.hears(world.github.schedule_change(buyer, small))
-    customer = Customer.objects.get()
+    customer = GitHubCustomer.objects.get()
     assert (customer.pending_since, customer.pending_plan) == (world.now, None)
     assert Subscription.objects.get().cents == 1500
     # Only GitHub's own answer knows where it goes.
     world.run("github-check")
-    assert Customer.objects.get().pending_plan_id == small.id
+    assert GitHubCustomer.objects.get().pending_plan_id == small.id
     world.hears(world.github.withdraw_change(buyer))
-    assert Customer.objects.get().pending_since is None
+    assert GitHubCustomer.objects.get().pending_since is None
 
 
 def test_a_cancellation_ends_the_subscription_and_deactivates_the_account_at_once(world: World) -> None:
@@ -130,7 +130,7 @@ def test_everything_is_keyed_by_the_id_and_logins_are_refreshed(world: World) ->
     world.hears(world.github.buy(buyer, pro, by=buyer))
     world.github.rename(buyer, "lighthouse")
     world.hears(world.github.change(buyer, pro, unit_count=3, by=colleague))
-    assert Customer.objects.get().login == "lighthouse"
+    assert GitHubCustomer.objects.get().login == "lighthouse"
     assert Account.objects.count() == 1
 
 
@@ -183,7 +183,7 @@ def test_a_cancellation_of_somebody_unknown_is_nothing(world: World) -> None:
     buyer = world.github.account(login="harbour")
     world.github.buy(buyer, pro)
     world.hears(world.github.cancel(buyer))
-    assert not Customer.objects.exists()
+    assert not GitHubCustomer.objects.exists()
     assert Delivery.objects.get().outcome == "no_change"
 
 
@@ -227,7 +227,7 @@ def test_a_message_without_its_ids_is_parked_with_the_reason_and_can_be_processe
     parked = Delivery.objects.parked().get()
     assert parked.last_error == f"`marketplace_purchase.{missing}.id` is missing."
     assert parked.attempts == 1
-    assert not Customer.objects.exists()
+    assert not GitHubCustomer.objects.exists()
 
 
 def test_a_value_that_no_column_holds_is_parked_with_the_reason_and_the_others_go_on(world: World) -> None:
@@ -244,7 +244,7 @@ def test_a_value_that_no_column_holds_is_parked_with_the_reason_and_the_others_g
         "purchased",
         str(bought.payload["marketplace_purchase"]["account"]["id"]),
     )
-    assert Customer.objects.get().login == "other"
+    assert GitHubCustomer.objects.get().login == "other"
 
 
 def test_unknown_events_and_actions_are_stored_and_shown(world: World) -> None:
@@ -252,7 +252,7 @@ def test_unknown_events_and_actions_are_stored_and_shown(world: World) -> None:
     bought = world.github.buy(world.github.account(login="harbour"), pro)
     world.hears(changed_body(bought, "new-action", action="gifted"), replace(bought, guid="new-event", event="star"))
     assert set(Delivery.objects.values_list("outcome", flat=True)) == {"unknown"}
-    assert not Customer.objects.exists()
+    assert not GitHubCustomer.objects.exists()
 
 
 def test_a_delivery_that_fails_backs_off_and_does_not_hold_up_the_others(world: World) -> None:
@@ -268,4 +268,4 @@ def test_a_delivery_that_fails_backs_off_and_does_not_hold_up_the_others(world: 
     world.run("deliveries")
     failed = Delivery.objects.unprocessed().get()
     assert (failed.attempts, failed.next_attempt_at) == (1, world.now + timedelta(seconds=30))
-    assert Customer.objects.filter(github_id=second.id).exists()
+    assert GitHubCustomer.objects.filter(github_id=second.id).exists()

@@ -16,7 +16,7 @@ from accounts.mail.sending import write
 from accounts.models import Account, Event, Membership, Notice, RequestKind, Role, User
 from accounts.support import deletion
 from accounts.support.requests import ask
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.settings_note import note_for
 from marketplace.models import Offboarding
 from subscriptions import account_deletion, billing_record, contracts
@@ -99,7 +99,7 @@ def test_a_contract_survives_a_cancellation_that_was_lost(world: World, buyer: B
         world.passes(SETTLING_TIME)
     contract.refresh_from_db()
     account.refresh_from_db()
-    assert Customer.objects.get().cancelled_at is not None
+    assert GitHubCustomer.objects.get().cancelled_at is not None
     assert (contract.settled_at, account.deactivated_at) == (None, None)
     assert not Offboarding.objects.exists()
 
@@ -132,14 +132,14 @@ def test_what_a_lead_ended_is_not_started_again_by_github_until_they_buy_again(
     world.hears(world.github.change(buyer, unit_count=7))
     assert entitlements_of(account, world.now).plan == "free"
     assert Subscription.objects.count() == 1
-    assert Customer.objects.get().seats == 7
+    assert GitHubCustomer.objects.get().seats == 7
     world.passes(DAY)
     world.hears(world.github.cancel(buyer))
     world.passes(DAY)
     world.hears(world.github.buy(buyer, world.github.listing_plan(name="Pro 2", monthly=900)))
     world.run("github-check")
     live = Subscription.objects.of(account).live(world.now).get()
-    assert (live.channel, Customer.objects.get().subscription) == (Channel.GITHUB_MARKETPLACE, live)
+    assert (live.channel, GitHubCustomer.objects.get().subscription) == (Channel.GITHUB_MARKETPLACE, live)
 
 
 def test_a_cancellation_of_what_a_lead_ended_offboards_the_account_if_nothing_else_holds_it(

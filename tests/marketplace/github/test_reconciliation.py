@@ -12,7 +12,7 @@ from accounts.core import clock
 from accounts.customers.entitlements import entitlements_of
 from accounts.jobs.invariants import violations
 from marketplace.github import client, reconciliation
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.models import ListingPlan, Offboarding
 from subscriptions.models import Subscription
 from tests.factories import subscribe
@@ -51,7 +51,7 @@ def test_a_lost_cancellation_is_found_and_confirmed_twice_apart(world: World, pr
     world.run("github-reconcile")
     assert not Offboarding.objects.exists()
     world.run("github-check")
-    assert Customer.objects.get(github_id=buyer.id).absent_since == world.now
+    assert GitHubCustomer.objects.get(github_id=buyer.id).absent_since == world.now
     assert not Offboarding.objects.exists()
     world.passes(SETTLING_TIME)
     world.run("github-check")
@@ -67,7 +67,7 @@ def test_one_missing_answer_alone_ends_nothing(world: World, pro: Plan) -> None:
     world.run("github-reconcile")
     confirm_twice(world)
     assert not Offboarding.objects.exists()
-    assert Customer.objects.get(github_id=buyer.id).absent_since is None
+    assert GitHubCustomer.objects.get(github_id=buyer.id).absent_since is None
 
 
 def test_a_lost_purchase_is_found(world: World, pro: Plan) -> None:
@@ -83,7 +83,7 @@ def test_logins_dates_and_plan_numbers_are_refreshed(world: World, pro: Plan) ->
     world.passes(40 * DAY)
     world.github.renew(buyer)  # renewals send nothing
     world.run("github-reconcile")
-    customer = Customer.objects.get()
+    customer = GitHubCustomer.objects.get()
     assert customer.login == "lighthouse"
     assert customer.next_billing_on is not None
     assert customer.next_billing_on > (world.now - DAY).date()
@@ -96,7 +96,7 @@ def test_a_walk_goes_over_all_plans_and_pages(world: World, pro: Plan) -> None:
         world.github.buy(world.github.account(login=f"many-{number}"), pro)
     world.github.buy(world.github.account(login="one"), other)
     world.run("github-reconcile")
-    assert Customer.objects.count() == 131
+    assert GitHubCustomer.objects.count() == 131
 
 
 def test_a_customer_on_a_plan_that_left_the_listing_keeps_it(world: World, pro: Plan) -> None:
@@ -124,10 +124,10 @@ def test_a_page_that_fails_changes_nothing(world: World, pro: Plan, page: str, f
     new = world.github.account(login="new")
     world.github.buy(new, pro)
     world.github.fail(page, **fault)  # type: ignore[arg-type]
-    with pytest.raises(client.ApiError):
+    with pytest.raises(client.GitHubError):
         world.run("github-reconcile")
-    assert not Customer.objects.filter(github_id=new.id).exists()
-    assert Customer.objects.get(github_id=kept.id).absent_since is None
+    assert not GitHubCustomer.objects.filter(github_id=new.id).exists()
+    assert GitHubCustomer.objects.get(github_id=kept.id).absent_since is None
 
 
 def test_a_breaker_stops_a_run_that_would_miss_too_many(world: World, pro: Plan) -> None:
@@ -152,7 +152,7 @@ def test_the_preview_changes_nothing(world: World, pro: Plan) -> None:
     world.github.cancel(buyer)
     lines = list(reconciliation.preview(world.now))
     assert lines == [f"{world.account_of(buyer).pk} buyer-0: missing from GitHub's list"]
-    assert not Customer.objects.exclude(absent_since=None).exists()
+    assert not GitHubCustomer.objects.exclude(absent_since=None).exists()
 
 
 # One that fails holds up no other
@@ -168,17 +168,17 @@ def test_a_plan_that_github_does_not_know_holds_up_no_other(world: World, pro: P
     world.github.fail(f"GET /marketplace_listing/plans/{pro.id}/accounts", status=404, times=99)
     world.run("github-reconcile")
     assert entitlements_of(world.account_of(new), world.now).plan == "pro"
-    assert Customer.objects.filter(check_at=world.now, absent_since=None).count() == 4
+    assert GitHubCustomer.objects.filter(check_at=world.now, absent_since=None).count() == 4
     confirm_twice(world)
-    assert [row.github_id for row in Customer.objects.exclude(cancelled_at=None)] == [on_it.id]
+    assert [row.github_id for row in GitHubCustomer.objects.exclude(cancelled_at=None)] == [on_it.id]
 
 
 def test_if_github_knows_none_of_the_plans_that_it_lists_nothing_is_changed(world: World, pro: Plan) -> None:
     buyers(world, pro, 4)
     world.github.fail("GET /marketplace_listing/plans/*/accounts", status=404, times=99)
-    with pytest.raises(client.ApiError, match="says of each that there is none"):
+    with pytest.raises(client.GitHubError, match="says of each that there is none"):
         world.run("github-reconcile")
-    assert not Customer.objects.filter(check_at__isnull=False).exists()
+    assert not GitHubCustomer.objects.filter(check_at__isnull=False).exists()
 
 
 def refuse(statement: str) -> None:
@@ -195,11 +195,11 @@ def test_what_the_database_refuses_for_one_is_noted_on_it_and_the_others_go_on(w
     world.github.cancel(gone)  # lost, too
     refuse("ALTER TABLE marketplace_customer ADD CONSTRAINT never_66 CHECK (seats <> 66)")
     world.run("github-reconcile")
-    failed = Customer.objects.get(github_id=poison.id)
+    failed = GitHubCustomer.objects.get(github_id=poison.id)
     assert (failed.seats, failed.check_attempts, failed.check_error != "") == (1, 1, True)
     assert failed.check_at == world.now + timedelta(minutes=1)
-    assert Customer.objects.get(github_id=fine.id).seats == 7
-    assert Customer.objects.get(github_id=gone.id).check_at == world.now
+    assert GitHubCustomer.objects.get(github_id=fine.id).seats == 7
+    assert GitHubCustomer.objects.get(github_id=gone.id).check_at == world.now
     world.passes(timedelta(hours=3))
     world.run("github-check")
     assert "github-check" in {found.name for found in violations(world.now)}
@@ -214,7 +214,7 @@ def test_what_the_database_refuses_for_a_new_buyer_is_said_in_the_end(world: Wor
     refuse("ALTER TABLE marketplace_customer ADD CONSTRAINT never_66 CHECK (seats <> 66)")
     with pytest.raises(reconciliation.NotTakenOver, match="1 purchases of unknown buyers"):
         world.run("github-reconcile")
-    assert set(Customer.objects.values_list("login", "seats")) == {("buyer-0", 5), ("fine", 1)}
+    assert set(GitHubCustomer.objects.values_list("login", "seats")) == {("buyer-0", 5), ("fine", 1)}
 
 
 def test_a_double_purchase_among_many_stops_nobody(world: World, pro: Plan) -> None:
@@ -227,8 +227,8 @@ def test_a_double_purchase_among_many_stops_nobody(world: World, pro: Plan) -> N
     lost = world.github.account(login="lost")
     world.github.buy(lost, pro)
     world.run("github-reconcile")
-    assert Customer.objects.get(github_id=twice.id).conflict_since == world.now
-    assert Customer.objects.filter(github_id=lost.id).exists()
+    assert GitHubCustomer.objects.get(github_id=twice.id).conflict_since == world.now
+    assert GitHubCustomer.objects.filter(github_id=lost.id).exists()
 
 
 def test_a_purchase_delivered_while_the_walk_runs_is_in_nobodys_way(world: World, pro: Plan) -> None:
@@ -240,7 +240,7 @@ def test_a_purchase_delivered_while_the_walk_runs_is_in_nobodys_way(world: World
     world.passes(timedelta(seconds=20))
     world.hears(bought)
     assert reconciliation._apply(answers, began, clock.now() + timedelta(minutes=1)) == []
-    assert Customer.objects.get().check_error == ""
+    assert GitHubCustomer.objects.get().check_error == ""
     assert Subscription.objects.count() == 1
 
 
@@ -249,4 +249,4 @@ def test_a_run_ends_in_time_and_the_rest_is_asked_about(world: World, pro: Plan)
         world.github.change(buyer, unit_count=9)
     answers = reconciliation.walk(world.now).answers
     assert reconciliation._apply(answers, world.now, clock.now()) == []
-    assert Customer.objects.filter(seats=1, check_at=world.now).count() == 3
+    assert GitHubCustomer.objects.filter(seats=1, check_at=world.now).count() == 3

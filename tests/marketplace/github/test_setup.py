@@ -18,7 +18,7 @@ from accounts.core import clock
 from accounts.core.encryption import Undecipherable
 from accounts.models import Account, Membership, Role, User
 from marketplace.github import tokens
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.tokens import UserToken
 from marketplace.models import Delivery as StoredDelivery
 from marketplace.models import Offboarding, RepositoryHook
@@ -135,7 +135,7 @@ def test_when_github_does_not_answer_nothing_is_linked_and_the_buyer_is_told(
     keep_token(owner, token.value)
     world.github.fail("GET /user/marketplace_purchases", status=502)
     assert "GitHub did not answer" in press(sign_in(owner), SETUP, follow=True).content.decode()
-    assert not Customer.objects.exists()
+    assert not GitHubCustomer.objects.exists()
 
 
 def keep_token(user: User, text: str, github_user_id: int = 5) -> UserToken:
@@ -332,10 +332,10 @@ def test_signing_in_with_github_again_is_an_authorisation(sign_in_with_github: F
     world.hears(github.buy(buyer, github.listing_plan(name="Pro", monthly=900)))
     github.signing_in = buyer
     through_github(Client(), "/auth/github/login/")
-    Customer.objects.update(authorisation_needed_at=NOW)
+    GitHubCustomer.objects.update(authorisation_needed_at=NOW)
     client = Client()
     through_github(client, "/auth/github/login/")
-    assert Customer.objects.get().authorisation_needed_at is None
+    assert GitHubCustomer.objects.get().authorisation_needed_at is None
     assert "please authorise us again" not in client.get("/user/subscription/").content.decode()
 
 
@@ -362,7 +362,7 @@ def test_a_revoked_authorisation_is_forgotten_once_github_confirms_it(world: Wor
     world.run("github-check")
     authorised.refresh_from_db()
     assert (authorised.access, authorised.revoked_at) == (None, world.now)
-    assert Customer.objects.get().authorisation_needed_at == world.now
+    assert GitHubCustomer.objects.get().authorisation_needed_at == world.now
 
 
 def test_a_captured_revocation_forgets_no_token_that_is_good(world: World, authorised: UserToken) -> None:

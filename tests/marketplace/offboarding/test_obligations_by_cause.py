@@ -81,7 +81,7 @@ def test_coming_back_to_the_marketplace_leaves_what_the_customer_asked_for_stand
     account = world.account_of(buyer)
     world.hears(world.github.cancel(buyer))
     approve(ask_for_deletion(account, owner, agent, world), lead, world)
-    assert purge.call_off(account, at=NOW, by=Actor.system(), cause=purge.Cause.MARKETPLACE_CANCELLATION)
+    assert purge.call_off(account, at=NOW, by=Actor.system(), cause=purge.PurgeCause.MARKETPLACE_CANCELLATION)
     assert deletion.scheduled(account) == Purge.objects.open().get()
 
 
@@ -91,7 +91,7 @@ def test_the_purge_is_off_when_no_obligation_is_left(
     account = world.account_of(buyer)
     world.hears(world.github.cancel(buyer))
     approve(ask_for_deletion(account, owner, agent, world), lead, world)
-    for cause in purge.Cause:
+    for cause in purge.PurgeCause:
         assert purge.call_off(account, at=NOW, by=Actor.system(), cause=cause)
     assert not Purge.objects.open().exists()
     assert Purge.objects.get().reasons() != []

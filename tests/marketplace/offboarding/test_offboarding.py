@@ -10,10 +10,10 @@ from accounts.jobs.due_work import claim
 from accounts.jobs.invariants import violations, warnings
 from accounts.models import Account, Blueprint, Membership, Notice, Role, User
 from marketplace.github import tokens
-from marketplace.github.customer import Customer
+from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import register_hook
 from marketplace.github.tokens import UserToken
-from marketplace.models import Delivery, Offboarding, Pause, RepositoryHook, Step
+from marketplace.models import Delivery, Offboarding, OffboardingStep, RateLimitPause, RepositoryHook
 from marketplace.offboarding import runner
 from tests.factories import AccountFactory, BlueprintFactory, UserFactory, subscribe
 from tests.fakes.github import Account as Buyer
@@ -136,7 +136,7 @@ def test_on_the_thirtieth_day_everything_is_gone_and_the_offboarding_ends_with_t
         world.passes(6 * MINUTE)
     assert not Account.objects.filter(pk=account_id).exists()
     assert not User.objects.filter(email=customer.owner.email).exists()
-    assert not Customer.objects.exists()
+    assert not GitHubCustomer.objects.exists()
     assert not RepositoryHook.objects.exists()
     assert not UserToken.objects.exists()
     offboarding = Offboarding.objects.get()
@@ -159,7 +159,7 @@ def test_who_comes_back_within_thirty_days_finds_everything_and_is_asked_to_auth
     assert Blueprint.objects.get() == blueprint
     assert Offboarding.objects.get().called_off_because == "purchased"
     assert purge.Purge.objects.get().called_off_at == world.now
-    assert Customer.objects.get().authorisation_needed_at == world.now
+    assert GitHubCustomer.objects.get().authorisation_needed_at == world.now
     world.passes(40 * DAY)
     world.run("purge", "offboard")
     assert Blueprint.objects.exists()
@@ -284,9 +284,9 @@ def test_a_secondary_limit_is_obeyed_to_the_second(customer: Customers, world: W
     world.github.fail("DELETE /repos/acme/site/*", status=403, retry_after=90)
     customer.leaves()
     world.run("offboard")
-    step = Step.objects.get(kind="hooks")
+    step = OffboardingStep.objects.get(kind="hooks")
     assert (step.next_attempt_at, step.attempts) == (world.now + timedelta(seconds=90), 0)
-    assert Pause.objects.get().until == world.now + timedelta(seconds=90)
+    assert RateLimitPause.objects.get().until == world.now + timedelta(seconds=90)
     asked = world.github.count()
     world.passes(timedelta(seconds=89))
     world.run("offboard")
@@ -300,7 +300,7 @@ def test_a_primary_limit_is_obeyed_by_every_worker(customer: Customers, world: W
     world.github.rate_limit(remaining=0, reset_at=world.now + 20 * MINUTE)
     customer.leaves()
     world.run("offboard")
-    assert Step.objects.get(kind="confirm").next_attempt_at == world.now + 20 * MINUTE + timedelta(seconds=1)
+    assert OffboardingStep.objects.get(kind="confirm").next_attempt_at == world.now + 20 * MINUTE + timedelta(seconds=1)
     asked = world.github.count()
     world.passes(19 * MINUTE)
     world.run("offboard", "github-check")
@@ -328,7 +328,7 @@ def test_a_plain_403_is_no_rate_limit_and_another_token_is_tried(customer: Custo
     customer.leaves()
     world.run("offboard")
     assert world.github.hooks == []
-    assert not Pause.objects.exists()
+    assert not RateLimitPause.objects.exists()
 
 
 def test_hooks_that_resist_are_listed_and_keep_no_tokens_alive_past_the_limit(
@@ -453,7 +453,7 @@ def test_downgrading_keeps_the_account_on_free_until_the_customer_chooses(world:
 
 def test_a_step_is_tried_by_one_worker_at_a_time(customer: Customers, world: World) -> None:
     customer.leaves()
-    found = [claim(Step.objects.due, at) for at in (world.now, world.now, world.now + Step.LEASE)]
+    found = [claim(OffboardingStep.objects.due, at) for at in (world.now, world.now, world.now + OffboardingStep.LEASE)]
     assert [step is not None for step in found] == [True, False, True]
 
 
@@ -464,7 +464,7 @@ def test_a_step_that_meets_something_unforeseen_backs_off_is_shown_and_gives_up_
     world.github.fail("GET /marketplace_listing/accounts/*", status=200, body=garbage, times=None)
     customer.leaves()
     world.run("offboard")
-    step = Step.objects.get(kind="confirm")
+    step = OffboardingStep.objects.get(kind="confirm")
     assert (step.attempts, step.next_attempt_at) == (1, world.now + 5 * MINUTE)
     assert step.last_error.startswith("Unreadable: ")
     world.passes(DAY)
@@ -501,7 +501,7 @@ def test_what_does_not_fit_into_a_turn_gets_another_one_and_no_failure_is_counte
     monkeypatch.setattr(runner, "RUN", timedelta(seconds=0.5))
     world.run("offboard")
     assert len(world.github.hooks) == 2
-    step = Step.objects.get(kind="hooks")
+    step = OffboardingStep.objects.get(kind="hooks")
     assert (step.attempts, step.last_error) == (0, "")
     assert world.now < step.next_attempt_at < world.now + timedelta(seconds=1)
     monkeypatch.undo()

@@ -18,7 +18,7 @@ from accounts.customers.staff import NeedsAnotherPerson, StaffOnly
 from accounts.erasure.runner import purge_due
 from accounts.jobs import invariants
 from accounts.mail.sending import send_due
-from accounts.models import Account, Event, Notice, Outcome, Purge, RequestKind, SupportRequest, User
+from accounts.models import Account, Event, Notice, Purge, RequestKind, RequestOutcome, SupportRequest, User
 from accounts.support import answers
 from accounts.support.requests import RequestClosed, ask
 from subscriptions.cancellation import cancel, withdraw
@@ -241,7 +241,7 @@ def test_who_pays_elsewhere_is_paid_back_there(account: Account, owner: User, ag
     assert not Refund.objects.exists()
     request, _new = ask(account, kind=RequestKind.REFUND, message="", by=Actor.owner(owner), at=NOW)
     answers.record_case(request, case_number="CASE-7", by=agent, at=NOW)
-    assert answers.close(request, outcome=Outcome.REFUNDED, by=agent, at=NOW)
+    assert answers.close(request, outcome=RequestOutcome.REFUNDED, by=agent, at=NOW)
 
 
 def test_another_currency_is_refused(subscription: Subscription, agent: Actor) -> None:
@@ -259,7 +259,7 @@ def test_a_request_of_another_account_or_a_closed_one_is_refused(
     for request in (other, deletion):
         with pytest.raises(decisions.WrongRequest):
             proposed(subscription, agent, request=request)
-    answers.close(asked, outcome=Outcome.ANSWERED, by=agent, at=NOW + DAY)
+    answers.close(asked, outcome=RequestOutcome.ANSWERED, by=agent, at=NOW + DAY)
     with pytest.raises(RequestClosed):
         proposed(subscription, agent, request=asked)
     assert not Refund.objects.exists()
@@ -308,7 +308,7 @@ def test_what_was_declined_is_not_approved_and_may_be_proposed_anew(
 ) -> None:
     refund = proposed(subscription, agent, request=asked)
     with pytest.raises(answers.UnderWay):
-        answers.close(asked, outcome=Outcome.DECLINED, text="No.", by=lead, at=NOW + DAY)
+        answers.close(asked, outcome=RequestOutcome.DECLINED, text="No.", by=lead, at=NOW + DAY)
     assert [decline(refund, by=lead, at=NOW + DAY) for _click in range(2)] == [True, False]
     with pytest.raises(decisions.Decided):
         approve(refund, by=agent, at=NOW + DAY)

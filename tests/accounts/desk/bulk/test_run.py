@@ -23,7 +23,7 @@ from accounts.desk.bulk.run import ATTEMPTS, FRESH, BulkItem, BulkRun
 from accounts.desk.bulk.worker import KEPT, work_through
 from accounts.erasure.purge import start
 from accounts.jobs import invariants
-from accounts.models import Account, Deed, Event, Membership, Notice, User
+from accounts.models import Account, Event, Membership, Notice, StaffAction, User
 from subscriptions.models import Cancellation, Channel, Reason, Subscription
 from tests.accounts.erasure.purging import erase_all, oblige
 from tests.factories import NOW, AccountFactory, UserFactory, subscribe
@@ -118,7 +118,7 @@ def test_nothing_happens_before_it_is_confirmed(by: Actor) -> None:
     assert work_through(NOW + MINUTE) == 0
     assert not Cancellation.objects.exists()
     assert not Notice.objects.exists()
-    assert not Deed.objects.exists()
+    assert not StaffAction.objects.exists()
     assert Event.objects.count() == events
 
 
@@ -186,7 +186,7 @@ def test_confirmed_rows_are_carried_out_with_deed_history_and_mail(by: Actor) ->
     assert (phase(run), states(run)) == ("finished", ["done"] * 3)
     assert run.finished_at == NOW + SECOND
     assert Cancellation.objects.filter(reason="unused").count() == 3
-    assert sorted(Deed.objects.values_list("act", "reason", "by")) == [("cancel", "case 4711", run.by_id)] * 3
+    assert sorted(StaffAction.objects.values_list("act", "reason", "by")) == [("cancel", "case 4711", run.by_id)] * 3
     assert Event.objects.filter(kind="desk.cancel", actor_id=run.by_id).count() == 3
     assert Notice.objects.count() == 3
     assert work_through(NOW + MINUTE) == 0
@@ -269,12 +269,12 @@ def test_a_failing_row_undoes_what_it_did_backs_off_and_holds_up_nobody(by: Acto
     assert (item.attempts, item.last_error) == (1, "ValueError: the disk is full")
     assert item.next_attempt_at == NOW + SECOND + timedelta(seconds=30)
     assert Account.objects.exclude(deactivated_at=None).count() == 2
-    assert Deed.objects.count() == 2
+    assert StaffAction.objects.count() == 2
     assert phase(run) == "running"
     del stubborn.fails["Two"]
     work_through(NOW + MINUTE)
     assert (phase(run), states(run)) == ("finished", ["done"] * 3)
-    assert Deed.objects.count() == 3
+    assert StaffAction.objects.count() == 3
 
 
 def test_a_row_that_fails_too_often_stands_as_failed_until_staff_try_it_again(by: Actor, stubborn: Stubborn) -> None:
@@ -407,7 +407,7 @@ def test_an_open_run_of_which_an_account_is_erased_forgets_its_texts_and_does_no
     run.refresh_from_db()
     assert (run.phase, run.values, states(run)) == ("finished", None, ["refused"])
     assert "has been erased" in run.items.get().outcome
-    assert not Deed.objects.exists()
+    assert not StaffAction.objects.exists()
 
 
 # Sweep

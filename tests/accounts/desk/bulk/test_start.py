@@ -14,7 +14,7 @@ from accounts.customers.history import Actor
 from accounts.desk.actions.action import act_named
 from accounts.desk.bulk import run as bulk
 from accounts.jobs import sweeps
-from accounts.models import Account, BulkItem, BulkRun, Deed, Event, User
+from accounts.models import Account, BulkItem, BulkRun, Event, StaffAction, User
 from marketplace.models import Delivery, Source
 from subscriptions.models import Subscription
 from tests.factories import AccountFactory, subscribe
@@ -65,7 +65,7 @@ def test_rows_chosen_in_a_list_become_a_run_that_is_rehearsed_confirmed_and_done
     client.post(f"/admin/bulk/{run.pk}/confirm/")
     sweeps.named("bulk").run(clock.now() + timedelta(seconds=1))
     assert [subscription.pk for subscription in Subscription.objects.filter(ends_at=None)] == [found[2].pk]
-    assert Deed.objects.filter(act="cancel", reason="The product ends", by=lead).count() == 2
+    assert StaffAction.objects.filter(act="cancel", reason="The product ends", by=lead).count() == 2
     assert Event.objects.filter(kind="cancellation.requested", facts__identity=COMPARED).count() == 2
 
 

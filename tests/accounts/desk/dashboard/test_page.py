@@ -24,8 +24,8 @@ from accounts.jobs import sweeps
 from accounts.models import Account, Event, Notice, Purge, SupportRequest, SweepRun, User
 from accounts.support.requests import RequestKind, ask
 from marketplace.desk.figures import step_times
-from marketplace.models import Agreement, Delivery, Offboarding, Step, StepKind
-from marketplace.offboarding.offboarding import Cause
+from marketplace.models import AwsAgreement, Delivery, Offboarding, OffboardingStep, StepKind
+from marketplace.offboarding.offboarding import OffboardingCause
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import cancel, withdraw
 from subscriptions.desk.figures import cancellations, departures, ends, kept, reasons
@@ -70,17 +70,17 @@ def cancelled(at: datetime, *, reason: str = "", comment: str = "", name: str = 
 def offboarding_of(account: Account, received_at: datetime, **changes: Any) -> Offboarding:
     return Offboarding.objects.create(
         account_id=account.pk,
-        cause=Cause.CANCELLED,
+        cause=OffboardingCause.CANCELLED,
         received_at=received_at,
         deadline_at=received_at + 30 * DAY,
         **changes,
     )
 
 
-def step_of(offboarding: Offboarding, kind: StepKind, **changes: Any) -> Step:
+def step_of(offboarding: Offboarding, kind: StepKind, **changes: Any) -> OffboardingStep:
     number = list(StepKind).index(kind) + 1
     options = {"next_attempt_at": NOW, "limit_at": NOW, **changes}
-    return Step.objects.create(offboarding=offboarding, number=number, kind=kind, **options)
+    return OffboardingStep.objects.create(offboarding=offboarding, number=number, kind=kind, **options)
 
 
 # Time
@@ -257,7 +257,7 @@ def test_who_leaves_at_aws_counts_when_aws_first_says_so() -> None:
     for number, (pending_at, ended_at) in enumerate(
         [(NOW - HOUR, None), (NOW - WEEK, NOW - HOUR), (None, NOW - WEEK), (None, None)]
     ):
-        Agreement.objects.create(
+        AwsAgreement.objects.create(
             account=AccountFactory(),
             agreement_id=f"agmt-{number}",
             first_heard_at=NOW - 9 * WEEK,
@@ -335,7 +335,7 @@ def test_step_times_are_medians_and_ninetieth_percentiles_since_the_message() ->
         step_of(offboarding, StepKind.HOOKS, done_at=NOW - 2 * DAY + hours * HOUR)
         step_of(offboarding, StepKind.TOKENS)
     absent = offboarding_of(AccountFactory(), NOW - DAY)
-    Offboarding.objects.filter(pk=absent.pk).update(cause=Cause.ABSENT)
+    Offboarding.objects.filter(pk=absent.pk).update(cause=OffboardingCause.ABSENT)
     step_of(absent, StepKind.HOOKS, done_at=NOW)
     rows = {row[0].code: row[1:] for row in step_times(NOW)}  # type: ignore[union-attr]
     assert list(rows) == ["deactivate", "confirm", "hooks", "tokens", "purge"]
@@ -480,11 +480,12 @@ def many(count: int) -> None:
         Offboarding(account_id=a.pk, cause="cancelled", received_at=NOW - 2 * DAY, deadline_at=NOW + DAY)
         for a in accounts
     )
-    Step.objects.bulk_create(
-        Step(offboarding=o, number=3, kind="hooks", attempts=1, next_attempt_at=NOW, limit_at=NOW) for o in offboardings
+    OffboardingStep.objects.bulk_create(
+        OffboardingStep(offboarding=o, number=3, kind="hooks", attempts=1, next_attempt_at=NOW, limit_at=NOW)
+        for o in offboardings
     )
-    Step.objects.bulk_create(
-        Step(offboarding=o, number=2, kind="confirm", next_attempt_at=NOW, limit_at=NOW, done_at=NOW)
+    OffboardingStep.objects.bulk_create(
+        OffboardingStep(offboarding=o, number=2, kind="confirm", next_attempt_at=NOW, limit_at=NOW, done_at=NOW)
         for o in offboardings
     )
     Delivery.objects.bulk_create(
@@ -509,7 +510,7 @@ def test_the_page_takes_as_many_statements_with_a_thousand_of_everything_as_with
     many(10)
     few = statements(client)
     User.objects.filter(email__startswith="many").delete()
-    for model in (Step, Offboarding, Delivery, Notice, SupportRequest, Purge, Subscription, Account):
+    for model in (OffboardingStep, Offboarding, Delivery, Notice, SupportRequest, Purge, Subscription, Account):
         model.objects.all()._raw_delete("default")
     many(1000)
     assert statements(client) == few

@@ -14,7 +14,7 @@ from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import act_named, rehearse
 from accounts.desk.actions.log import MAX_REASON
-from accounts.models import Account, Deed, Event, Notice, User
+from accounts.models import Account, Event, Notice, StaffAction, User
 from subscriptions.models import Cancellation, Channel, Subscription
 from tests.factories import NOW, subscribe
 
@@ -41,7 +41,7 @@ def test_a_rehearsal_shows_what_would_happen_and_changes_nothing(account: Accoun
     assert rehearsal.lines[1].startswith("Mail to owner@example.org: Your subscription is cancelled")
     subscription.refresh_from_db()
     assert subscription.ends_at is None
-    assert (Cancellation.objects.count(), Notice.objects.count(), Deed.objects.count()) == (0, 0, 0)
+    assert (Cancellation.objects.count(), Notice.objects.count(), StaffAction.objects.count()) == (0, 0, 0)
     assert Event.objects.count() == before
 
 
@@ -52,7 +52,7 @@ def test_an_act_is_the_transition_with_who_did_it_and_why(account: Account, agen
     cancellation = Cancellation.objects.get()
     assert said.startswith(f"{cancellation.reference}: the subscription ends on ")
     assert (cancellation.requested_by, cancellation.reason) == (agent, "unused")
-    deed = Deed.objects.get()
+    deed = StaffAction.objects.get()
     assert (deed.account_id, deed.act, deed.reason, deed.by, deed.at) == (account.pk, "cancel", "Case 81", agent, NOW)
     assert deed.target == f"subscriptions.subscription:{subscription.pk}"
     story = [(event.kind, event.actor_kind, event.actor_id) for event in account.events.story()]
@@ -67,7 +67,7 @@ def test_the_second_time_nothing_is_written(account: Account, agent: User) -> No
     events = Event.objects.count()
     said = act_named("cancel").perform(subscription, VALUES, by=by, at=NOW + timedelta(minutes=1))
     assert said == "Nothing had to be changed: it was so already."
-    assert (Deed.objects.count(), Event.objects.count(), Notice.objects.count()) == (1, events, 1)
+    assert (StaffAction.objects.count(), Event.objects.count(), Notice.objects.count()) == (1, events, 1)
 
 
 @pytest.mark.django_db
@@ -78,7 +78,7 @@ def test_a_refusal_says_why_and_leaves_nothing(account: Account, agent: User) ->
         act_named("cancel").perform(subscription, VALUES, by=Actor.staff(agent), at=NOW)
     with pytest.raises(Refused, match="Only active members of staff"):
         act_named("cancel").perform(subscription, VALUES, by=Actor.system(), at=NOW)
-    assert (Deed.objects.count(), Event.objects.count()) == (0, before)
+    assert (StaffAction.objects.count(), Event.objects.count()) == (0, before)
 
 
 @pytest.mark.django_db
@@ -117,7 +117,7 @@ def test_a_stale_page_is_refused_with_nothing_changed(account: Account, agent: U
     assert response.status_code == 409
     assert "The subscription is over" in response.content.decode()
     assert "Nothing was changed." in response.content.decode()
-    assert not Deed.objects.exists()
+    assert not StaffAction.objects.exists()
 
 
 @pytest.mark.django_db
@@ -153,4 +153,4 @@ def test_two_members_of_staff_at_once_cancel_once(account: Account, agent: User,
     with ThreadPoolExecutor(2) as threads:
         said = list(threads.map(act, [agent, lead]))
     assert sum(text.startswith("Nothing had to be changed") for text in said) == 1
-    assert (Cancellation.objects.count(), Deed.objects.count(), Notice.objects.count()) == (1, 1, 1)
+    assert (Cancellation.objects.count(), StaffAction.objects.count(), Notice.objects.count()) == (1, 1, 1)
