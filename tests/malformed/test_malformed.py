@@ -87,6 +87,10 @@ def _is_ours(request: Request, answer: Any) -> bool:
     content = b"".join(answer) if answer.streaming else answer.content
     if request.path.startswith(MACHINE_PATHS):
         return bool(answer["Content-Type"].startswith("application/json") and b'"error"' in content)
+    # allauth answers scripts, which say who they are, by JSON.
+    is_script = request.headers.get("HTTP_X_REQUESTED_WITH") == "XMLHttpRequest"
+    if is_script and answer["Content-Type"].startswith("application/json"):
+        return True
     return b"offboard.css" in content or b"desk.css" in content
 
 
