@@ -48,7 +48,7 @@ WITH ended AS (
 ), history AS (
     INSERT INTO accounts_event (account_id, kind, at, actor_kind, facts)
     SELECT account_id, 'subscription.ended', ends_at, 'system',
-           jsonb_build_object('subscription', id, 'plan', plan_id, 'channel', channel)
+           jsonb_build_object('subscription', id, 'plan', plan_id, 'channel', channel, 'plan_after', 'free')
       FROM ended
 ), mail AS (
     INSERT INTO accounts_notice

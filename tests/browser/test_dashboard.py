@@ -78,7 +78,7 @@ def test_the_pages_work_without_script(open_as: OpenAs, staff: User) -> None:
     with page.expect_download() as download:
         page.locator("a[href='/admin/figures/ends.csv']").click()
     assert download.value.suggested_filename.startswith("ends-")
-    assert download.value.path().read_text().startswith("week,direct,datadog_sales,")
+    assert download.value.path().read_text(encoding="utf-8-sig").startswith("week,direct,datadog_sales,")
 
 
 def test_a_bulk_run_is_followed_from_its_preview_to_its_end(open_as: OpenAs, staff: User) -> None:

@@ -16,7 +16,7 @@ CONNECTIONS = 8
 
 
 @pytest.fixture
-def pooled(transactional_db: None, django_db_serialized_rollback: None) -> Iterator[None]:
+def pooled() -> Iterator[None]:
     """`CONNECTIONS` idle ones in the pool, as in a server that has been busy."""
     together = Barrier(CONNECTIONS)
 
@@ -31,6 +31,7 @@ def pooled(transactional_db: None, django_db_serialized_rollback: None) -> Itera
     connections.close_all()
 
 
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 @pytest.mark.concurrency
 @pytest.mark.usefixtures("pooled")
 def test_after_the_database_was_away_no_delivery_meets_a_dead_connection() -> None:
