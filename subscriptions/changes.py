@@ -73,7 +73,9 @@ def end_locked(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
     subscription.ends_at = subscription.settled_at = at
     subscription.next_reminder_at = None
     subscription.save(update_fields=["ends_at", "settled_at", "next_reminder_at"])
-    subscription.cancellations.open().update(effective_at=Least("effective_at", Value(at)), carried_out_at=at)
+    if subscription.channel == Channel.DIRECT:
+        # Elsewhere nobody can cancel here (`subscriptions.cancellation`).
+        subscription.cancellations.open().update(effective_at=Least("effective_at", Value(at)), carried_out_at=at)
     history.record(
         subscription.account_id,
         SubscriptionEvent.SUBSCRIPTION_ENDED,

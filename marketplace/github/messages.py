@@ -64,7 +64,7 @@ def handle(delivery: Delivery, at: datetime) -> DeliveryOutcome:
         message = read_message(raw)
     except UnreadablePayload as error:
         raise Unprocessable(str(error)) from error
-    customer = lock_customer(message.buyer.id)
+    customer = lock_customer(message.buyer.id, new=message.action == "purchased")
     delivery.marketplace_account = str(message.buyer.id)
     if message.unreadable:
         delivery.alert = f"Could not read: {', '.join(message.unreadable)}. Applied as of its receipt."
@@ -75,10 +75,16 @@ def handle(delivery: Delivery, at: datetime) -> DeliveryOutcome:
     return outcome
 
 
-def lock_customer(github_id: int) -> GitHubCustomer | None:
-    """This customer, ours alone until the transaction ends; also when there is none yet, so that none is made twice."""
+def lock_customer(github_id: int, *, new: bool = False) -> GitHubCustomer | None:
+    """This customer, ours alone until the transaction ends; also when there is none yet, so that none is made twice.
+
+    `new`: there is probably none, so the row is looked for once, not twice.
+    """
+    row = GitHubCustomer.objects.locked().filter(github_id=github_id)
+    if not new and (customer := row.first()):
+        return customer
     locks.take(Lock.GITHUB_CUSTOMER, github_id)
-    return GitHubCustomer.objects.locked().filter(github_id=github_id).first()
+    return row.first()
 
 
 def _apply(
@@ -362,8 +368,8 @@ def let_go(
     customer.save()
     # Account first, as everywhere.
     account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)
-    begun_by_it = Subscription.objects.filter(pk=customer.subscription_id or 0)
-    found = {each.pk: each for each in (Subscription.objects.of(account).holding(at) | begun_by_it).locked()}
+    found = {each.pk: each for each in Subscription.objects.of(account).holding(at).locked()}
+    # None, where it has ended already: nothing is left to end.
     current = found.pop(customer.subscription_id, None) if customer.subscription_id else None
     if found:
         if current:
