@@ -466,7 +466,7 @@ def test_a_step_that_meets_something_unforeseen_backs_off_is_shown_and_gives_up_
     world.run("offboard")
     step = OffboardingStep.objects.get(kind="confirm")
     assert (step.attempts, step.next_attempt_at) == (1, world.now + 5 * MINUTE)
-    assert step.last_error.startswith("Unreadable: ")
+    assert step.last_error.startswith("UnreadablePayload: ")
     world.passes(DAY)
     assert "offboarding-step" not in [found.name for found in violations(world.now)]
     world.passes(MINUTE)
@@ -476,7 +476,7 @@ def test_a_step_that_meets_something_unforeseen_backs_off_is_shown_and_gives_up_
         assert len(world.github.hooks) == 2
         world.passes(DAY)
     world.run("offboard")
-    assert customer.steps()["confirm"].startswith("given up: Unreadable: ")
+    assert customer.steps()["confirm"].startswith("given up: UnreadablePayload: ")
     assert (customer.steps()["hooks"], customer.steps()["tokens"]) == ("done", "done")
     assert (world.github.hooks, world.github.tokens) == ([], [])
 
