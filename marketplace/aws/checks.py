@@ -6,6 +6,7 @@ and an error says nothing at all.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -307,8 +308,14 @@ def _answered(row: AwsAgreement, at: datetime) -> None:
 
 SWEEP = sweeps.Sweep("aws-check", run=check_due, preview=preview, late_after=timedelta(minutes=10))
 
+_OVERDUE = overdue(AwsAgreement, "aws-check", _("AWS agreements whose state could not be confirmed for hours"))
+
 INVARIANTS = (
-    overdue(AwsAgreement, "aws-check", _("AWS agreements whose state could not be confirmed for hours")),
+    # Without credentials nothing is asked: the warning below says so.
+    replace(
+        _OVERDUE,
+        violations=lambda at: _OVERDUE.violations(at) if client.is_configured() else AwsAgreement.objects.none(),
+    ),
     invariants.Invariant(
         "aws-credentials",
         _("AWS agreements that can't be confirmed: no credentials, or no AWS_PRODUCT_CODES"),

@@ -8,6 +8,7 @@ was the other.
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -138,8 +139,14 @@ def _absent(customer: GitHubCustomer, at: datetime) -> None:
 
 SWEEP = sweeps.Sweep("github-check", run=check_due, preview=preview, late_after=timedelta(minutes=10))
 
+_OVERDUE = overdue(GitHubCustomer, "github-check", _("GitHub customers whose state could not be confirmed for hours"))
+
 INVARIANTS = (
-    overdue(GitHubCustomer, "github-check", _("GitHub customers whose state could not be confirmed for hours")),
+    # Without credentials nothing is asked: the warning below says so.
+    replace(
+        _OVERDUE,
+        violations=lambda at: _OVERDUE.violations(at) if client.is_configured() else GitHubCustomer.objects.none(),
+    ),
     invariants.Invariant(
         "github-credentials",
         _("GitHub customers whose purchases can't be confirmed: no GITHUB_APP_ID or GITHUB_CLIENT_ID"),
