@@ -38,7 +38,7 @@ def refused_while_erasing() -> pgtrigger.Trigger:
         level=pgtrigger.Statement,
         when=pgtrigger.After,
         operation=pgtrigger.Insert,
-        referencing=pgtrigger.Referencing(new="inserted"),  # type: ignore[no-untyped-call]
+        referencing=pgtrigger.Referencing(new="inserted"),  # type: ignore[no-untyped-call]  # it has no types
         func="""
             PERFORM 1 FROM accounts_account WHERE id IN (SELECT account_id FROM inserted) FOR KEY SHARE;
             IF EXISTS (
