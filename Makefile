@@ -72,7 +72,7 @@ $(RUN_STAMP): uv.lock pyproject.toml | python $(UV)
 
 $(DEV_STAMP): uv.lock pyproject.toml | python $(UV)
 	@echo "Preparing the virtual environment .venv, with the development tools"
-	@$(SYNC)
+	@$(SYNC) --all-extras
 	@touch $@ $(RUN_STAMP)
 
 python:
