@@ -23,6 +23,7 @@ from celery import Celery
 from django.db.models import Count, Q
 
 from accounts.core import clock
+from accounts.inbox.delivery import Delivery, DeliveryOutcome
 from accounts.jobs.queues import Queue
 from accounts.jobs.sweeps import SweepRun
 from accounts.models import Account, Event, Purge
@@ -33,7 +34,6 @@ from bench.serving import START_SECONDS, WebServer, web_server, worker
 from bench.stage import EMPTY, FULL, Stage, say
 from config.stack import run as stack
 from config.stack import servers
-from marketplace.delivery import Delivery, DeliveryOutcome
 from marketplace.github.listing import ListingPlan
 from marketplace.offboarding.offboarding import ORDER, Offboarding, OffboardingStep
 from subscriptions.models import Subscription

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from accounts.core import clock
-from marketplace.delivery import GitHubListing, Source
-from marketplace.inbox import INSERT
+from accounts.inbox.delivery import GitHubListing, Source
+from accounts.inbox.inbox import INSERT
 
 
 def take(request: HttpRequest) -> HttpResponse:

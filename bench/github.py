@@ -9,8 +9,8 @@ from datetime import datetime
 
 from django.urls import reverse
 
-from marketplace.delivery import Delivery as Inbox
-from marketplace.delivery import Source
+from accounts.inbox.delivery import Delivery as Inbox
+from accounts.inbox.delivery import Source
 from marketplace.github.signature import sign
 
 SECRET = "bench-webhook-secret"  # noqa: S105  # opens nothing but this run's own server

@@ -138,7 +138,7 @@ MIDDLEWARE = [
     "accounts.core.log_context.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.malformed.MalformedRequestMiddleware",
-    "config.doors.DoorsMiddleware",
+    "accounts.inbox.middleware.DoorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -3,21 +3,22 @@
 from accounts.erasure.inventory import Keeper
 from accounts.erasure.purge import ReasonToWait
 from accounts.extension import Extension
+from accounts.inbox import inbox, refused_messages, retention
+from accounts.inbox.delivery import Source
+from accounts.inbox.inbox import SourceHandler
 from accounts.support.routing import Router
-from marketplace import export, hygiene, inbox, personal_data, refusal, tombstone
+from marketplace import export, personal_data, tombstone
 from marketplace.aws import checks as aws_checks
 from marketplace.aws import messages as aws_messages
 from marketplace.aws import origin, sns_topics
 from marketplace.aws import reconciliation as aws_reconciliation
 from marketplace.aws import settings_note as aws_note
-from marketplace.delivery import Source
 from marketplace.desk import actions, figures, panels
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import checks as github_checks
 from marketplace.github import messages as github_messages
 from marketplace.github import reconciliation as github_reconciliation
 from marketplace.github import settings_note as github_note
-from marketplace.inbox import SourceHandler
 from marketplace.offboarding import offboarding, runner
 from subscriptions.channels.channel_extension import ChannelExtension
 from subscriptions.channels.settings_notes import NotesOfChannel
@@ -33,11 +34,11 @@ EXTENSION = Extension(
         runner.SWEEP,
         github_reconciliation.SWEEP,
         aws_reconciliation.SWEEP,
-        hygiene.SWEEP,
+        retention.SWEEP,
     ),
     invariants=(
         *inbox.INVARIANTS,
-        *refusal.INVARIANTS,
+        *refused_messages.INVARIANTS,
         *sns_topics.INVARIANTS,
         *github_checks.INVARIANTS,
         *aws_checks.INVARIANTS,

@@ -10,11 +10,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed
 from accounts.erasure.people import DepartingPerson
+from accounts.inbox.delivery import Delivery, Source
 from accounts.personal_data import NOTHING_PERSONAL, unlinked
 from marketplace import tombstone
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.registration import Registration
-from marketplace.delivery import Delivery, Source
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken

@@ -17,8 +17,8 @@ from django.db import models
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
+from accounts.inbox.delivery import Source
 from accounts.jobs import invariants
-from marketplace.delivery import Source
 
 #: What staff have dealt with and is still named is shown again after so long: a cycle of the marketplace's bills.
 SHOWN_AGAIN = timedelta(days=35)

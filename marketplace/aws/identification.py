@@ -7,12 +7,12 @@ applied to the one row (`marketplace.aws.lifecycle`), and its account is brought
 from dataclasses import dataclass
 from datetime import datetime
 
+from accounts.inbox.delivery import DeliveryOutcome, Source
 from marketplace import tombstone
 from marketplace.aws import matching
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.lifecycle import News
 from marketplace.aws.vocabulary import TAKES_AWAY, Names, Said, Word
-from marketplace.delivery import DeliveryOutcome, Source
 from marketplace.event_kinds import MarketplaceEvent
 
 

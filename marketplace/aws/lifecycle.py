@@ -14,8 +14,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.checks.schedule import SETTLING_TIME, Checked
+from accounts.inbox.delivery import DeliveryOutcome
 from marketplace.aws.vocabulary import EndReason, Said, Word
-from marketplace.delivery import DeliveryOutcome
 from marketplace.event_kinds import MarketplaceEvent
 
 #: How long final metering records are taken after a cancellation (facts/aws-marketplace, 2.4).

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.core import strict_json
-from marketplace import inbox
+from accounts.inbox import inbox
+from accounts.inbox.delivery import Delivery, DeliveryOutcome
 from marketplace.aws import matching, purchases
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.identification import identify
@@ -20,7 +21,6 @@ from marketplace.aws.payload_shapes import Unreadable
 from marketplace.aws.payloads import kind_of_event, read_event, read_notification
 from marketplace.aws.sns_topics import handle_confirmation
 from marketplace.aws.vocabulary import Said
-from marketplace.delivery import Delivery, DeliveryOutcome
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from accounts.inbox.refused_messages import RefusalReason
 from accounts.jobs import invariants
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.payloads import MANUFACTURER
-from marketplace.refusal import RefusalReason
 
 
 def is_set_up() -> bool:

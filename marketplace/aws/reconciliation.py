@@ -21,6 +21,7 @@ from django.conf import settings
 from accounts.checks import breaker
 from accounts.checks.schedule import ask_once
 from accounts.core import clock
+from accounts.inbox.delivery import Source
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import attempt
 from accounts.jobs.queues import Queue
@@ -30,7 +31,6 @@ from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
 from marketplace.aws.client import Entitled, Held
 from marketplace.aws.dimension import Catalogue
-from marketplace.delivery import Source
 
 #: Reading AWS's lists and carrying out what they say take no longer than this together. What is left over is asked
 #: about one by one.

@@ -19,12 +19,12 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core.write_guard import refused_while_erasing
 from accounts.customers import history
 from accounts.customers.history import Actor
+from accounts.inbox.delivery import Source
 from accounts.models import Account, Membership, Role, User
 from marketplace import tombstone
 from marketplace.aws import client, matching, purchases
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.vocabulary import Names
-from marketplace.delivery import Source
 from marketplace.event_kinds import MarketplaceEvent
 
 #: AWS answers the same for a token for so long (facts/aws-marketplace, 2.5); from then on the buyer comes again from

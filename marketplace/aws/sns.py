@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from django.conf import settings
 
 from accounts.core import strict_json
+from accounts.inbox.refused_messages import RefusalReason
 from marketplace.aws import sns_certificates
-from marketplace.refusal import RefusalReason
 
 NOTIFICATION = "Notification"
 SUBSCRIPTION = "SubscriptionConfirmation"

@@ -16,12 +16,12 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import strict_json
 from accounts.core.encryption import Undecipherable, decrypt, encrypt
+from accounts.inbox import inbox
+from accounts.inbox.delivery import Delivery, DeliveryOutcome
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import DueWork, DueWorkQuerySet, NotYet, run_due
-from marketplace import inbox
 from marketplace.aws import client
 from marketplace.aws.sns import SUBSCRIPTION, UNSUBSCRIPTION
-from marketplace.delivery import Delivery, DeliveryOutcome
 
 #: A token is of use for so long.
 TOKEN_LIFE = timedelta(days=2)

@@ -11,9 +11,10 @@ from accounts.core.formats import brief
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, Values
+from accounts.inbox import inbox
+from accounts.inbox.delivery import Delivery
 from accounts.models import Account, Purge
-from marketplace import inbox, tombstone
-from marketplace.delivery import Delivery
+from marketplace import tombstone
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.offboarding import offboarding, runner
 from marketplace.offboarding.offboarding import OffboardingStep, StepKind

@@ -21,9 +21,9 @@ from accounts.desk.dashboard.figures import Chart, Choice, Column, Link, Listing
 from accounts.desk.dashboard.svg_charts import Span, Words
 from accounts.desk.own.figures import ACCOUNT, ACCOUNT_ID
 from accounts.desk.pages import account_url
+from accounts.inbox.delivery import Delivery
 from accounts.models import Account
 from marketplace.aws.agreement import AwsAgreement
-from marketplace.delivery import Delivery
 from marketplace.offboarding.offboarding import Offboarding, OffboardingCause, OffboardingStep, StepKind
 from subscriptions.desk.figures import Departures, DeparturesOfChannel
 from subscriptions.subscription import Channel

@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.desk.account_page import search
 from accounts.desk.account_page.panels import Panel, Subject
 from accounts.desk.account_page.timeline import Line
+from accounts.inbox.delivery import Delivery, Source
 from marketplace.aws.agreement import AwsAgreement
-from marketplace.delivery import Delivery, Source
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken

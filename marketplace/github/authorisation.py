@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import transaction
 
+from accounts.inbox.delivery import Delivery, DeliveryOutcome
 from accounts.models import User
-from marketplace.delivery import Delivery, DeliveryOutcome
 from marketplace.github import client
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.tokens import UserToken

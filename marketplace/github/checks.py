@@ -17,10 +17,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.checks.schedule import SETTLING_TIME
+from accounts.inbox.delivery import Source
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import NotYet, overdue, run_due
 from marketplace import tombstone
-from marketplace.delivery import Source
 from marketplace.github import authorisation, client
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan

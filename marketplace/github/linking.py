@@ -12,9 +12,9 @@ from django.db import transaction
 
 from accounts.customers import history
 from accounts.customers.history import Actor
+from accounts.inbox.delivery import Source
 from accounts.models import Account, Membership, Role
 from marketplace import tombstone
-from marketplace.delivery import Source
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import client
 from marketplace.github.customer import GitHubCustomer

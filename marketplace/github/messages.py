@@ -16,10 +16,10 @@ from accounts.core.locks import Lock
 from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
 from accounts.erasure import purge
+from accounts.inbox.delivery import Delivery, DeliveryOutcome, GitHubListing, Source, Unprocessable
 from accounts.mail import notices
 from accounts.models import Account
 from marketplace import tombstone
-from marketplace.delivery import Delivery, DeliveryOutcome, GitHubListing, Source, Unprocessable
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import authorisation, client
 from marketplace.github.customer import Doubt, GitHubCustomer

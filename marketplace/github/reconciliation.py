@@ -21,11 +21,11 @@ from accounts.checks import breaker
 from accounts.checks.schedule import ask_once
 from accounts.core import clock
 from accounts.core.errors import describe
+from accounts.inbox.delivery import Source
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import attempt
 from accounts.jobs.queues import Queue
 from marketplace import tombstone
-from marketplace.delivery import Source
 from marketplace.github import client
 from marketplace.github.checks import apply_answer
 from marketplace.github.customer import GitHubCustomer, GitHubCustomerQuerySet

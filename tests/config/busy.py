@@ -18,9 +18,9 @@ from django.db import connection
 
 from accounts.core import clock
 from accounts.customers.history import Actor
+from accounts.inbox import inbox
 from accounts.mail.notices import queue
 from accounts.models import Account, Membership, Notice, Role, User
-from marketplace import inbox
 from marketplace.models import Delivery, Source
 from subscriptions.models import Channel, Interval, Plan, Subscription
 from subscriptions.starting import start

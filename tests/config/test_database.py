@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections
 
 from marketplace.models import Delivery
-from tests.config.test_doors import knock
+from tests.accounts.inbox.test_middleware import knock
 
 #: As many as met a dead connection after an outage: all of a server's idle ones.
 CONNECTIONS = 8

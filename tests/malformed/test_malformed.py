@@ -13,10 +13,10 @@ import pytest
 from pytest_django import Settings
 
 from accounts.core import clock
+from accounts.inbox import inbox
+from accounts.inbox.delivery import Delivery
 from accounts.views.errors import MACHINE_PATHS
 from config.malformed import Handler
-from marketplace import inbox
-from marketplace.delivery import Delivery
 from tests.malformed.generator import Request
 from tests.malformed.world import Target, build
 from tests.marketplace.aws.world import AwsWorld

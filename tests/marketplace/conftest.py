@@ -10,9 +10,9 @@ from django.core.cache import caches
 from django.test import Client
 from pytest_django import Settings
 
+from accounts.inbox import inbox
 from accounts.jobs import sweeps
 from accounts.models import Account
-from marketplace import inbox
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.payloads import accounts_in
 from marketplace.models import Source

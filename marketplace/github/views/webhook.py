@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts.core import clock, strict_json
-from marketplace import inbox
-from marketplace.delivery import GitHubListing, Source
+from accounts.inbox import inbox
+from accounts.inbox.delivery import GitHubListing, Source
 from marketplace.github.payloads import accounts_in, message_in
 from marketplace.github.signature import is_signed
 

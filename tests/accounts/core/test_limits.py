@@ -21,13 +21,13 @@ from accounts.core.limits import HourlyCount, TooOften
 from accounts.customers.history import Actor
 from accounts.exports import export
 from accounts.exports.builder import export_due
+from accounts.inbox import retention
 from accounts.jobs.invariants import warnings
 from accounts.models import Account, Blueprint, Event, Notice, SupportRequest, User
 from accounts.support.answers import answer
 from accounts.support.messages import MOST_UNANSWERED, OurTurn, write_further
 from accounts.support.requests import MOST_AN_HOUR, RequestKind, ask
 from config.cache import Cache
-from marketplace import hygiene
 from subscriptions.cancellation import KEPT_AN_HOUR, cancel, withdraw
 from tests.factories import NOW, BlueprintFactory, UserFactory, subscribe
 from tests.pages import form_on, press
@@ -64,8 +64,8 @@ def test_old_counts_are_forgotten() -> None:
     limits.counted("x", 1, at=NOW)
     limits.counted("x", 1, at=NOW + timedelta(days=1))
     later = NOW + limits.KEPT + timedelta(seconds=1)
-    assert list(hygiene.preview(later)) == ["count of x by 1, 2026-03-17 09h"]
-    assert hygiene.tidy(later) == 1
+    assert list(retention.preview(later)) == ["count of x by 1, 2026-03-17 09h"]
+    assert retention.tidy(later) == 1
     assert HourlyCount.objects.get().hour.day == 18
 
 

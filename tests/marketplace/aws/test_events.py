@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.core import clock
-from marketplace import inbox
+from accounts.inbox import inbox
 from marketplace.aws.views.events import is_known
 from marketplace.models import Delivery, RefusedMessage
 from tests.fakes.aws import Event, FakeAWS, Message

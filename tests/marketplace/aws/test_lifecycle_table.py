@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from accounts.inbox.delivery import DeliveryOutcome
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.vocabulary import EndReason, Names, Said, Terms, Word
-from marketplace.delivery import DeliveryOutcome
 from tests.factories import NOW
 
 #: When the word was said, and instants before and after it. The final hour begins with the first word of the end.

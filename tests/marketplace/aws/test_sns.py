@@ -13,8 +13,8 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.core import clock
+from accounts.inbox import inbox
 from accounts.jobs import invariants
-from marketplace import inbox
 from marketplace.aws import sns, sns_certificates
 from marketplace.models import Delivery, RefusedMessage
 from tests.fakes.aws import FakeAWS, Message, SnsMessage, signing

@@ -6,9 +6,9 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from accounts.inbox import inbox
 from accounts.jobs import invariants, sweeps
 from accounts.models import User
-from marketplace import inbox
 from marketplace.aws import sns_topics
 from marketplace.models import Delivery, Source, TopicSubscription
 from tests.factories import NOW

@@ -8,10 +8,10 @@ from typing import Any
 from django.test import Client
 
 from accounts.customers.entitlements import entitlements_of
+from accounts.inbox import inbox
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import attempt
 from accounts.models import Account, Notice, User
-from marketplace import inbox
 from marketplace.aws import checks, registration
 from marketplace.models import AwsAgreement as Row
 from marketplace.models import Delivery, Source

@@ -10,8 +10,8 @@ from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.desk.account_page.search import find
 from accounts.desk.actions.action import act_named
+from accounts.inbox.delivery import Delivery
 from accounts.models import Account, Event, Purge, User
-from marketplace.delivery import Delivery
 from marketplace.models import AwsAgreement, Offboarding, OffboardingStep, Source, StepKind
 from tests.factories import NOW
 from tests.marketplace.conftest import World

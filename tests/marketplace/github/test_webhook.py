@@ -16,8 +16,8 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.core import clock
+from accounts.inbox import inbox
 from config import celery_app
-from marketplace import inbox
 from marketplace.github.signature import is_signed, sign
 from marketplace.models import Delivery
 from tests.factories import NOW

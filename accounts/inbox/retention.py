@@ -11,11 +11,11 @@ from django.conf import settings
 from django.db import models, transaction
 
 from accounts.core import limits
+from accounts.inbox import refused_messages
+from accounts.inbox.delivery import Delivery, DeliveryQuerySet
 from accounts.jobs import sweeps
 from accounts.jobs.batches import run_batches
 from accounts.jobs.queues import Queue
-from marketplace import refusal
-from marketplace.delivery import Delivery, DeliveryQuerySet
 
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=5)
@@ -33,7 +33,7 @@ def preview(at: datetime) -> Iterator[str]:
     """Which bodies `tidy` would empty and which refusals it would forget at `at`, a line each."""
     for delivery in old(at).defer("body").order_by("received_at").iterator():
         yield f"{delivery.source} {delivery.delivery_id} of {delivery.received_at:%Y-%m-%d}"
-    for row in refusal.old(at).order_by("last_at").iterator():
+    for row in refused_messages.old(at).order_by("last_at").iterator():
         yield f"refusal {row}"
     for count in limits.old(at).order_by("last_at").iterator():
         yield f"count of {count}"
@@ -42,7 +42,7 @@ def preview(at: datetime) -> Iterator[str]:
 def tidy(at: datetime) -> int:
     """All of it at `at`. Returns how many rows were emptied or removed."""
     # The bodies last: one that resists is raised when all others are done.
-    return refusal.forget_old(at) + limits.forget_old(at) + empty_old(at)
+    return refused_messages.forget_old(at) + limits.forget_old(at) + empty_old(at)
 
 
 def empty_old(at: datetime) -> int:

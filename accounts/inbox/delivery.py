@@ -89,6 +89,7 @@ class Delivery(DueWork):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
+        app_label = "marketplace"
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         constraints = [

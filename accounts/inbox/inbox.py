@@ -20,10 +20,10 @@ from kombu.exceptions import OperationalError
 
 from accounts.core.durability import redone_if_lost
 from accounts.core.registry import Registry
+from accounts.inbox.delivery import Delivery, DeliveryOutcome, GitHubListing, Source
+from accounts.inbox.delivery import Unprocessable as Unprocessable
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import overdue, run_due
-from marketplace.delivery import Delivery, DeliveryOutcome, GitHubListing, Source
-from marketplace.delivery import Unprocessable as Unprocessable
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import translation
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from accounts.inbox import inbox
 from accounts.models import User
-from marketplace import inbox
 from marketplace.github.signature import sign
 from marketplace.models import Delivery
 
@@ -38,7 +38,7 @@ def test_the_doors_stand_right_behind_the_redirect_to_https() -> None:
         "accounts.core.log_context.RequestIdMiddleware",
         "django.middleware.security.SecurityMiddleware",
         "config.malformed.MalformedRequestMiddleware",
-        "config.doors.DoorsMiddleware",
+        "accounts.inbox.middleware.DoorsMiddleware",
     ]
 
 

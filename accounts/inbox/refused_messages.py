@@ -1,7 +1,7 @@
 """What was refused at the doors of AWS: counted by reason and hour, so that no flood of forgeries fills the table.
 
 The doors (`marketplace.aws.views.sns`, `marketplace.aws.views.events`) note it; `doctor` warns of the last day's;
-`hygiene` removes old rows. Nothing of the message is kept but the topic that it claimed.
+`accounts.inbox.retention` removes old rows. Nothing of the message is kept but the topic that it claimed.
 """
 
 import logging
@@ -11,8 +11,8 @@ from typing import LiteralString
 from django.db import DatabaseError, connection, models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.inbox.delivery import Source
 from accounts.jobs import invariants
-from marketplace.delivery import Source
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class RefusedMessage(models.Model):
     last_at = models.DateTimeField(_("last"))
 
     class Meta:
+        app_label = "marketplace"
         db_table = "marketplace_refusal"
         verbose_name = _("refused message")
         verbose_name_plural = _("refused messages")
