@@ -23,7 +23,11 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     list_display = ["account", "plan", "channel", "started_at", "ends_at", "settled_at"]
     list_filter = ["channel", "plan"]
     list_select_related = ["account", "plan"]
-    found_by = [same("order_key", foreign_input.key), of_account()]
+    found_by = [
+        same("external_id", foreign_input.external_id_or_nothing),
+        same("order_key", foreign_input.key),
+        of_account(),
+    ]
     search_help_text = _("Order reference, or whatever an account is found by")
     inlines = [CancellationInline]
 

@@ -1,6 +1,6 @@
 """What this app adds to an account's data export (`accounts.exports.parts`)."""
 
-from accounts.exports.parts import INSTANT, INTEGER, TEXT, Rows, optional
+from accounts.exports.parts import EXTERNAL_ID, INSTANT, INTEGER, TEXT, Rows, optional
 from subscriptions.cancellation import Cancellation
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund
@@ -34,6 +34,7 @@ EXPORT_PARTS = (
             "cents": {**INTEGER, "description": "for one seat and one cycle; 0 for what AWS sold"},
             "currency": TEXT,
             "order_reference": {**TEXT, "description": "of the order; empty for what a marketplace sold"},
+            "external_id": EXTERNAL_ID,
             "started_at": INSTANT,
             "trial_ends_at": optional(INSTANT),
             "anchor_at": {**INSTANT, "description": "billing cycles are counted from here"},

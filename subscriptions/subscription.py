@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.external_ids import ExternalId
 from accounts.core.foreign_input import LAST_YEAR
 from accounts.core.search_fields import SearchKey
 from accounts.core.write_guard import refused_while_erasing
@@ -115,6 +116,8 @@ class Subscription(models.Model):
     order_reference = models.CharField(_("order reference"), max_length=MAX_ORDER_REFERENCE, blank=True)
     #: By which staff find it, however it was typed.
     order_key = SearchKey(source="order_reference")
+    #: What the vendor's own systems call it.
+    external_id = ExternalId()
     started_at = models.DateTimeField(_("started"))
     trial_ends_at = models.DateTimeField(_("trial ends"), null=True, blank=True)
     #: Cycles are counted from here: the end of the trial, or the start. Never changes (a trigger sees to it).
@@ -171,6 +174,7 @@ class Subscription(models.Model):
                 condition=models.Q(next_reminder_at=None) | models.Q(next_reminder_at__lt=models.F("ends_at")),
                 name="subscription_reminded_before_end",
             ),
+            *ExternalId.rules("subscription"),
         ]
         indexes = [
             models.Index(fields=["account", "-started_at"], name="subscription_of_account"),

@@ -25,6 +25,8 @@ FIRST_YEAR, LAST_YEAR = 2000, 2099
 MAX_SEATS = 1_000_000
 #: Twenty million, in cents: an `integer` of PostgreSQL holds it.
 MAX_CENTS = 2_000_000_000
+#: Longer than any UUID, e-mail address or composite key that serves as an id elsewhere.
+MAX_EXTERNAL_ID = 200
 #: RFC 5321: a path of 256 octets, less its brackets.
 MAX_ADDRESS = 254
 
@@ -68,6 +70,22 @@ def name(text: str, *, limit: int) -> str:
 def name_told(value: object, *, limit: int) -> str:
     """The name that a marketplace told, made fit: what `name` would refuse is left out. Empty for what is no text."""
     return _tidy(_CONTROLS.sub("", value))[:limit].strip() if isinstance(value, str) else ""
+
+
+def external_id(text: str) -> str | None:
+    """The id that the vendor's own system has for something: one line, its capitals kept. None for an empty one.
+
+    Empty ids are not kept: two rows that have none do not have the same. Raises `ValidationError`.
+    """
+    return name(text, limit=MAX_EXTERNAL_ID) or None
+
+
+def external_id_or_nothing(text: str) -> str:
+    """The canonical id, or nothing for what can't be one: for looking something up."""
+    try:
+        return external_id(text) or ""
+    except ValidationError:
+        return ""
 
 
 def has_controls(text: str) -> bool:

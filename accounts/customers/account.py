@@ -8,6 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, roles
+from accounts.core.external_ids import ExternalId
 from accounts.core.search_fields import SearchWords, no_controls
 from accounts.core.write_guard import people_who_go_stay_out, refused_while_erasing
 from accounts.customers.user import User
@@ -31,6 +32,8 @@ class Account(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(_("name"), max_length=200)
+    #: What the vendor's own systems call this customer.
+    external_id = ExternalId()
     #: By which staff find it (`accounts.desk.account_page.search`).
     words = SearchWords(source="name")
     created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
@@ -52,7 +55,7 @@ class Account(models.Model):
             models.Index(fields=["name"], name="account_by_name"),
             SearchWords.index("words", name="account_by_words"),
         ]
-        constraints = [no_controls("name", name="account_name_is_one_line")]
+        constraints = [no_controls("name", name="account_name_is_one_line"), *ExternalId.rules("account")]
 
     def __str__(self) -> str:
         return self.name

@@ -10,6 +10,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, foreign_input
+from accounts.core.external_ids import ExternalId
 from accounts.core.search_fields import SearchWords, no_controls
 
 MAX_PERSON_NAME = 150
@@ -44,6 +45,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(_("name"), max_length=MAX_PERSON_NAME, blank=True)
     #: By which staff find a person (`accounts.desk.account_page.search`).
     words = SearchWords(source="name")
+    #: What the vendor's own systems call this person.
+    external_id = ExternalId()
     language = models.CharField(
         _("language"), max_length=7, blank=True, choices=settings.LANGUAGES, help_text=_("Empty: as the browser asks.")
     )
@@ -66,6 +69,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         constraints = [
             models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_is_lower_case"),
             no_controls("name", name="user_name_is_one_line"),
+            *ExternalId.rules("user"),
         ]
         indexes = [SearchWords.index("words", name="user_by_words")]
 

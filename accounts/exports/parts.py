@@ -190,8 +190,10 @@ def _described() -> "list[Rows | Documents]":
     return [part for part in parts() if isinstance(part, Rows | Documents)]
 
 
+EXTERNAL_ID: Schema = {**optional(TEXT), "description": "what it is called in the vendor's other systems"}
 MEMBER: Mapping[str, Schema] = {
     "id": INTEGER,
+    "external_id": EXTERNAL_ID,
     "name": TEXT,
     "email": TEXT,
     "language": {**TEXT, "description": "empty: as the browser asks"},
@@ -203,6 +205,7 @@ ACCOUNT_SCHEMA: Schema = {
     "type": "object",
     "properties": {
         "id": ID,
+        "external_id": EXTERNAL_ID,
         "name": TEXT,
         "created_at": INSTANT,
         "deactivated_at": optional(INSTANT),
@@ -215,7 +218,7 @@ ACCOUNT_SCHEMA: Schema = {
             },
         },
     },
-    "required": ["id", "name", "created_at", "deactivated_at", "members"],
+    "required": ["id", "external_id", "name", "created_at", "deactivated_at", "members"],
 }
 
 
@@ -236,12 +239,14 @@ def account_document(account: Account) -> Mapping[str, Any]:
     members = account.memberships.select_related("user").order_by("joined_at", "id")
     return {
         "id": account.pk,
+        "external_id": account.external_id,
         "name": account.name,
         "created_at": account.created_at,
         "deactivated_at": account.deactivated_at,
         "members": [
             {
                 "id": place.user_id,
+                "external_id": place.user.external_id,
                 "name": place.user.name,
                 "email": place.user.email,
                 "language": place.user.language,

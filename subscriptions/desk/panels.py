@@ -74,6 +74,12 @@ def by_reference(text: str) -> Iterator[uuid.UUID]:
         yield from Subscription.objects.filter(order_key=order).values_list("account_id", flat=True)[: search.MOST]
 
 
+def by_external_id(text: str) -> Iterator[uuid.UUID]:
+    """By what the vendor's own systems call a subscription."""
+    if external_id := foreign_input.external_id_or_nothing(text):
+        yield from Subscription.objects.filter(external_id=external_id).values_list("account_id", flat=True)
+
+
 PANELS = (
     Panel(_("Subscription"), "subscriptions/desk/standing.html", standing, place=10),
     Panel(_("Refunds"), "subscriptions/desk/refunds.html", refunds, place=25, is_wide=True),
@@ -81,4 +87,4 @@ PANELS = (
     Panel(_("Billing records"), "subscriptions/desk/billing_records.html", billing_records, place=70, is_wide=True),
 )
 
-FINDERS = (by_reference,)
+FINDERS = (by_external_id, by_reference)

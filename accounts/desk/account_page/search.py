@@ -66,8 +66,8 @@ def of_account(field: str = "account_id") -> Way:
 
 
 def person(text: str) -> Q:
-    """People by the beginning of their address, or by the words of their name."""
-    return Q(pk__in=[user.pk for user in (*_with_address(text), *_with_name(text))])
+    """People by the beginning of their address, by the words of their name, or by the vendor's id of them."""
+    return Q(pk__in=[user.pk for user in (*_with_external_id(text), *_with_address(text), *_with_name(text))])
 
 
 def some(rows: "QuerySet[Any]") -> list[Any]:
@@ -82,6 +82,18 @@ def _by_id(text: str) -> Iterable[uuid.UUID]:
         account_id = uuid.UUID(found)
         if Account.objects.filter(pk=account_id).exists() or Event.objects.filter(account_id=account_id).exists():
             yield account_id
+
+
+def _by_external_id(text: str) -> Iterable[uuid.UUID]:
+    """By what the vendor's own systems call the account, or one of its people."""
+    if external_id := foreign_input.external_id_or_nothing(text):
+        yield from Account.objects.filter(external_id=external_id).values_list("pk", flat=True)
+        yield from _places(_with_external_id(external_id))
+
+
+def _with_external_id(text: str) -> "QuerySet[User]":
+    # No id: nobody's.
+    return User.objects.filter(external_id=foreign_input.external_id_or_nothing(text))
 
 
 def _by_reference(text: str) -> Iterable[uuid.UUID]:
@@ -148,6 +160,7 @@ def _by_bitmap() -> Iterator[None]:
 #: This app's own, the surest first.
 OWN_FINDERS = (
     _by_id,
+    _by_external_id,
     _by_reference,
     _by_address,
     _by_certificate,
