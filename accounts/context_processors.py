@@ -1,9 +1,9 @@
-"""What every page shows of a deletion that has been approved, and where people buy."""
+"""What every page shows of a deletion that has been approved, and in whose name it speaks."""
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from accounts.core import brand as brands
 from accounts.customers.account import Membership
 from accounts.support.deletion import scheduled
 
@@ -16,6 +16,7 @@ def deletion_banner(request: HttpRequest) -> dict[str, object]:
     return {"deletion": SimpleLazyObject(lambda: scheduled(membership.account))}
 
 
-def buying(request: HttpRequest) -> dict[str, object]:
-    """`buy_url`: where people subscribe again (`BUY_URL`); empty where the vendor has said nowhere."""
-    return {"buy_url": settings.BUY_URL}
+def brand(request: HttpRequest) -> dict[str, object]:
+    """`brand`: the vendor (`accounts.core.brand`), and `buy_url`, where people subscribe again; maybe nowhere."""
+    current = brands.current()
+    return {"brand": current, "buy_url": current.buy_url}

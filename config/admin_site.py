@@ -24,7 +24,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import clock, roles
+from accounts.core import brand, clock, roles
 from accounts.customers import session
 from accounts.desk import pages
 from accounts.desk.actions import denied
@@ -37,7 +37,6 @@ View = Callable[..., HttpResponse]
 
 
 class OffboardAdmin(AdminSite):
-    site_title = site_header = _("Offboard support")
     index_title = _("Support desk")
     # Of its own name: Django's page of one app extends `admin/index.html`, and has none of the dashboard's figures.
     index_template = "admin/desk/dashboard.html"
@@ -49,6 +48,11 @@ class OffboardAdmin(AdminSite):
         models = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         ours = [model for model in models if not model.__module__.startswith("allauth.")]
         super().register(ours, admin_class, **options)
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What every page of the desk knows; its head and title name the brand."""
+        title = gettext("%(brand)s support") % {"brand": brand.current().name}
+        return {**super().each_context(request), "site_title": title, "site_header": title}
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [page for module in (pages, dashboard, bulk_start, bulk_pages) for page in module.urls(self.admin_view)]

@@ -6,9 +6,12 @@ A server that lacks three secrets says so in one message, not in three starts. S
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+
+from accounts.core import foreign_input
 
 
 class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no types
@@ -42,6 +45,33 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
         self.check(all(values), f"{name} contains an empty secret: anybody could send it.")
         return values
 
+    def one_line(self, name: str, *, default: str, limit: int) -> str:
+        """A name on one line, of at most `limit` characters. Nothing but blanks counts as not set."""
+        value = self.str(name, default="").strip() or default
+        try:
+            return foreign_input.name(value, limit=limit)
+        except ValidationError:
+            self.wrong.append(f"{name} must be one line of at most {limit} characters.")
+            return default
+
+    def mail_address(self, name: str, *, default: str) -> str:
+        """An address alone, in the form in which addresses are kept."""
+        value = self.str(name, default="").strip() or default
+        try:
+            return foreign_input.address(value)
+        except ValidationError:
+            self.wrong.append(f"{name} must be a mail address such as {default}, not {value!r}.")
+            return default
+
+    def web_address(self, name: str, *, default: str = "") -> str:
+        """An http or https address without user and password; may be empty if the default is."""
+        value = self.str(name, default="").strip() or default
+        self.check(
+            not value or _is_web_address(value),
+            f"{name} must be an address such as https://www.example.com/, not {value!r}.",
+        )
+        return value
+
     def check(self, is_so: object, otherwise: str) -> None:
         """Note what is wrong with a setting, if something is. `otherwise` names the setting."""
         if not is_so:
@@ -66,3 +96,13 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
             )
         if lines:
             raise ImproperlyConfigured("\n".join(lines))
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018  # raises for what is no number
+    except ValueError:
+        return False
+    is_plain = text.isprintable() and not any(letter in text for letter in " \"'<>\\")
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and is_plain

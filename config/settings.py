@@ -7,6 +7,7 @@ On real servers there is no such file, and what is missing stops the start with 
 
 import os
 import re
+from email.utils import formataddr, quote
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core import brand
 from accounts.core.private_files import FILE_MODE, FOLDER_MODE
 from config.environment import Environment
 
@@ -30,6 +32,21 @@ ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 ALLOW_TIME_TRAVEL = env.bool("ALLOW_TIME_TRAVEL", default=False)
 #: Bearer tokens of the product's own servers, comma-separated so that one can be rotated.
 API_TOKENS = env.secrets("API_TOKENS")
+
+# The brand: in whose name pages and mails speak (`accounts.core.brand`). Without settings the demo's; a real server
+# that has none speaks in the name of its host, never in the demo's.
+
+_host = urlsplit(SITE_URL).hostname or "localhost"
+_is_real = SITE_URL.startswith("https://")
+BRAND_NAME = env.one_line("BRAND_NAME", default=_host if _is_real else "Blueprints", limit=brand.MAX_NAME)
+BRAND_URL = env.web_address("BRAND_URL", default=SITE_URL)
+BRAND_COLOUR = (env.str("BRAND_COLOUR", default="").strip() or "#0b5c74").lower()
+if _problem := brand.colour_problem(BRAND_COLOUR):
+    env.check(False, _problem)
+#: Where people write who can't sign in, and where answers to our mails go.
+SUPPORT_EMAIL = env.mail_address("SUPPORT_EMAIL", default=f"support@{_host if _is_real else 'blueprints.example'}")
+#: Where people buy, or come back: pages and mails that speak of subscribing again lead there. Empty: they do not.
+BUY_URL = env.web_address("BUY_URL")
 
 #: Keys that encrypt tokens at rest; the first one encrypts, all decrypt, so that one can be rotated.
 FIELD_ENCRYPTION_KEYS = env.secrets("FIELD_ENCRYPTION_KEYS", needed=True)
@@ -172,7 +189,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "accounts.context_processors.deletion_banner",
-                "accounts.context_processors.buying",
+                "accounts.context_processors.brand",
                 "subscriptions.context_processors.ending_banner",
             ],
         },
@@ -306,7 +323,6 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 # The second factor proves the person; whether a mail address was clicked on has nothing to do with it.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_ADAPTER = "accounts.customers.second_factor.SecondFactorAdapter"
-MFA_TOTP_ISSUER = "Offboard"
 #: Whether the support desk asks for a second factor. Off in `make run` alone, so that the demo sign-ins get in.
 STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=True)
 
@@ -352,12 +368,12 @@ if EMAIL_BACKEND == "django.core.mail.backends.filebased.EmailBackend":
     EMAIL_FILE_PATH = "/" + _email["EMAIL_FILE_PATH"].lstrip("/")
 #: A mail server that does not answer within this many seconds is tried again later.
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Blueprints <no-reply@blueprints.example>")
+#: `Name <address>`. A name with letters beyond ASCII stays as it is; Django encodes it in the mail's head.
+_no_reply = f"no-reply@{_host if _is_real else 'blueprints.example'}"
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or (
+    formataddr((BRAND_NAME, _no_reply)) if BRAND_NAME.isascii() else f'"{quote(BRAND_NAME)}" <{_no_reply}>'
+)
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
-#: Where people write who can't sign in, such as a buyer whose purchase could not be linked.
-SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@blueprints.example")
-#: Where people buy, or come back: pages and mails that speak of subscribing again lead there. Empty: they do not.
-BUY_URL = env.str("BUY_URL", default="")
 
 # Security. Everything that needs https follows from SITE_URL, so that the demo runs on plain http.
 

@@ -2,7 +2,7 @@
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 
-from accounts.core import encryption
+from accounts.core import brand, encryption
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
@@ -13,3 +13,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth h
 
     def decrypt(self, encrypted_text: str) -> str:
         return encryption.decrypt(encrypted_text.encode())
+
+    def get_totp_issuer(self) -> str:
+        """Under which name an authenticator lists us: the vendor's."""
+        return brand.current().name

@@ -2,7 +2,6 @@
 
 import logging
 import smtplib
-from email.utils import parseaddr
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -15,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
-from accounts.core import foreign_input
+from accounts.core import brand, foreign_input
 from accounts.core.client_address import client_address, network_of
 from accounts.customers import addresses
 from accounts.customers.session import end_all, note_place
@@ -91,7 +90,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """Send a sign-in mail at once: its link is a secret and never stored in a row. Failing is said, not hidden."""
         site = RequestSite(self.request)
         site.domain = urlsplit(settings.SITE_URL).netloc
-        site.name = parseaddr(settings.DEFAULT_FROM_EMAIL)[0] or site.domain
+        site.name = brand.current().name
         try:
             super().send_mail(template_prefix, email, {**_with_links(self.request, context), "current_site": site})
         except (smtplib.SMTPException, OSError) as error:

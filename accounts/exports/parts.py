@@ -16,7 +16,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
 
-from accounts.core import clock
+from accounts.core import brand, clock
 from accounts.core.registry import Registry
 from accounts.customers import session
 from accounts.customers.account import Account, Role
@@ -227,7 +227,7 @@ def schema() -> Schema:
     files = {part.name: {"type": "array", "items": part.schema()} for part in _described()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Blueprints: data export",
+        "title": f"{brand.current().name}: data export",
         "description": "One property for each file of the archive. A .jsonl file is read as the array of its lines.",
         "type": "object",
         "properties": {"account.json": ACCOUNT_SCHEMA, **files},
@@ -262,7 +262,7 @@ def account_document(account: Account) -> Mapping[str, Any]:
 def readme(account: Account, at: datetime) -> str:
     lines = "".join(f"  {part.name}\n" for part in _described())
     return (
-        f"Blueprints: all data of the account “{account.name}”\nas of {plain(at)}\n\n"
+        f"{brand.current().name}: all data of the account “{account.name}”\nas of {plain(at)}\n\n"
         "All texts are UTF-8, all instants ISO 8601 in UTC.\n"
         "A .json file is one document; a .jsonl file holds one JSON object a line.\n\n"
         f"  schema.json: JSON Schema of all of them\n  account.json: the account and its members\n{lines}"

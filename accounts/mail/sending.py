@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import foreign_input
+from accounts.core import brand, foreign_input
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import overdue, run_due
 from accounts.mail.notices import Notice
@@ -64,6 +64,7 @@ def send(notice: Notice, connection: BaseEmailBackend, at: datetime) -> bool:
 def write(notice: Notice) -> EmailMultiAlternatives:
     """The mail, in its reader's language and zone. The first line of the text template is the subject."""
     reader = notice.recipient
+    vendor = brand.current()
     app, name = notice.kind.split("/")
     facts = {
         key: datetime.fromisoformat(value) if key.endswith("_at") and value else value
@@ -74,9 +75,10 @@ def write(notice: Notice) -> EmailMultiAlternatives:
         "account": notice.account,
         "reader": reader,
         "site_url": settings.SITE_URL,
-        "buy_url": settings.BUY_URL,
+        "brand": vendor,
+        "buy_url": vendor.buy_url,
+        "support_email": vendor.support_email,
     }
-    context["support_email"] = settings.SUPPORT_EMAIL
     language = reader.language or reader.browser_language or settings.LANGUAGE_CODE
     with translation.override(language), timezone.override(foreign_input.zone(reader.time_zone)):
         subject, text = render_to_string(f"{app}/mail/{name}.txt", context).split("\n", 1)

@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from accounts.core import brand
+
 #: Below these paths nobody but machines knocks.
 MACHINE_PATHS = (
     "/api/",
@@ -80,7 +82,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if request.path.startswith(MACHINE_PATHS):
         return JsonResponse({"error": status.name.lower(), "message": message}, status=status)
     # Without the request: no context processor asks who is reading.
-    return render(None, "500.html", {"message": message}, status=status)
+    return render(None, "500.html", {"brand": brand.current(), "message": message}, status=status)
 
 
 @login_not_required

@@ -9,10 +9,11 @@ from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.core import clock
+from accounts.core import brand, clock
 from accounts.core.write_guard import BeingErased
 from accounts.customers.access import AccountDeactivated, for_leaving_owner, membership_in
 from accounts.customers.account import Membership
@@ -83,7 +84,7 @@ def export_file(request: HttpRequest, token: str) -> HttpResponseBase:
     response = FileResponse(
         file,
         as_attachment=True,
-        filename=f"blueprints-export-{export.asked_at:%Y-%m-%d}.zip",
+        filename=f"{slugify(brand.current().name) or 'data'}-export-{export.asked_at:%Y-%m-%d}.zip",
         content_type="application/zip",
     )
     response["Cache-Control"] = "private, no-store"

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def told(**settings: str) -> str:
     return found.stderr
 
 
-def values(name: str, **settings: str) -> list[str]:
+def value(name: str, **settings: str) -> Any:
     """What a setting holds after a start with these settings."""
     found = subprocess.run(
         [sys.executable, "-c", f"import config.settings as s, json; print(json.dumps(s.{name}))"],
@@ -88,8 +89,7 @@ def values(name: str, **settings: str) -> list[str]:
         text=True,
         check=True,
     )
-    read: list[str] = json.loads(found.stdout)
-    return read
+    return json.loads(found.stdout)
 
 
 def test_all_that_is_missing_is_named_at_once() -> None:
@@ -109,7 +109,7 @@ def test_whoever_reads_another_folder_is_told_where_its_settings_were_sought(tmp
 
 
 def test_who_sells_nothing_at_github_needs_no_secret_of_it() -> None:
-    assert values("GITHUB_WEBHOOK_SECRETS", GITHUB_WEBHOOK_SECRETS="") == []
+    assert value("GITHUB_WEBHOOK_SECRETS", GITHUB_WEBHOOK_SECRETS="") == []
 
 
 @pytest.mark.parametrize("name", ["GITHUB_CLIENT_ID", "GITHUB_APP_ID", "GITHUB_LISTING_SLUG"])
@@ -130,9 +130,76 @@ def test_who_sells_at_github_needs_its_secret(name: str) -> None:
     ],
 )
 def test_lists_are_stripped_of_blanks(name: str) -> None:
-    assert values(name, **{name: " old , new "}) == ["old", "new"]
+    assert value(name, **{name: " old , new "}) == ["old", "new"]
 
 
 @pytest.mark.parametrize("name", ["API_TOKENS", "AWS_EVENTS_TOKEN", "FIELD_ENCRYPTION_KEYS", "GITHUB_WEBHOOK_SECRETS"])
 def test_no_list_of_secrets_has_an_empty_one(name: str) -> None:
     assert f"{name} contains an empty secret" in told(**{name: "good,,also good"})
+
+
+def test_without_a_brand_the_demo_has_its_own_and_a_real_server_that_of_its_host() -> None:
+    names = ("BRAND_NAME", "BRAND_URL", "SUPPORT_EMAIL", "DEFAULT_FROM_EMAIL")
+    unset = dict.fromkeys((*names, "BRAND_COLOUR"), "")
+    assert [value(name, **unset, SITE_URL="http://127.0.0.1:8000") for name in names] == [
+        "Blueprints",
+        "http://127.0.0.1:8000",
+        "support@blueprints.example",
+        "Blueprints <no-reply@blueprints.example>",
+    ]
+    assert [value(name, **unset, SITE_URL="https://app.acme.example") for name in names] == [
+        "app.acme.example",
+        "https://app.acme.example",
+        "support@app.acme.example",
+        '"app.acme.example" <no-reply@app.acme.example>',
+    ]
+    assert value("BRAND_COLOUR", **unset) == "#0b5c74"
+
+
+def test_the_sender_of_mails_is_the_brand_in_whatever_letters() -> None:
+    real = {"SITE_URL": "https://app.acme.example", "DEFAULT_FROM_EMAIL": ""}
+    assert value("DEFAULT_FROM_EMAIL", **real, BRAND_NAME="Acme, Inc.") == '"Acme, Inc." <no-reply@app.acme.example>'
+    assert value("DEFAULT_FROM_EMAIL", **real, BRAND_NAME="Café “Ö”") == '"Café “Ö”" <no-reply@app.acme.example>'
+
+
+def test_a_brand_is_made_canonical() -> None:
+    assert value("BRAND_NAME", BRAND_NAME="  Acme \t Works ") == "Acme Works"
+    assert value("BRAND_COLOUR", BRAND_COLOUR=" #7A0B74 ") == "#7a0b74"
+    assert value("SUPPORT_EMAIL", SUPPORT_EMAIL="Help@Bücher.example") == "help@xn--bcher-kva.example"
+    assert (
+        value("BUY_URL", BUY_URL="https://shop.example/plans?from=app#pro") == "https://shop.example/plans?from=app#pro"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "message"),
+    [
+        ("BRAND_NAME", "x" * 61, "BRAND_NAME must be one line of at most 60 characters."),
+        ("BRAND_NAME", "Acme\x1b[31m", "BRAND_NAME must be one line of at most 60 characters."),
+        ("BRAND_COLOUR", "teal", "BRAND_COLOUR must be a colour such as #0b5c74, not 'teal'."),
+        ("BRAND_COLOUR", "#0b5", "BRAND_COLOUR must be a colour such as #0b5c74, not '#0b5'."),
+        (
+            "BRAND_COLOUR",
+            "#ffd400",
+            "BRAND_COLOUR: #ffd400 can't be read on white: its contrast is 1.4, and text needs 4.5. "
+            "The nearest shade that can be read is #8a7200.",
+        ),
+        (
+            "SUPPORT_EMAIL",
+            "help",
+            "SUPPORT_EMAIL must be a mail address such as support@blueprints.example, not 'help'.",
+        ),
+        (
+            "BRAND_URL",
+            "acme.example",
+            "BRAND_URL must be an address such as https://www.example.com/, not 'acme.example'.",
+        ),
+        ("BUY_URL", "javascript:alert(1)", "BUY_URL must be an address such as https://www.example.com/, not "),
+        ("BUY_URL", "https://", "BUY_URL must be an address"),
+        ("BUY_URL", "https://shop.example:port/", "BUY_URL must be an address"),
+        ("BUY_URL", "https://user@shop.example/", "BUY_URL must be an address"),
+        ("BUY_URL", "https://shop.example/a b", "BUY_URL must be an address"),
+    ],
+)
+def test_a_brand_that_makes_no_sense_stops_the_start(name: str, wrong: str, message: str) -> None:
+    assert message in start(**{name: wrong})
