@@ -27,9 +27,9 @@ from accounts.desk.dashboard.figures import Figure
 from accounts.desk.own import account_actions, request_actions
 from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
-from accounts.erasure import holds, inventory, mail_folder, purge, runner
+from accounts.erasure import holds, inventory, mail_folder, runner, starting
 from accounts.erasure.inventory import Eraser, Keeper, Kept, Store
-from accounts.erasure.purge import ReasonToWait
+from accounts.erasure.starting import ReasonToWait
 from accounts.exports import builder, export, parts
 from accounts.exports.parts import Part
 from accounts.jobs import invariants, sweeps
@@ -68,7 +68,7 @@ class Extension:
     #: and what ends when the erasing begins.
     deletion_obstacles: tuple[deletion.Obstacle, ...] = ()
     renewals: tuple[deletion.Renewal, ...] = ()
-    before_erasing: tuple[purge.BeforeErasing, ...] = ()
+    before_erasing: tuple[starting.BeforeErasing, ...] = ()
     #: What is about to happen to an account that somebody takes over.
     pending: tuple[ownership.Pending, ...] = ()
     #: Where requests go that are not ours alone to answer, and what keeps a request from being closed.
@@ -93,11 +93,11 @@ class Extension:
         sweeps.REGISTRY.add(*self.sweeps)
         invariants.REGISTRY.add(*self.invariants)
         inventory.install(self.personal_data, self.erasers, self.keepers, self.folders)
-        purge.REASONS_TO_WAIT.add(*self.reasons_to_wait)
+        starting.REASONS_TO_WAIT.add(*self.reasons_to_wait)
         parts.REGISTRY.add(*self.export_parts)
         deletion.OBSTACLES.add(*self.deletion_obstacles)
         deletion.RENEWALS.add(*self.renewals)
-        purge.BEFORE_ERASING.add(*self.before_erasing)
+        starting.BEFORE_ERASING.add(*self.before_erasing)
         ownership.PENDING.add(*self.pending)
         routing.ROUTERS.add(*self.routers)
         answers.UNDER_WAY.add(*self.under_way)

@@ -43,8 +43,10 @@ from django.urls import reverse
 
 from accounts.core import clock
 from accounts.customers.history import Actor
-from accounts.erasure import certificates, purge
-from accounts.erasure.runner import STATEMENT_TIMEOUT, purge_due
+from accounts.erasure import certificates, scheduling
+from accounts.erasure.obligation import PurgeCause
+from accounts.erasure.runner import purge_due
+from accounts.erasure.statements import STATEMENT_TIMEOUT
 from accounts.models import Account, Blueprint, Certificate, Membership, Purge, Role, User
 from bench import filling
 from bench.measuring import Goal, Result, Row, Samples, interleaved, require
@@ -307,9 +309,9 @@ def _worker(database: str) -> Iterator[Worker]:
 def _oblige(account_id: uuid.UUID) -> Purge:
     """A purge that is due now."""
     at = clock.now()
-    return purge.schedule(
+    return scheduling.schedule(
         Account.objects.get(pk=account_id),
-        cause=purge.PurgeCause.MARKETPLACE_CANCELLATION,
+        cause=PurgeCause.MARKETPLACE_CANCELLATION,
         received_at=at - timedelta(hours=1),
         due_at=at,
         deadline_at=at + timedelta(days=30),

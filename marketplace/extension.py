@@ -1,7 +1,7 @@
 """What this app adds to Offboard."""
 
 from accounts.erasure.inventory import Keeper
-from accounts.erasure.purge import ReasonToWait
+from accounts.erasure.starting import ReasonToWait
 from accounts.extension import Extension
 from accounts.inbox import inbox, refused_messages, retention
 from accounts.inbox.delivery import Source

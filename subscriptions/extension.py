@@ -1,7 +1,7 @@
 """What this app adds to Offboard."""
 
 from accounts.erasure.inventory import Keeper
-from accounts.erasure.purge import ReasonToWait
+from accounts.erasure.starting import ReasonToWait
 from accounts.extension import Extension
 from subscriptions import account_deletion, billing_record, current_plan, export, personal_data, reminders, settling
 from subscriptions.channels.channel_extension import ChannelExtension

@@ -46,7 +46,8 @@ def start(
 
     What was bought ahead, or is written down late, begins at `starts_at` instead. `event` is its line of history.
     Whoever was about to be left, because a marketplace said so, is back. Raises `NoListPrice`; `IntegrityError` if one
-    is live in the same period: the database allows one at a time; and `purge.TooLate` once the account is being erased.
+    is live in the same period: the database allows one at a time; and `scheduling.TooLate` once the account is
+    being erased.
     """
     if cents is None:
         listed = Price.objects.filter(plan=plan, interval=interval, currency=currency).first()

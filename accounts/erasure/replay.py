@@ -18,9 +18,10 @@ from accounts.customers import history
 from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
-from accounts.erasure import hash_chain, runner
+from accounts.erasure import hash_chain, runner, verification
 from accounts.erasure.certificates import Certificate, System, instant
-from accounts.erasure.purge import Purge, PurgeCause
+from accounts.erasure.obligation import PurgeCause
+from accounts.erasure.purge import Purge
 from accounts.jobs.due_work import MORE
 
 #: What an exported log says it is.
@@ -102,7 +103,7 @@ def _oblige(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Purge 
         account = Account.objects.select_for_update(no_key=True).filter(pk=account_id).first()
         purge = Purge.objects.of(account_id).open().locked().first()
         if purge is None:
-            if account is None and not runner.left_in_database(account_id):
+            if account is None and not verification.left_in_database(account_id):
                 return None
             purge = Purge(account_id=account_id, cause=PurgeCause(body["cause"]), received_at=at)
         if not purge.started_at:

@@ -30,7 +30,8 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, OwnAccount, staff_member
 from accounts.customers.user import User
-from accounts.erasure import purge
+from accounts.erasure import scheduling
+from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.purge import Purge
 from accounts.mail import notices
 from accounts.support.deletion_proposal import MAX_OVERRIDE, DeletionProposal
@@ -159,9 +160,9 @@ def approve(request: SupportRequest, *, by: Actor, at: datetime, override: str =
         for renewal in RENEWALS.all():
             stopped |= renewal.stop(account, at, by)
         due_at, deadline_at = dates_of(request, at)
-        found = purge.schedule(
+        found = scheduling.schedule(
             account,
-            cause=purge.PurgeCause.CUSTOMER_REQUEST,
+            cause=PurgeCause.CUSTOMER_REQUEST,
             received_at=request.made_at,
             due_at=due_at,
             deadline_at=deadline_at,
@@ -204,11 +205,11 @@ def dates_of(request: SupportRequest, at: datetime) -> tuple[datetime, datetime]
 def call_off(account: Account, *, by: Actor, at: datetime) -> bool:
     """Call a deletion off, approved or not, until the erasing begins. Returns whether there was one.
 
-    Raises `purge.TooLate` once it has begun.
+    Raises `scheduling.TooLate` once it has begun.
     """
     with transaction.atomic():
         Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-        stopped = purge.call_off(account, at=at, by=by, cause=purge.PurgeCause.CUSTOMER_REQUEST)
+        stopped = scheduling.call_off(account, at=at, by=by, cause=PurgeCause.CUSTOMER_REQUEST)
         request = account.requests.open().filter(kind=RequestKind.DELETION).first()
         if request is None:
             return stopped
@@ -232,7 +233,7 @@ def approval_of(account_id: uuid.UUID) -> DeletionProposal | None:
 
 def scheduled(account: Account) -> Purge | None:
     """The deletion that was approved and not called off, as a purge, which may be due sooner for another cause."""
-    return Purge.objects.of(account.pk).open().because_of(purge.PurgeCause.CUSTOMER_REQUEST).first()
+    return Purge.objects.of(account.pk).open().because_of(PurgeCause.CUSTOMER_REQUEST).first()
 
 
 def under_way(request: SupportRequest) -> "Promise | None":

@@ -19,7 +19,8 @@ from accounts.customers.fresh_proof import require_fresh_proof
 from accounts.customers.history import Actor
 from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
-from accounts.erasure.purge import Purge, TooLate
+from accounts.erasure.purge import Purge
+from accounts.erasure.scheduling import TooLate
 from accounts.forms import FurtherMessageForm, SupportForm
 from accounts.support.deletion import call_off, obstacle_to
 from accounts.support.messages import Message, OurTurn, write_further

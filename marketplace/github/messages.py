@@ -15,7 +15,7 @@ from accounts.core import locks
 from accounts.core.locks import Lock
 from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
-from accounts.erasure import purge
+from accounts.erasure import scheduling
 from accounts.inbox.delivery import Delivery, DeliveryOutcome, GitHubListing, Source, Unprocessable
 from accounts.mail import notices
 from accounts.models import Account
@@ -279,7 +279,7 @@ def hold(
         try:
             if offboarding.call_off(customer.account, because="purchased", at=at, by=GITHUB):
                 customer.authorisation_needed_at = None if _is_authorised(customer) else at
-        except purge.TooLate:
+        except scheduling.TooLate:
             customer.account = Account.objects.create(name=purchase.buyer.login or "GitHub", created_at=at)
     customer.login, customer.kind = purchase.buyer.login or customer.login, purchase.buyer.kind[:20]
     customer.listing_plan, customer.yearly, customer.seats = listing_plan, purchase.yearly, purchase.seats

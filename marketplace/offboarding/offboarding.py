@@ -17,7 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core.errors import storable
 from accounts.customers import history
 from accounts.customers.history import Actor
-from accounts.erasure import purge
+from accounts.erasure import scheduling
+from accounts.erasure.obligation import PurgeCause
+from accounts.erasure.purge import Purge
 from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 from accounts.mail import notices
 from accounts.models import Account
@@ -58,8 +60,8 @@ class OffboardingQuerySet(models.QuerySet["Offboarding"]):
 
     def without_purge(self) -> Self:
         """Those whose data nothing erases: neither an open purge that they oblige us to, nor one that is proven."""
-        purges = purge.Purge.objects.filter(account_id=models.OuterRef("account_id"))
-        obliged = purges.open().because_of(purge.PurgeCause.MARKETPLACE_CANCELLATION)
+        purges = Purge.objects.filter(account_id=models.OuterRef("account_id"))
+        obliged = purges.open().because_of(PurgeCause.MARKETPLACE_CANCELLATION)
         replayed = purges.open().filter(erased_before_at__isnull=False)
         proven = purges.filter(verified_at__gte=models.OuterRef("received_at"))
         return self.exclude(models.Exists(obliged) | models.Exists(replayed) | models.Exists(proven))
@@ -228,9 +230,9 @@ def begin(
     )
     if deactivates:
         Account.objects.filter(pk=account.pk).update(deactivated_at=at, returnable_until=purge_due_at)
-    purge.schedule(
+    scheduling.schedule(
         account,
-        cause=purge.PurgeCause.MARKETPLACE_CANCELLATION,
+        cause=PurgeCause.MARKETPLACE_CANCELLATION,
         received_at=received_at,
         due_at=purge_due_at,
         deadline_at=offboarding.deadline_at,
@@ -251,7 +253,7 @@ def begin(
 
 def erased_from(offboarding: Offboarding) -> datetime:
     """From when on the data goes, and until when the customer can come back: the one date that pages and mails say."""
-    due = purge.Purge.objects.of(offboarding.account_id).open().values_list("due_at", flat=True).first()
+    due = Purge.objects.of(offboarding.account_id).open().values_list("due_at", flat=True).first()
     return due or offboarding.deadline_at - timedelta(hours=settings.PURGE_LEAD_HOURS)
 
 
@@ -266,15 +268,15 @@ def call_off(account: Account, *, because: str, at: datetime, by: Actor) -> bool
     """The customer is back: call off the purge, reactivate the account with its data, and tell the owner so.
 
     In the caller's transaction. If the customer's own request to delete everything stands, the mail says so. Returns
-    whether there was anything to call off. Raises `purge.TooLate` once the purge has begun: under the account's lock
-    exactly one of the two wins.
+    whether there was anything to call off. Raises `scheduling.TooLate` once the purge has begun: under the
+    account's lock exactly one of the two wins.
     """
     account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
     offboarding = Offboarding.objects.open().of(account.pk).first()
     if offboarding is None:
         return False
     was_deactivated = account.deactivated_at is not None
-    purge.call_off(account, at=at, by=by, cause=purge.PurgeCause.MARKETPLACE_CANCELLATION)
+    scheduling.call_off(account, at=at, by=by, cause=PurgeCause.MARKETPLACE_CANCELLATION)
     offboarding.called_off_at, offboarding.called_off_because = at, because
     offboarding.save(update_fields=["called_off_at", "called_off_because"])
     Account.objects.filter(pk=account.pk).update(deactivated_at=None, returnable_until=None)
@@ -282,7 +284,7 @@ def call_off(account: Account, *, because: str, at: datetime, by: Actor) -> bool
         account.pk, MarketplaceEvent.OFFBOARDING_CALLED_OFF, at=at, by=by, offboarding=offboarding.pk, because=because
     )
     if was_deactivated:
-        stands = purge.Purge.objects.of(account.pk).open().first()
+        stands = Purge.objects.of(account.pk).open().first()
         notices.queue(
             "marketplace/account_back",
             to=[account.owner()],

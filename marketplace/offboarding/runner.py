@@ -21,7 +21,7 @@ from accounts.core.encryption import Undecipherable, decrypt
 from accounts.core.errors import describe, storable
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
-from accounts.erasure import purge
+from accounts.erasure.purge import Purge
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import MORE, NotYet, Turn, overdue, run_due
 from accounts.jobs.queues import Queue
@@ -244,7 +244,7 @@ def _needed_elsewhere(token: UserToken, account_id: uuid.UUID) -> bool:
 
 def _await_purge(step: OffboardingStep, at: datetime) -> str:
     """The purge runs by itself (`accounts.erasure.purge`); this step ends with its proof."""
-    done = purge.Purge.objects.of(step.offboarding.account_id).filter(verified_at__gte=step.offboarding.received_at)
+    done = Purge.objects.of(step.offboarding.account_id).filter(verified_at__gte=step.offboarding.received_at)
     if done.exists():
         return ""
     raise NotYet("the purge is not verified yet", until=at + timedelta(minutes=5))

@@ -21,11 +21,11 @@ from django.db import connection, transaction
 
 from accounts.core.write_guard import BeingErased
 from accounts.customers.history import Actor
-from accounts.erasure import purge, runner
+from accounts.erasure import purge, starting, statements
 from accounts.erasure.certificates import faults
 from accounts.erasure.holds import set_hold
-from accounts.erasure.purge import TooLate, call_off
 from accounts.erasure.runner import erase, take_turn
+from accounts.erasure.scheduling import TooLate, call_off
 from accounts.models import Account, Blueprint, Certificate, DepartingPerson, Event, Membership, Purge, Role, User
 from tests.accounts.erasure.dumping import database_url
 from tests.accounts.erasure.purging import erased_events, oblige
@@ -182,7 +182,7 @@ def test_undo_and_start_in_the_same_moment_have_exactly_one_winner() -> None:
 
         def begin(row: Purge = row) -> bool:
             time.sleep(chance.uniform(0, 0.004))
-            return purge.start(row, at=NOW)
+            return starting.start(row, at=NOW)
 
         undone, begun = together(undo, begin)
         row.refresh_from_db()
@@ -207,7 +207,7 @@ def test_undo_and_start_in_the_same_moment_have_exactly_one_winner() -> None:
 def test_started_by_many_at_the_same_moment_it_begins_once() -> None:
     account: Account = AccountFactory()
     row = oblige(account)
-    begun = together(*[lambda: purge.start(Purge.objects.get(pk=row.pk), at=NOW)] * 8)
+    begun = together(*[lambda: starting.start(Purge.objects.get(pk=row.pk), at=NOW)] * 8)
     assert sorted(begun) == [False] * 7 + [True]
     assert Event.objects.filter(account=account, kind="purge.started").count() == 1
     assert DepartingPerson.objects.of(account.pk).count() == 1
@@ -218,7 +218,7 @@ def test_two_workers_side_by_side_erase_once_and_count_once() -> None:
     Blueprint.objects.bulk_create([Blueprint(account=account, name=str(number)) for number in range(300)])
     row = oblige(account)
     Purge.objects.filter(pk=row.pk).update(chunk=10)
-    assert purge.start(row, at=NOW)
+    assert starting.start(row, at=NOW)
     done = together(*[lambda: erase(Purge.objects.get(pk=row.pk), NOW)] * 3)
     assert done.count(True) == 1, done
     row.refresh_from_db()
@@ -252,7 +252,7 @@ def test_whoever_writes_while_it_starts_is_either_erased_or_refused() -> None:
 
         def begin(row: Purge = row, pause: float = pauses[1]) -> bool:
             time.sleep(pause)
-            return purge.start(row, at=NOW)
+            return starting.start(row, at=NOW)
 
         drawn, begun = together(draw, begin)
         assert begun is True
@@ -282,7 +282,7 @@ def test_a_hold_set_while_a_chunk_is_erased_stops_the_next_one() -> None:
 
 
 def test_a_chunk_that_takes_too_long_is_halved_until_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "STATEMENT_TIMEOUT", 300)
+    monkeypatch.setattr(statements, "STATEMENT_TIMEOUT", 300)
     account: Account = AccountFactory()
     Blueprint.objects.bulk_create([Blueprint(account=account, name=str(number)) for number in range(40)])
     # Each row takes a hundredth of a second, as on a disk that is busy.
@@ -328,7 +328,7 @@ def locked(blueprint: Blueprint) -> Iterator[None]:
 
 
 def test_a_locked_row_makes_it_wait_and_not_halve(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "LOCK_TIMEOUT", 50)
+    monkeypatch.setattr(statements, "LOCK_TIMEOUT", 50)
     account: Account = AccountFactory()
     blueprint = BlueprintFactory(account=account)
     row = oblige(account)

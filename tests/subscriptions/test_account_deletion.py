@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.core import clock
 from accounts.customers.history import Actor
-from accounts.erasure import holds, purge
+from accounts.erasure import holds, starting
 from accounts.erasure.purge import Purge
 from accounts.mail import sending
 from accounts.models import Account, Notice, User
@@ -54,7 +54,7 @@ def test_what_was_paid_for_is_there_until_the_erasing_begins(
     subscription.refresh_from_db()
     assert subscription.ends_at == subscription.paid_through(NOW), "it is not renewed"
     assert standing_of(account, found.due_at - timedelta(seconds=1)).subscription == subscription
-    assert purge.start(found, at=found.due_at)
+    assert starting.start(found, at=found.due_at)
     subscription.refresh_from_db()
     assert (subscription.ends_at, subscription.settled_at) == (found.due_at, found.due_at)
     assert BillingRecord.objects.get().ended_at == found.due_at
@@ -156,7 +156,7 @@ def test_a_contract_and_what_is_to_begin_end_when_the_erasing_begins(account: Ac
     found = approved(account, agent, lead)
     contract.refresh_from_db()
     assert contract.ends_at == NOW + 300 * DAY
-    assert purge.start(found, at=found.due_at)
+    assert starting.start(found, at=found.due_at)
     for row, end in ((contract, found.due_at), (ahead, found.due_at)):
         row.refresh_from_db()
         assert (row.ends_at, row.settled_at) == (end, end)
@@ -165,7 +165,7 @@ def test_a_contract_and_what_is_to_begin_end_when_the_erasing_begins(account: Ac
 def test_who_has_bought_since_has_come_back_and_nothing_is_erased(account: Account, agent: User, lead: User) -> None:
     found = approved(account, agent, lead)
     subscribe(account, at=NOW + DAY, channel=Channel.GITHUB_MARKETPLACE)
-    assert not purge.start(found, at=found.due_at)
+    assert not starting.start(found, at=found.due_at)
     found.refresh_from_db()
     assert found.waiting_for == "the end of a live subscription (pro)"
 
@@ -201,7 +201,7 @@ def test_a_hold_keeps_the_data_and_the_subscription_ends_with_its_cycle(
     found = approved(account, agent, lead)
     hold = holds.set_hold(account, reason="A court", until=NOW + 60 * DAY, by=Actor.staff(lead), at=NOW)
     holds.confirm_hold(hold, by=Actor.staff(other_lead), at=NOW)
-    assert not purge.start(found, at=found.due_at)
+    assert not starting.start(found, at=found.due_at)
     assert settling.settle_due(found.due_at) == 1
     subscription.refresh_from_db()
     assert subscription.ends_at == subscription.paid_through(NOW)

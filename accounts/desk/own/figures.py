@@ -21,7 +21,7 @@ from accounts.desk.dashboard.figures import Chart, Choice, Column, Link, Listing
 from accounts.desk.pages import account_url
 from accounts.erasure import inventory
 from accounts.erasure.purge import Purge
-from accounts.erasure.runner import FILE_STORE
+from accounts.erasure.storage import FILE_STORE
 from accounts.mail.notices import Notice
 from accounts.support.requests import SupportRequest
 

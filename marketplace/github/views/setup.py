@@ -17,7 +17,7 @@ from accounts.customers.account import Membership
 from accounts.customers.history import Actor
 from accounts.customers.promises import page_of, require, stands_on
 from accounts.customers.user import User
-from accounts.erasure import purge
+from accounts.erasure import scheduling
 from marketplace.github.client import GitHubError
 from marketplace.github.linking import link_purchases
 from marketplace.github.payloads import UnreadablePayload
@@ -84,7 +84,7 @@ def stay(request: HttpRequest, membership: Membership) -> HttpResponse:
     try:
         with transaction.atomic():
             stays = offboarding.call_off(membership.account, because="chose_free", at=clock.of(request), by=by)
-    except purge.TooLate:
+    except scheduling.TooLate:
         messages.error(request, _("It is too late: the deletion has begun."))
         return redirect(back)
     if stays:

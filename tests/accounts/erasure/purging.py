@@ -11,8 +11,9 @@ from django.core.files.storage import default_storage
 from django.db import models
 
 from accounts.customers.history import Actor
-from accounts.erasure import inventory, purge
+from accounts.erasure import inventory, scheduling, starting
 from accounts.erasure.inventory import Erased, Order, Scrubbed
+from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.runner import take_turn
 from accounts.models import Account, Blueprint, Event, Membership, Purge, User
 from subscriptions.models import Subscription
@@ -25,14 +26,20 @@ _numbers = itertools.count(1)
 def oblige(account: Account, *, due_at: datetime = NOW, **changes: Any) -> Purge:
     """A purge of this account that may start at `due_at`."""
     options: dict[str, Any] = {
-        "cause": purge.PurgeCause.MARKETPLACE_CANCELLATION,
+        "cause": PurgeCause.MARKETPLACE_CANCELLATION,
         "received_at": NOW,
         "deadline_at": NOW + MONTH,
         "at": NOW,
         "by": Actor.system(),
         **changes,
     }
-    return purge.schedule(account, due_at=due_at, **options)
+    return scheduling.schedule(account, due_at=due_at, **options)
+
+
+def start_due(at: datetime) -> int:
+    """Start every purge that is due at `at` and need not wait, and do no more. How many were started."""
+    due = list(Purge.objects.due(at).filter(started_at=None))
+    return sum(starting.start(purge, at=at) for purge in due)
 
 
 def erase_all(account: Account, at: datetime = NOW) -> Purge:

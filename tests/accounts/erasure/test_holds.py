@@ -7,7 +7,7 @@ import pytest
 
 from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, StaffOnly
-from accounts.erasure import purge, runner
+from accounts.erasure import runner, starting
 from accounts.erasure.holds import Hold, confirm_hold, release_hold, set_hold
 from accounts.erasure.runner import purge_due, take_turn
 from accounts.jobs.invariants import violations
@@ -42,7 +42,7 @@ def test_a_purge_under_a_hold_waits_says_so_and_goes_on_when_the_hold_runs_out(a
     assert row.waiting_for == "a hold until March 18, 2026, 9:30 a.m. UTC"
     assert "purge-overdue" not in {v.name for v in violations(NOW + DAY)}
     assert purge_due(NOW + DAY - timedelta(seconds=1)) == 0
-    assert purge_due(NOW + DAY + purge.LOOK_AGAIN) == 1
+    assert purge_due(NOW + DAY + starting.LOOK_AGAIN) == 1
 
 
 def test_a_released_hold_lets_the_purge_go_on_with_the_next_sweep(account: Account, agent: Actor) -> None:

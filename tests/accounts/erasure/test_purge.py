@@ -16,10 +16,11 @@ from django.test import Client
 from accounts.core import clock
 from accounts.core.write_guard import BeingErased, refuse_if_purging
 from accounts.customers.history import Actor
-from accounts.erasure import inventory, purge, runner
+from accounts.erasure import inventory, runner, starting
 from accounts.erasure.inventory import Eraser
-from accounts.erasure.purge import PurgeCause, TooLate, call_off
+from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.runner import purge_due, take_turn
+from accounts.erasure.scheduling import TooLate, call_off
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import claim
 from accounts.jobs.invariants import violations
@@ -37,7 +38,7 @@ from accounts.models import (
 )
 from subscriptions.models import BillingRecord, Cancellation
 from subscriptions.settling import settle_due
-from tests.accounts.erasure.purging import MONTH, Flaky, erase_all, oblige
+from tests.accounts.erasure.purging import MONTH, Flaky, erase_all, oblige, start_due
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory, subscribe
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +89,7 @@ def test_staff_are_never_erased_with_a_customer(account: Account, staff: User) -
 def test_two_accounts_of_one_person_erased_side_by_side_erase_the_person_too(account: Account, owner: User) -> None:
     second = AccountFactory(owner=owner)
     rows = [oblige(account), oblige(second)]
-    assert purge.start_due(NOW) == 2
+    assert start_due(NOW) == 2
     assert [take_turn(row, NOW) for row in rows] == [True, True]
     assert not User.objects.filter(pk=owner.pk).exists()
 
@@ -107,7 +108,7 @@ def test_starting_signs_out_and_refuses_every_write(account: Account, owner: Use
     blueprint = BlueprintFactory(account=account)
     subscribe(account, ends_at=NOW)
     oblige(account)
-    assert purge.start_due(NOW) == 1
+    assert start_due(NOW) == 1
 
     assert browser.get("/").status_code == 302
     with pytest.raises(BeingErased):
@@ -131,14 +132,14 @@ def test_once_it_has_started_the_product_is_told_that_nothing_is_allowed_any_mor
     at = datetime.now(UTC)
     oblige(account, received_at=at, due_at=at, deadline_at=at + MONTH, at=at)
     assert Client().get(path, headers=token).json()["active"] is True
-    assert purge.start_due(at) == 1
+    assert start_due(at) == 1
     answer = Client().get(path, headers=token).json()
     assert (answer["active"], answer["features"]) == (False, [])
 
 
 def test_started_twice_it_begins_once(account: Account) -> None:
     row = oblige(account)
-    assert [purge.start(row, at=NOW), purge.start(row, at=NOW + HOUR)] == [True, False]
+    assert [starting.start(row, at=NOW), starting.start(row, at=NOW + HOUR)] == [True, False]
     row.refresh_from_db()
     account.refresh_from_db()
     assert (row.started_at, account.purging_at) == (NOW, NOW)
@@ -175,8 +176,8 @@ def test_calling_off_keeps_everything_until_it_has_begun(account: Account) -> No
     assert not call_off(account, at=NOW, by=Actor.system())
     assert purge_due(NOW + DAY) == 0
     oblige(account)
-    assert purge.start_due(NOW) == 1
-    assert purge.start_due(NOW) == 0
+    assert start_due(NOW) == 1
+    assert start_due(NOW) == 0
     with pytest.raises(TooLate):
         call_off(account, at=NOW, by=Actor.system())
     assert purge_due(NOW) == 1
@@ -300,7 +301,7 @@ def test_doctor_and_readyz_are_red_before_a_deadline_is_missed_and_say_which(acc
     # Under way: neither is late to start.
     oblige(account, due_at=at, **sooner)
     oblige(other, due_at=at, **{**sooner, "deadline_at": at + 6 * HOUR + MINUTE})
-    assert purge.start_due(at) == 2
+    assert start_due(at) == 2
     for sweep in sweeps.registered():
         SweepRun.objects.create(name=sweep.name, started_at=at, finished_at=at)
     token = {"Authorization": "Bearer test-api-token"}

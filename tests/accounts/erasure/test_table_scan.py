@@ -6,7 +6,7 @@ import pytest
 from django.core.files.storage import default_storage
 from pytest_django import Settings
 
-from accounts.erasure import inventory, purge, runner
+from accounts.erasure import inventory, runner, starting
 from accounts.erasure.inventory import Erased
 from accounts.erasure.runner import erase, take_turn
 from accounts.erasure.table_scan import SAMPLE, Walk
@@ -42,7 +42,7 @@ def test_a_walk_erases_all_of_the_account_and_nothing_of_others(
     kept = set(Blueprint.objects.filter(account=other).values_list("pk", "thumbnail"))
     row = oblige(account)
     Purge.objects.filter(pk=row.pk).update(chunk=7)
-    assert purge.start(row, at=NOW)
+    assert starting.start(row, at=NOW)
     monkeypatch.setattr(runner, "TURN", 0.0)
     pages = []
     while not erase(row, NOW):
@@ -61,7 +61,7 @@ def test_a_walk_erases_all_of_the_account_and_nothing_of_others(
 def test_rows_that_the_walk_has_passed_by_are_found_by_the_index(account: Account) -> None:
     draw(account, 50)
     row = oblige(account)
-    assert purge.start(row, at=NOW)
+    assert starting.start(row, at=NOW)
     # As if all had been moved to pages behind it: by an update, say, that found room there.
     row.refresh_from_db()
     row.note("accounts.Blueprint", 0, done=False, page=blueprints().pages())

@@ -24,7 +24,7 @@ from pytest_django import Settings
 
 from accounts.core.write_guard import BeingErased
 from accounts.customers.history import Actor
-from accounts.erasure import inventory, purge
+from accounts.erasure import inventory
 from accounts.erasure.inventory import Erased
 from accounts.exports import builder, parts
 from accounts.exports.archive import Archive, Interrupted, Position
@@ -36,7 +36,7 @@ from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
 from marketplace.models import RepositoryHook
 from subscriptions.cancellation import cancel
-from tests.accounts.erasure.purging import erase_all, erased_events, files, oblige
+from tests.accounts.erasure.purging import erase_all, erased_events, files, oblige, start_due
 from tests.factories import NOW, AccountFactory, BlueprintFactory, ConnectionFactory, owner_of, subscribe
 from tests.pages import form_on, press
 
@@ -566,7 +566,7 @@ def test_the_door_closes_when_the_erasing_begins(account: Account, owner: User, 
     until = deactivate(account, at)
     client = sign_in(owner)
     assert client.get(f"/user/export/{token}/").status_code == 200
-    assert purge.start_due(until) == 1
+    assert start_due(until) == 1
     assert client.get(f"/user/export/{token}/").status_code == 403
     answer = client.post("/user/export/", {"account": account.pk})
     assert answer.status_code == 403

@@ -11,7 +11,8 @@ from django.test import Client
 from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, OwnAccount, StaffOnly
-from accounts.erasure import purge
+from accounts.erasure import scheduling, starting
+from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.purge import Purge
 from accounts.jobs import sweeps
 from accounts.models import (
@@ -29,6 +30,7 @@ from accounts.support import answers, deletion
 from accounts.support.identity import NotIdentified
 from accounts.support.requests import RequestKind, ask
 from subscriptions.models import Channel, Subscription
+from tests.accounts.erasure.purging import start_due
 from tests.factories import NOW, UserFactory, subscribe
 from tests.pages import press
 
@@ -206,7 +208,7 @@ def test_what_a_marketplace_bills_is_cancelled_there_first_unless_staff_override
     assert not Purge.objects.exists()
     found = deletion.approve(asked, by=Actor.staff(staff), at=NOW)
     assert Subscription.objects.get().ends_at is None
-    assert purge.start(found, at=found.due_at)
+    assert starting.start(found, at=found.due_at)
     assert Subscription.objects.get().ends_at == found.due_at
     assert account.events.get(kind="deletion.approved").facts["overridden"] is True
     # The reason goes with the account; the history says only that there was one.
@@ -232,7 +234,7 @@ def test_it_can_be_called_off_until_the_erasing_begins(
     assert deletion.call_off(account, by=Actor.owner(owner), at=NOW + 7 * DAY)
     asked.refresh_from_db()
     assert asked.closed_at == NOW + 7 * DAY
-    assert purge.start_due(NOW + 8 * DAY) == 0
+    assert start_due(NOW + 8 * DAY) == 0
     assert Notice.objects.filter(kind="accounts/deletion_called_off").count() == 1
 
 
@@ -240,8 +242,8 @@ def test_once_the_erasing_has_begun_it_is_too_late(
     proposed: SupportRequest, asked: SupportRequest, account: Account, owner: User, lead: Actor
 ) -> None:
     deletion.approve(asked, by=lead, at=NOW)
-    assert purge.start_due(NOW + 7 * DAY) == 1
-    with pytest.raises(purge.TooLate):
+    assert start_due(NOW + 7 * DAY) == 1
+    with pytest.raises(scheduling.TooLate):
         deletion.call_off(account, by=Actor.owner(owner), at=NOW + 7 * DAY)
     asked.refresh_from_db()
     assert asked.closed_at is None
@@ -251,7 +253,7 @@ def test_buying_again_at_a_marketplace_does_not_call_off_what_the_customer_asked
     proposed: SupportRequest, account: Account, staff: User
 ) -> None:
     deletion.approve(proposed, by=Actor.staff(staff), at=NOW)
-    assert not purge.call_off(account, at=NOW, by=Actor.system(), cause=purge.PurgeCause.MARKETPLACE_CANCELLATION)
+    assert not scheduling.call_off(account, at=NOW, by=Actor.system(), cause=PurgeCause.MARKETPLACE_CANCELLATION)
     assert deletion.scheduled(account) is not None
 
 

@@ -10,7 +10,7 @@ from accounts.checks.schedule import SETTLING_TIME
 from accounts.customers.entitlements import entitlements_of
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import act_named, rehearse
-from accounts.erasure import purge
+from accounts.erasure import starting
 from accounts.erasure.purge import Purge
 from accounts.mail.sending import write
 from accounts.models import Account, Event, Membership, Notice, RequestKind, Role, User
@@ -218,7 +218,7 @@ def test_what_a_marketplace_will_bill_is_an_obstacle_to_a_deletion(account: Acco
 def test_nothing_is_erased_before_a_subscription_that_is_to_begin(account: Account) -> None:
     subscribe(account, at=NOW, starts_at=NOW + 3 * DAY)
     row = oblige(account)
-    assert not purge.start(row, at=NOW)
+    assert not starting.start(row, at=NOW)
     assert Purge.objects.get().waiting_for == "a subscription that is to begin (pro)"
 
 

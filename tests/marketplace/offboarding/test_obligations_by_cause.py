@@ -7,8 +7,9 @@ import pytest
 from django.test import Client
 
 from accounts.customers.history import Actor
-from accounts.erasure import purge
+from accounts.erasure import scheduling
 from accounts.erasure.holds import set_hold
+from accounts.erasure.obligation import PurgeCause
 from accounts.jobs.invariants import violations
 from accounts.models import Account, Event, Membership, Notice, Purge, RequestKind, Role, SupportRequest, User
 from accounts.support import deletion
@@ -81,7 +82,7 @@ def test_coming_back_to_the_marketplace_leaves_what_the_customer_asked_for_stand
     account = world.account_of(buyer)
     world.hears(world.github.cancel(buyer))
     approve(ask_for_deletion(account, owner, agent, world), lead, world)
-    assert purge.call_off(account, at=NOW, by=Actor.system(), cause=purge.PurgeCause.MARKETPLACE_CANCELLATION)
+    assert scheduling.call_off(account, at=NOW, by=Actor.system(), cause=PurgeCause.MARKETPLACE_CANCELLATION)
     assert deletion.scheduled(account) == Purge.objects.open().get()
 
 
@@ -91,8 +92,8 @@ def test_the_purge_is_off_when_no_obligation_is_left(
     account = world.account_of(buyer)
     world.hears(world.github.cancel(buyer))
     approve(ask_for_deletion(account, owner, agent, world), lead, world)
-    for cause in purge.PurgeCause:
-        assert purge.call_off(account, at=NOW, by=Actor.system(), cause=cause)
+    for cause in PurgeCause:
+        assert scheduling.call_off(account, at=NOW, by=Actor.system(), cause=cause)
     assert not Purge.objects.open().exists()
     assert Purge.objects.get().reasons() != []
 
@@ -114,7 +115,7 @@ def test_staff_who_reactivate_are_told_that_the_customers_request_stands(
 def test_an_open_offboarding_without_an_erasing_is_found(world: World, buyer: Buyer) -> None:
     world.hears(world.github.cancel(buyer))
     assert not [found for found in violations(world.now) if found.name == "offboarding-without-purge"]
-    purge.call_off(world.account_of(buyer), at=world.now, by=Actor.system())
+    scheduling.call_off(world.account_of(buyer), at=world.now, by=Actor.system())
     (found,) = (found for found in violations(world.now) if found.name == "offboarding-without-purge")
     assert found.count == 1
 

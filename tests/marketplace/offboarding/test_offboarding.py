@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
-from accounts.erasure import purge
+from accounts.erasure.purge import Purge
 from accounts.jobs.due_work import claim
 from accounts.jobs.invariants import violations, warnings
 from accounts.models import Account, Blueprint, Membership, Notice, Role, User
@@ -15,6 +15,7 @@ from marketplace.github.repository_hooks import register_hook
 from marketplace.github.tokens import UserToken
 from marketplace.models import Delivery, Offboarding, OffboardingStep, RateLimitPause, RepositoryHook
 from marketplace.offboarding import runner
+from tests.accounts.erasure.purging import start_due
 from tests.factories import AccountFactory, BlueprintFactory, UserFactory, subscribe
 from tests.fakes.github import Account as Buyer
 from tests.fakes.github import Token
@@ -158,7 +159,7 @@ def test_who_comes_back_within_thirty_days_finds_everything_and_is_asked_to_auth
     assert customer.account.deactivated_at is None
     assert Blueprint.objects.get() == blueprint
     assert Offboarding.objects.get().called_off_because == "purchased"
-    assert purge.Purge.objects.get().called_off_at == world.now
+    assert Purge.objects.get().called_off_at == world.now
     assert GitHubCustomer.objects.get().authorisation_needed_at == world.now
     world.passes(40 * DAY)
     world.run("purge", "offboard")
@@ -185,7 +186,7 @@ def test_who_comes_back_while_the_purge_runs_gets_a_fresh_account_and_the_purge_
     customer.leaves()
     world.run("offboard")
     world.passes(29 * DAY + timedelta(hours=13))
-    purge.start_due(world.now)
+    start_due(world.now)
     world.hears(world.github.buy(customer.buyer, customer.plan))
     world.run("github-check")
     fresh = customer.account.pk
@@ -447,7 +448,7 @@ def test_downgrading_keeps_the_account_on_free_until_the_customer_chooses(world:
     customer = Customers(world)
     customer.leaves()
     assert customer.account.deactivated_at is None
-    assert purge.Purge.objects.open().count() == 1
+    assert Purge.objects.open().count() == 1
     assert Notice.objects.filter(kind="marketplace/github_downgrade").exists()
 
 

@@ -21,7 +21,7 @@ from accounts.desk.actions.action import Act, act_named
 from accounts.desk.bulk import run as bulk
 from accounts.desk.bulk.run import ATTEMPTS, FRESH, BulkItem, BulkRun
 from accounts.desk.bulk.worker import KEPT, work_through
-from accounts.erasure.purge import start
+from accounts.erasure.starting import start
 from accounts.jobs import invariants
 from accounts.models import Account, Event, Membership, Notice, StaffAction, User
 from subscriptions.models import Cancellation, Channel, Reason, Subscription

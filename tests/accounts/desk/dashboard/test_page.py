@@ -19,7 +19,7 @@ from accounts.desk.dashboard import figures
 from accounts.desk.dashboard import page as dashboard
 from accounts.desk.dashboard.figures import Chart, Choice, Link, Listing, Progress
 from accounts.desk.own.figures import margins
-from accounts.erasure.purge import start
+from accounts.erasure.starting import start
 from accounts.jobs import sweeps
 from accounts.models import Account, Event, Notice, Purge, SupportRequest, SweepRun, User
 from accounts.support.requests import RequestKind, ask
