@@ -12,9 +12,11 @@ from typing import Protocol
 from django.db.models import TextChoices
 
 from accounts import personal_data
-from accounts.customers import entitlements, history, session
+from accounts.customers import entitlements, features, history, losses, session
 from accounts.customers.entitlements import Answer
 from accounts.customers.event_kinds import INTERNAL, AccountEvent
+from accounts.customers.features import Feature
+from accounts.customers.losses import Loss, Stay
 from accounts.desk.account_page import panels, search, timeline
 from accounts.desk.account_page.panels import Panel
 from accounts.desk.account_page.search import Finder
@@ -50,6 +52,10 @@ class Installable(Protocol):
 class Extension:
     """All that an app adds. What it leaves out it does not have."""
 
+    #: What plans can grant; what an account loses with a plan, and what it keeps.
+    features: tuple[Feature, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    stays: tuple[Stay, ...] = ()
     #: What can happen to an account, in words; `internal_event_kinds` are shown to staff alone.
     event_kinds: type[TextChoices] | None = None
     internal_event_kinds: frozenset[str] = frozenset()
@@ -87,6 +93,9 @@ class Extension:
 
     def install(self) -> None:
         """Add everything to its registry. Once a process; raises `AlreadyRegistered` for a name that is taken."""
+        features.REGISTRY.add(*self.features)
+        losses.REGISTRY.add(*self.losses)
+        losses.STAYS.add(*self.stays)
         if self.event_kinds is not None:
             history.KINDS.add(*self.event_kinds)
             history.INTERNAL.update(self.internal_event_kinds)

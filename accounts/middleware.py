@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.core import foreign_input, limits
 from accounts.core.limits import TooOften
-from accounts.customers import attempts
+from accounts.customers import attempts, features
 from accounts.customers.access import SESSION_KEY, AccountDeactivated, OwnerOnly, current_membership
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import NotEntitled
@@ -149,9 +149,9 @@ class RefusalMiddleware:
             match = request.resolver_match
             context = {
                 "account": shown.account if shown else None,
-                "feature": exception.feature,
+                "feature": features.named(exception.feature),
                 "entitlements": exception.entitlements,
-                "blueprint_id": match.kwargs.get("blueprint_id") if match else None,
+                "arguments": match.kwargs if match else {},
             }
             return render(request, "accounts/not_entitled.html", context, status=403)
         if isinstance(exception, OutOfDate):

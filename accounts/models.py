@@ -6,6 +6,7 @@ from accounts.core.limits import HourlyCount
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.history import ActorKind, Event
 from accounts.customers.session import Session
+from accounts.customers.usage import UsageCount
 from accounts.customers.user import User
 from accounts.desk.actions.log import StaffAction
 from accounts.desk.bulk.run import BulkItem, BulkRun
@@ -57,5 +58,6 @@ __all__ = [
     "SupportRequest",
     "SweepRun",
     "System",
+    "UsageCount",
     "User",
 ]

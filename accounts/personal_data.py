@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.session import Session, hashes_of
+from accounts.customers.usage import UsageCount
 from accounts.customers.user import User
 from accounts.desk.actions.log import StaffAction
 from accounts.desk.bulk.run import BulkItem, BulkRun
@@ -134,6 +135,7 @@ _CONTENT = (
         files=("file",),
         not_exported=_("the exports themselves"),
     ),
+    Erased("accounts.UsageCount", Order.CONTENT, lambda account: UsageCount.objects.filter(account_id=account)),
     # Before their rows, which say whose they are.
     Scrubbed("accounts.BulkRun", Order.CONTENT, bulk_runs, {"values": None}, part="reasons"),
     Erased(

@@ -19,6 +19,7 @@ from accounts.core.references import new_reference
 from accounts.core.refusal import Refused
 from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
+from accounts.customers.losses import as_facts
 from accounts.customers.promises import OutOfDate
 from accounts.mail import notices
 from accounts.models import User
@@ -296,5 +297,5 @@ def _tell(
         **({"refunded": True} if refunded else {}),
         # Who is not asked about what is done in their name learns who did it, and what to do against it.
         **({"by_support": True} if by.kind == ActorKind.STAFF and not refunded else {}),
-        **losses.of(account).as_facts(),
+        **as_facts(losses.of(account, subscription.plan, at)),
     )

@@ -7,7 +7,7 @@ Read from dates, so it is right whether or not any job has run.
 from dataclasses import dataclass
 from datetime import datetime
 
-from accounts.customers.entitlements import Entitlements, Feature
+from accounts.customers.entitlements import Entitlements
 from accounts.models import Account
 from subscriptions.cancellation import Cancellation
 from subscriptions.plan import FREE, Plan
@@ -43,7 +43,7 @@ def entitlements(account: Account, at: datetime) -> Entitlements:
         return Entitlements(
             plan=live.plan_id,
             plan_name=live.plan.name,
-            features=frozenset(Feature(feature) for feature in live.plan.features),
+            features=frozenset(live.plan.features),
             since=live.started_at,
             until=live.ends_at,
         )
@@ -51,7 +51,7 @@ def entitlements(account: Account, at: datetime) -> Entitlements:
     return Entitlements(
         plan=FREE,
         plan_name=free.name,
-        features=frozenset(Feature(feature) for feature in free.features),
+        features=frozenset(free.features),
         since=last.ends_at if last and last.ends_at else account.created_at,
         until=upcoming.started_at if upcoming else None,
     )

@@ -3,7 +3,16 @@
 from accounts.erasure.inventory import Keeper
 from accounts.erasure.starting import ReasonToWait
 from accounts.extension import Extension
-from subscriptions import account_deletion, billing_record, current_plan, export, personal_data, reminders, settling
+from subscriptions import (
+    account_deletion,
+    billing_record,
+    current_plan,
+    export,
+    personal_data,
+    plan,
+    reminders,
+    settling,
+)
 from subscriptions.channels.channel_extension import ChannelExtension
 from subscriptions.desk import actions, figures, panels, refund_actions
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
@@ -15,7 +24,13 @@ EXTENSION = Extension(
     internal_event_kinds=INTERNAL,
     # What ends a subscription comes before what mails about it.
     sweeps=(settling.SWEEP, paying.SWEEP, reminders.SWEEP, billing_record.SWEEP),
-    invariants=(*settling.INVARIANTS, *reminders.INVARIANTS, *paying.INVARIANTS, *billing_record.INVARIANTS),
+    invariants=(
+        *settling.INVARIANTS,
+        *reminders.INVARIANTS,
+        *paying.INVARIANTS,
+        *billing_record.INVARIANTS,
+        *plan.INVARIANTS,
+    ),
     personal_data=personal_data.PERSONAL_DATA,
     keepers=(Keeper("subscriptions.BillingRecord", billing_record.keep),),
     reasons_to_wait=(

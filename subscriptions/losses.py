@@ -1,27 +1,18 @@
-"""What an account loses with its paid plan, in its own numbers (facts/cancelling, 2: the four losses)."""
+"""What an account loses when a subscription ends, and what that means on the free plan (facts/cancelling, 2)."""
 
-from dataclasses import asdict, dataclass
+from datetime import datetime
 
+from accounts.customers import losses
+from accounts.customers.losses import Lost
 from accounts.models import Account
+from subscriptions.plan import Plan
 
 
-@dataclass(frozen=True)
-class Losses:
-    """How many blueprints become read-only, and how many connections stop updating."""
-
-    infinite_blueprints: int
-    aws_connections: int
-    azure_connections: int
-
-    def as_facts(self) -> dict[str, int]:
-        return asdict(self)
+def of(account: Account, plan: Plan, at: datetime) -> list[Lost]:
+    """What `account` loses with `plan`: what that grants and the free one does not, counted now."""
+    return losses.of(account, given_up(plan), at)
 
 
-def of(account: Account) -> Losses:
-    """Counted now; two statements, however much the account holds."""
-    connections = account.connections.counts()
-    return Losses(
-        infinite_blueprints=account.blueprints.infinite().count(),
-        aws_connections=connections["aws"],
-        azure_connections=connections["azure"],
-    )
+def given_up(plan: Plan) -> list[str]:
+    """The features of `plan` that the free one does not have."""
+    return sorted(set(plan.features) - set(Plan.objects.free().features))

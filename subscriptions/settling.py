@@ -59,10 +59,14 @@ INSERT INTO accounts_notice
        (id, account_id, recipient_id, kind, occasion, facts, queued_at, next_attempt_at, attempts, last_error)
 SELECT gen_random_uuid(), settled.account_id, owner.user_id, 'subscriptions/subscription_ended',
        'subscription.ended:' || settled.id,
-       jsonb_build_object('plan', plan.name, 'channel', settled.channel, 'ended_at', settled.ends_at),
+       jsonb_build_object(
+           'plan', plan.name, 'channel', settled.channel, 'ended_at', settled.ends_at,
+           'given_up', to_jsonb(ARRAY(SELECT unnest(plan.features) EXCEPT SELECT unnest(free.features) ORDER BY 1))
+       ),
        %(at)s, %(at)s, 0, ''
   FROM settled
   JOIN subscriptions_plan AS plan ON plan.code = settled.plan_id
+  JOIN subscriptions_plan AS free ON free.code = 'free'
   JOIN accounts_account AS account ON account.id = settled.account_id AND account.purging_at IS NULL
   JOIN accounts_membership AS owner ON owner.account_id = settled.account_id AND owner.role = 'owner'
  WHERE settled.successor IS NULL

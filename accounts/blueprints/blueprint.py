@@ -9,12 +9,12 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.blueprints.event_kinds import BlueprintEvent
+from accounts.blueprints.feature_codes import INFINITE_GRID
 from accounts.blueprints.svg import draw
 from accounts.core import clock
 from accounts.core.write_guard import refuse_if_purging, refused_while_erasing
 from accounts.customers import entitlements, history
 from accounts.customers.account import Account
-from accounts.customers.entitlements import Feature
 from accounts.customers.history import Actor
 from accounts.customers.promises import OutOfDate
 
@@ -86,7 +86,7 @@ class Blueprint(models.Model):
         read-only).
         """
         if self.is_infinite:
-            entitlements.require(Feature.INFINITE_GRID, self.account, at)
+            entitlements.require(INFINITE_GRID, self.account, at)
 
     def edit(self, *, name: str, components: list[dict[str, Any]], at: datetime) -> None:
         """Replace name and components. Raises `NotEntitled` if read-only, `BeingErased`; then nothing has changed.

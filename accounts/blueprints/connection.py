@@ -7,23 +7,16 @@ from typing import Any, Self
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.blueprints.feature_codes import CLOUD_UPDATES
 from accounts.core import clock
 from accounts.core.write_guard import refused_while_erasing
 from accounts.customers import entitlements
 from accounts.customers.account import Account
-from accounts.customers.entitlements import Feature
 
 
 class Provider(models.TextChoices):
     AWS = "aws", "AWS"
     AZURE = "azure", "Azure"
-
-
-class CloudConnectionQuerySet(models.QuerySet["CloudConnection"]):
-    def counts(self) -> dict[str, int]:
-        """How many connections there are of each provider, zeros included."""
-        found = dict(self.order_by().values_list("provider").annotate(models.Count("id")))
-        return {provider: found.get(provider, 0) for provider in Provider.values}
 
 
 class CloudConnection(models.Model):
@@ -39,8 +32,6 @@ class CloudConnection(models.Model):
     resources: "models.JSONField[Any, Any]" = models.JSONField(_("resources"), default=list, blank=True)
     resources_at = models.DateTimeField(_("resources as of"), null=True, blank=True)
     created_at = models.DateTimeField(_("connected"), default=clock.now, editable=False)
-
-    objects = CloudConnectionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("cloud connection")
@@ -59,7 +50,7 @@ class CloudConnection(models.Model):
 
     def update_resources(self, resources: list[dict[str, Any]], *, at: datetime) -> Self:
         """Replace the inventory. Raises `NotEntitled` and changes nothing without `cloud_updates`."""
-        entitlements.require(Feature.CLOUD_UPDATES, self.account, at)
+        entitlements.require(CLOUD_UPDATES, self.account, at)
         self.resources, self.resources_at = resources, at
         self.save(update_fields=["resources", "resources_at"])
         return self

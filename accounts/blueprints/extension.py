@@ -8,6 +8,7 @@ import uuid
 from accounts.blueprints.blueprint import Blueprint
 from accounts.blueprints.connection import CloudConnection
 from accounts.blueprints.event_kinds import BlueprintEvent
+from accounts.blueprints.features import FEATURES, LOSSES, STAYS
 from accounts.erasure.inventory import Erased, Order
 from accounts.exports.parts import ID, INSTANT, OBJECTS, TEXT, Files, Rows, optional
 from accounts.extension import Extension
@@ -19,6 +20,9 @@ def thumbnails(account_id: uuid.UUID) -> str:
 
 
 EXTENSION = Extension(
+    features=FEATURES,
+    losses=LOSSES,
+    stays=STAYS,
     event_kinds=BlueprintEvent,
     personal_data=(
         Erased(

@@ -1,27 +1,16 @@
 """May this account do X at t?
 
-The one place that answers; every door asks it, on the server. This app owns the question and the names of the
-features. Who knows the answer (`subscriptions`) registers it when it starts, because imports point down only.
+The one place that answers; every door asks it, on the server. This app owns the question; features are codes that the
+product registers (`accounts.customers.features`). Who knows the answer (`subscriptions`) registers it when it starts,
+because imports point down only.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db import models
-from django.utils.translation import gettext_lazy as _
-
 from accounts.core.registry import Registry
 from accounts.customers.account import Account
-
-
-class Feature(models.TextChoices):
-    """What a plan can grant beyond the free plan (facts/cancelling, 2: the four losses of a cancellation)."""
-
-    INFINITE_GRID = "infinite_grid", _("Infinite grid")
-    LIVE = "live", _("Live view")
-    CLOUD_UPDATES = "cloud_updates", _("AWS and Azure updates")
-    BITS_MENU = "bits_menu", _("Bits menu")
 
 
 @dataclass(frozen=True)
@@ -34,20 +23,20 @@ class Entitlements:
 
     plan: str
     plan_name: str
-    features: frozenset[Feature]
+    features: frozenset[str]
     since: datetime
     until: datetime | None
     #: False while the account is deactivated or being erased: then nothing is allowed, not even what Free allows.
     active: bool = True
 
-    def allow(self, feature: Feature) -> bool:
+    def allow(self, feature: str) -> bool:
         return feature in self.features
 
 
 class NotEntitled(Exception):
     """The account's plan does not include the feature. Carries what a page or an API answer must say."""
 
-    def __init__(self, feature: Feature, entitlements: Entitlements) -> None:
+    def __init__(self, feature: str, entitlements: Entitlements) -> None:
         super().__init__(f"{feature} is not included in the plan {entitlements.plan}")
         self.feature = feature
         self.entitlements = entitlements
@@ -66,7 +55,7 @@ def entitlements_of(account: Account, at: datetime) -> Entitlements:
     return answer
 
 
-def require(feature: Feature, account: Account, at: datetime) -> None:
+def require(feature: str, account: Account, at: datetime) -> None:
     """Raise `NotEntitled` unless `account` may use `feature` at `at`."""
     entitlements = entitlements_of(account, at)
     if not entitlements.allow(feature):

@@ -21,6 +21,7 @@ from accounts.core.registry import Registry
 from accounts.customers import session
 from accounts.customers.account import Account, Role
 from accounts.customers.history import Event
+from accounts.customers.usage import UsageCount
 from accounts.customers.user import User
 from accounts.erasure import inventory
 from accounts.exports.archive import Archive
@@ -306,6 +307,11 @@ def sign_ins(account_id: uuid.UUID) -> list[Mapping[str, Any]]:
 
 
 EXPORT_PARTS = (
+    Rows(
+        "usage.json",
+        lambda account: UsageCount.objects.filter(account=account),
+        {"id": INTEGER, "code": TEXT, "count": INTEGER, "as_of": INSTANT},
+    ),
     Rows(
         "requests.json",
         lambda account: SupportRequest.objects.filter(account=account),

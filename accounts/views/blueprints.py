@@ -13,13 +13,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.blueprints.blueprint import ChangedMeanwhile
+from accounts.blueprints.feature_codes import BITS_MENU, INFINITE_GRID, LIVE
 from accounts.blueprints.forms import BlueprintForm
 from accounts.blueprints.svg import draw
 from accounts.core import clock
 from accounts.customers import entitlements
 from accounts.customers.access import current_membership, for_members, membership_in
 from accounts.customers.account import Membership
-from accounts.customers.entitlements import Feature, entitlements_of
+from accounts.customers.entitlements import entitlements_of
 from accounts.customers.history import Actor
 from accounts.customers.promises import require, stands_on, typed
 from accounts.customers.user import User
@@ -94,7 +95,7 @@ def _page(
         {
             "blueprint": found,
             "entitlements": entitled,
-            "read_only": found.is_infinite and not entitled.allow(Feature.INFINITE_GRID),
+            "read_only": found.is_infinite and not entitled.allow(INFINITE_GRID),
             "page": Paginator(found.components, COMPONENTS).get_page(request.GET.get("page")),
             "drawing": mark_safe(draw(found.components)),  # noqa: S308  # every text in it is escaped by `draw`
             "form": form,
@@ -117,7 +118,7 @@ def convert(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
 def live(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
     """GET: the Live view, where cloud resources are drawn as they are now."""
     found = _find(request, blueprint_id)
-    entitlements.require(Feature.LIVE, found.account, clock.of(request))
+    entitlements.require(LIVE, found.account, clock.of(request))
     return render(request, "accounts/live.html", {"blueprint": found, "connections": found.account.connections.all()})
 
 
@@ -128,7 +129,7 @@ def bits(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
     An id is what a cloud calls its thing, such as an ARN, and may hold whatever a path can't: it stands in the query.
     """
     found = _find(request, blueprint_id)
-    entitlements.require(Feature.BITS_MENU, found.account, clock.of(request))
+    entitlements.require(BITS_MENU, found.account, clock.of(request))
     component_id = request.GET.get("component")
     component = next((item for item in found.components if item["id"] == component_id), None)
     if component is None:

@@ -6,10 +6,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from accounts.blueprints.feature_codes import CLOUD_UPDATES
 from accounts.core import clock
 from accounts.customers.access import for_members, membership_in
 from accounts.customers.account import Membership
-from accounts.customers.entitlements import Feature, entitlements_of
+from accounts.customers.entitlements import entitlements_of
 from accounts.models import CloudConnection
 
 #: Rows shown of an inventory; the product's own explorer shows the rest.
@@ -27,7 +28,7 @@ def connections(request: HttpRequest, membership: Membership) -> HttpResponse:
         {
             "connections": membership.account.connections.defer("resources"),
             "entitlements": entitled,
-            "paused": not entitled.allow(Feature.CLOUD_UPDATES),
+            "paused": not entitled.allow(CLOUD_UPDATES),
         },
     )
 
@@ -46,6 +47,6 @@ def connection(request: HttpRequest, connection_id: uuid.UUID) -> HttpResponse:
             "resources": found.resources[:SHOWN],
             "hidden": max(0, len(found.resources) - SHOWN),
             "entitlements": entitled,
-            "paused": not entitled.allow(Feature.CLOUD_UPDATES),
+            "paused": not entitled.allow(CLOUD_UPDATES),
         },
     )

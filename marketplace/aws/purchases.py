@@ -17,6 +17,7 @@ from accounts.models import Account
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.lifecycle import News
 from marketplace.event_kinds import MarketplaceEvent
+from subscriptions import losses
 from subscriptions.changes import call_off, change, end_at_once
 from subscriptions.models import Channel, Interval, Plan, Subscription
 from subscriptions.starting import start
@@ -141,5 +142,6 @@ def _end(row: AwsAgreement, account: Account, current: Subscription, at: datetim
         occasion=f"subscription.ended:{current.pk}",
         at=at,
         ended_at=at,
+        given_up=losses.given_up(current.plan),
     )
     return True

@@ -11,6 +11,7 @@ from accounts.customers.access import for_owner
 from accounts.customers.account import Membership
 from accounts.customers.fresh_proof import fresh_proof
 from accounts.customers.history import Actor
+from accounts.customers.losses import STAYS
 from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
 from subscriptions import losses
@@ -107,7 +108,8 @@ def _confirmation(
             "effective_at": subscription.paid_through(at),
             "on_trial": subscription.on_trial(at),
             "money_back": subscription.money_back_open(at),
-            "losses": losses.of(membership.account),
+            "losses": losses.of(membership.account, subscription.plan, at),
+            "stays": STAYS.all(),
             "form": form,
         },
         status=422 if form.errors else 200,
@@ -120,7 +122,7 @@ def _receipt(request: HttpRequest, membership: Membership, cancellation: Cancell
         "subscriptions/receipt.html",
         {
             "cancellation": cancellation,
-            "losses": losses.of(membership.account),
+            "losses": losses.of(membership.account, cancellation.subscription.plan, clock.of(request)),
             "membership": membership,
             "refunded": cancellation.subscription.refunds.approved().exists(),
         },

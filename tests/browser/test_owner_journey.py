@@ -129,7 +129,8 @@ def _says_what_happens_next(page: Page) -> None:
         "2 blueprints on the infinite grid become read-only. "
         "Converting one to the standard grid makes it editable again.",
         "The Live view is no longer available.",
-        "Resources are no longer updated: AWS connections: 2, Azure connections: 1.",
+        "The resources of 2 AWS connections are no longer updated.",
+        "The resources of 1 Azure connection are no longer updated.",
         "The Bits menu no longer works.",
     ]
     expect(what).to_contain_text("Nothing is deleted.")
@@ -166,7 +167,8 @@ def _mails_the_same_facts(mailbox: Path, reference: str) -> None:
             f"Received: {TODAY_IN_PARIS}",
             "2 blueprints on the infinite grid become read-only.",
             "The Live view is no longer available.",
-            "AWS connections: 2, Azure connections: 1.",
+            "The resources of 2 AWS connections are no longer updated.",
+            "The resources of 1 Azure connection are no longer updated.",
             "The Bits menu no longer works.",
             "/user/support/",
             "/user/subscription/",

@@ -60,9 +60,12 @@ def test_it_is_told_in_history_and_by_mail_with_the_accounts_own_numbers(account
         "requested_at": "2026-03-18T09:30:00+00:00",
         "effective_at": "2026-04-17T09:30:00+00:00",
         "renews_at": "2026-04-17T09:30:00+00:00",
-        "infinite_blueprints": 2,
-        "aws_connections": 0,
-        "azure_connections": 3,
+        "losses": [
+            {"code": "infinite_blueprints", "count": 2},
+            {"code": "live", "count": None},
+            {"code": "azure_connections", "count": 3},
+            {"code": "bits_menu", "count": None},
+        ],
     }
 
 

@@ -49,7 +49,8 @@ def test_the_page_says_before_the_button_what_changes_when_and_what_stays(
     assert 'datetime="2026-05-17T09:30:00Z"' in page
     assert "Sunday, May 17, 2026, 11:30 AM (CEST)" in words
     assert "2 blueprints on the infinite grid become read-only." in words
-    assert "AWS connections: 3 , Azure connections: 1 ." in words
+    assert "The resources of 3 AWS connections are no longer updated." in words
+    assert "The resources of 1 Azure connection are no longer updated." in words
     assert "The Live view is no longer available." in words
     assert "The Bits menu no longer works." in words
     assert "Nothing is deleted." in words
