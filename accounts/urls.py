@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import api, blueprints, connections, export, health, preferences, sessions, support
+from accounts.views import api, blueprints, brand, connections, export, health, preferences, sessions, support
 
 urlpatterns = [
     path("", blueprints.home, name="home"),
@@ -25,6 +25,9 @@ urlpatterns = [
         api.resources,
         name="api_resources",
     ),
+    path("brand.css", brand.stylesheet, name="brand_css"),
+    path("brand.svg", brand.mark, name="brand_mark"),
+    path("favicon.ico", brand.mark, name="favicon"),
     path("healthz/", health.healthz, name="healthz"),
     path("readyz/", health.readyz, name="readyz"),
 ]

@@ -87,6 +87,9 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "aws_register_link": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", all_alike(302))),
     "aws_register_join": (Door("GET", all_alike(405)), Door("POST", (302, 302, 302, 302, 302, 410))),
     "api_github_hooks": (Door("PUT", all_alike(401)), Door("DELETE", all_alike(401))),
+    "brand_css": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
+    "brand_mark": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
+    "favicon": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "healthz": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "readyz": (Door("GET", all_alike(503)),),
 }

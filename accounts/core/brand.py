@@ -5,7 +5,8 @@
 is here can be shown as it is.
 """
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import astuple, dataclass
 
 from django.conf import settings
 
@@ -13,6 +14,26 @@ from accounts.core import colours
 
 #: Longer names fit on no phone, and in no authenticator's list.
 MAX_NAME = 60
+#: What the brand's colours lie on in the dark (`static/pages.css`: cards and pages).
+DARK_CARD, DARK_PAGE = "#17212c", "#0e151d"
+#: Links are read on white and on pale tints; what has this contrast with white has 4.5 with each of them. In the dark
+#: the same is true of what has this contrast with a card.
+LINK, IN_THE_DARK = 5.8, 7.0
+#: Counted up when the templates of the brand's files (`templates/brand/`) change.
+FILES = 1
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The brand's colours on light or on dark pages."""
+
+    #: Buttons, and what is marked; it can be read as text on a card, too. What is written on it.
+    fill: str
+    on_fill: str
+    link: str
+    #: What is told apart from the page by a shade of the brand, and the line around it.
+    tint: str
+    line: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,33 @@ class Brand:
     def initial(self) -> str:
         """What stands on the mark: the first letter or digit of the name."""
         return next((letter for letter in self.name if letter.isalnum()), self.name[:1]).upper()
+
+    @property
+    def light(self) -> Palette:
+        return Palette(
+            fill=self.colour,
+            on_fill=colours.WHITE,
+            link=colours.readable(self.colour, on=colours.WHITE, towards=colours.BLACK, at_least=LINK),
+            tint=colours.mix(colours.WHITE, self.colour, 0.09),
+            line=colours.mix(colours.WHITE, self.colour, 0.4),
+        )
+
+    @property
+    def dark(self) -> Palette:
+        pale = colours.readable(self.colour, on=DARK_CARD, towards=colours.WHITE, at_least=IN_THE_DARK)
+        return Palette(
+            fill=pale,
+            on_fill=DARK_PAGE,
+            link=pale,
+            tint=colours.mix(DARK_CARD, pale, 0.12),
+            line=colours.mix(DARK_CARD, pale, 0.4),
+        )
+
+    @property
+    def version(self) -> str:
+        """Changes with whatever its files show: browsers keep those by it."""
+        shown = (FILES, self.initial, self.colour, astuple(self.light), astuple(self.dark))
+        return hashlib.sha256(repr(shown).encode()).hexdigest()[:12]
 
 
 def current() -> Brand:

@@ -22,6 +22,8 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 DOORS = ("github_webhook", "aws_sns", "aws_events")
 #: The same, under whatever name or address they are asked.
 PROBES = ("healthz", "readyz")
+#: Files that are the same for every reader: who reads is not asked, so that they can be kept by whoever passes them on.
+FILES = ("brand_css", "brand_mark", "favicon")
 
 
 class DoorsMiddleware:
@@ -30,7 +32,7 @@ class DoorsMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         # Found once, when the server starts.
-        self.doors = _views(*DOORS, *PROBES)
+        self.doors = _views(*DOORS, *PROBES, *FILES)
         self.probes = frozenset(_views(*PROBES))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -189,7 +189,7 @@ def test_pages_of_an_account_with_a_subscription(
     blueprint = f"/blueprints/{full.blueprints.get(grid=Grid.INFINITE).pk}/"
     page = open_as(owner)
     visit(page, "/")
-    page.get_by_text("User", exact=True).click()
+    page.locator(".user summary").click()
     look_at_markup(page, "/ with the menu open")
     visit(page, blueprint)
     page.get_by_role("textbox", name="Components").fill("[{")
@@ -301,9 +301,10 @@ def test_pages_of_a_person_in_several_accounts(open_as: OpenAs, full: Account, o
     Membership.objects.create(account=second, user=owner, role=Role.USER)
     page = open_as(owner)
     visit(page, "/")
-    page.get_by_label("Account").select_option(str(second.pk))
+    page.locator(".switcher summary").click()
+    look_at_markup(page, "/ with the accounts open")
     with page.expect_navigation() as answer:
-        page.get_by_role("button", name="Switch").click()
+        page.locator(".switcher").get_by_role("button", name=second.name).click()
     look(page, answer.value)
 
 

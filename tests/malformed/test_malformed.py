@@ -91,7 +91,7 @@ def _is_ours(request: Request, answer: Any) -> bool:
     is_script = request.headers.get("HTTP_X_REQUESTED_WITH") == "XMLHttpRequest"
     if is_script and answer["Content-Type"].startswith("application/json"):
         return True
-    return b"offboard.css" in content or b"desk.css" in content
+    return b"pages.css" in content or b"desk.css" in content
 
 
 def _told(seed: int, request: Request, what: str, error: BaseException | None) -> str:
