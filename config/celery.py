@@ -14,7 +14,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 #: By so much a worker's processes yield to the web server's where both want the same processors: whoever asks for a
 #: page or delivers a message waits for the answer, and nobody for a second more of a sweep.
-NICENESS = 5
+NICENESS = 10
+#: A row of work makes a few thousand objects and frees them when it is done. Looked through for circles at each 700,
+#: as Python does by itself, they cost a tenth of its time.
+OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 app = Celery("offboard")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -31,6 +34,7 @@ def yield_to_the_web_server(**_kwargs: object) -> None:
     """Make a process that works for this worker a polite one, and a quick one: what is loaded by now stays for good."""
     os.nice(NICENESS)
     gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
 
 @worker_ready.connect

@@ -18,6 +18,8 @@ _about: ContextVar[Mapping[str, str] | None] = ContextVar("about", default=None)
 #: What a proxy may call a request; anything else is given a name of ours.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 HEADER = "X-Request-ID"
+#: The same in `META`: `request.headers` would first read all the others.
+_META = "HTTP_X_REQUEST_ID"
 
 
 @contextmanager
@@ -46,7 +48,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        told = request.headers.get(HEADER, "")
+        told = request.META.get(_META, "")
         name = told if _REQUEST_ID.fullmatch(told) else uuid.uuid4().hex
         with about(request=name):
             response = self.get_response(request)

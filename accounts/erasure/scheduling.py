@@ -37,9 +37,9 @@ def schedule(
     """Oblige us to erase the account's data from `due_at` on, before `deadline_at`. Returns the open purge.
 
     Each cause is an obligation of its own, whose dates are brought forward if it comes again, and never put off. The
-    purge follows the earliest. The caller has locked the account.
+    purge follows the earliest. The caller has locked the account, in its transaction.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         purge = Purge.objects.of(account.pk).open().locked().first()
         dates = {"cause": cause, "received_at": received_at, "due_at": due_at, "deadline_at": deadline_at}
         if purge is None:

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
 from accounts.core.durability import redone_if_lost
+from accounts.core.prepared import statements_prepared
 from accounts.core.registry import Registry
 from accounts.inbox.delivery import Delivery, DeliveryOutcome, GitHubListing, Source
 from accounts.inbox.delivery import Unprocessable as Unprocessable
@@ -118,7 +119,7 @@ def process_due(at: datetime) -> int:
 
     The deliveries themselves were on disk before they were acknowledged.
     """
-    with redone_if_lost():
+    with redone_if_lost(), statements_prepared():
         return run_due(Delivery.objects.due, _process, at=at, run=RUN, held=True)
 
 
