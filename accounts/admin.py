@@ -18,6 +18,7 @@ from accounts.core import clock, references
 from accounts.customers import history
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
+from accounts.desk import staffing
 from accounts.desk.account_page.search import as_typed, find, of_account, person, same
 from accounts.desk.pages import account_page, account_url, request_page
 from accounts.desk.read_only_admin import ReadOnlyAdmin
@@ -106,11 +107,14 @@ class UserAdmin(ReadOnlyAdmin):
         if not form.changed_data:
             return
         changed = cast(User, form.instance)
+        by, at = Actor.staff(User.signed_in(request.user)), clock.now()
+        if not (changed.is_staff and changed.is_active):
+            staffing.leave_desk(changed, by=by, at=at)
         history.record(
             None,
             AccountEvent.DESK_STAFF_CHANGED,
-            at=clock.now(),
-            by=Actor.staff(User.signed_in(request.user)),
+            at=at,
+            by=by,
             person=changed.pk,
             may_sign_in=changed.is_active,
             is_staff=changed.is_staff,

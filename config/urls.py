@@ -3,10 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.views.second_factor import activate_second_factor
+
 urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("subscriptions.urls")),
     path("", include("marketplace.urls")),
+    path("auth/2fa/totp/activate/", activate_second_factor, name="mfa_activate_totp"),
     path("auth/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.sites.requests import RequestSite
@@ -17,6 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.core import brand, foreign_input
 from accounts.core.client_address import client_address, network_of
 from accounts.customers import addresses
+from accounts.customers.fresh_proof import JUST_NOW, is_fresh
 from accounts.customers.session import end_all, note_place
 from accounts.customers.user import User
 
@@ -48,6 +50,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
             return False
         proven: bool = super().confirm_email(request, email_address)
         return proven
+
+    def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
+        """Whether the password is asked for again; not of who has just signed in and sets up a first factor.
+
+        Once there is a factor, it is changed by whoever proves anew who they are.
+        """
+        required: bool = super().is_reauthentication_required(app=app, **options)
+        is_first = app == "allauth.mfa" and not is_mfa_enabled(self.request.user)
+        return required and not (is_first and is_fresh(self.request, JUST_NOW))
 
     def set_password(self, user: User, password: str) -> None:
         """A new password signs out everywhere else."""

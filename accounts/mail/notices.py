@@ -38,7 +38,10 @@ class Notice(DueWork):
     WAITING_SINCE = "queued_at"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="notices", verbose_name=_("account"))
+    #: None: about nobody's account, such as that somebody is staff.
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, null=True, blank=True, related_name="notices", verbose_name=_("account")
+    )
     recipient = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices", verbose_name=_("recipient"))
     #: The template: `<app>/<name>` is `templates/<app>/mail/<name>.txt` and `.html`.
     kind = models.CharField(_("kind"), max_length=80)
@@ -69,7 +72,7 @@ class Notice(DueWork):
 
 
 def draft(
-    kind: str, *, to: Iterable[User | None], account: Account, occasion: str, at: datetime, **facts: object
+    kind: str, *, to: Iterable[User | None], account: Account | None, occasion: str, at: datetime, **facts: object
 ) -> list[Notice]:
     """One notice for each person, not yet stored: for callers that store many with `store`."""
     stored = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in facts.items()}
@@ -94,7 +97,7 @@ def store(drafts: Iterable[Notice]) -> None:
 
 
 def queue(
-    kind: str, *, to: Iterable[User | None], account: Account, occasion: str, at: datetime, **facts: object
+    kind: str, *, to: Iterable[User | None], account: Account | None, occasion: str, at: datetime, **facts: object
 ) -> None:
     """Queue one notice for each person, in the caller's transaction; the same occasion again changes nothing."""
     store(draft(kind, to=to, account=account, occasion=occasion, at=at, **facts))

@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import brand, foreign_input
+from accounts.customers import way_in
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import overdue, run_due
 from accounts.mail.notices import Notice
@@ -29,7 +30,8 @@ RUN = timedelta(minutes=1)
 def preview(at: datetime) -> Iterator[str]:
     """What `send_due` would send at `at`, a line each."""
     for notice in Notice.objects.due(at).select_related("account").iterator():
-        yield f"{notice.account_id} {notice.account.name}: mail {notice.kind} ({notice.occasion})"
+        about = f"{notice.account_id} {notice.account.name}" if notice.account else "no account"
+        yield f"{about}: mail {notice.kind} ({notice.occasion})"
 
 
 def send_due(at: datetime) -> int:
@@ -61,8 +63,11 @@ def send(notice: Notice, connection: BaseEmailBackend, at: datetime) -> bool:
         return bool(Notice.objects.unsent().filter(pk=notice.pk).update(sent_at=at, last_error=""))
 
 
-def write(notice: Notice) -> EmailMultiAlternatives:
-    """The mail, in its reader's language and zone. The first line of the text template is the subject."""
+def write(notice: Notice, *, rehearsed: bool = False) -> EmailMultiAlternatives:
+    """The mail, in its reader's language and zone. The first line of the text template is the subject.
+
+    A mail that is only `rehearsed` has no link in it by which whoever reads it first could come in.
+    """
     reader = notice.recipient
     vendor = brand.current()
     app, name = notice.kind.split("/")
@@ -74,6 +79,7 @@ def write(notice: Notice) -> EmailMultiAlternatives:
         **facts,
         "account": notice.account,
         "reader": reader,
+        "way_in": _hidden_way_in if rehearsed else lambda: way_in.link(reader),
         "site_url": settings.SITE_URL,
         "brand": vendor,
         "buy_url": vendor.buy_url,
@@ -91,6 +97,10 @@ def write(notice: Notice) -> EmailMultiAlternatives:
     }
     message.attach_alternative(html, "text/html")
     return message
+
+
+def _hidden_way_in() -> str:
+    return f"{settings.SITE_URL}/auth/…"
 
 
 SWEEP = sweeps.Sweep("notices", run=send_due, preview=preview, late_after=timedelta(minutes=5))

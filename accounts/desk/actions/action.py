@@ -195,5 +195,5 @@ def rehearse(act: Act, row: Row, values: Values, *, by: Actor, at: datetime) -> 
 
 
 def _mail(notice: Notice) -> Mail:
-    message = write(notice)
+    message = write(notice, rehearsed=True)
     return Mail(notice.recipient.email, str(message.subject), str(message.body))

@@ -152,8 +152,8 @@ def _mail(notice: Notice, at: datetime) -> Row:
     return (
         notice.queued_at,
         Link(notice.kind, reverse("admin:accounts_notice_change", args=[notice.pk])),
-        Link(notice.account.name, account_url(notice.account_id)),
-        str(notice.account_id),
+        Link(notice.account.name, account_url(notice.account_id)) if notice.account else None,
+        str(notice.account_id or ""),
         notice.attempts,
         notice.next_attempt_at,
         notice.last_error,
