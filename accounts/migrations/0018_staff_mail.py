@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0016_external_ids"),
+        ("accounts", "0017_usage"),
     ]
 
     operations = [
