@@ -2,6 +2,7 @@
 
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import Cancellation, Reason
+from subscriptions.imports.imported_row import ImportedRow
 from subscriptions.plan import Interval, Plan, Price
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Ends, Refund
@@ -12,6 +13,7 @@ __all__ = [
     "Cancellation",
     "Channel",
     "Ends",
+    "ImportedRow",
     "Interval",
     "Payout",
     "Plan",

@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.erasure.inventory import Erased, Kept, Order
-from accounts.personal_data import NOTHING_PERSONAL, unlinked
+from accounts.personal_data import ACCOUNTABILITY, NOTHING_PERSONAL, unlinked
 from subscriptions import account_deletion
 from subscriptions.cancellation import Cancellation
 from subscriptions.refunds.payments import Payout
@@ -61,6 +61,11 @@ PERSONAL_DATA = (
         "subscriptions.BillingRecord",
         _("what was sold and refunded, at which price, from when to when, by the account's id, for ten years"),
         _("tax and commerce law; GDPR art. 17(3)(b)"),
+    ),
+    Kept(
+        "subscriptions.ImportedRow",
+        _("keyed hashes of what was imported, by which a file that is imported again brings nobody back"),
+        ACCOUNTABILITY,
     ),
     Kept("subscriptions.Plan", NOTHING_PERSONAL),
     Kept("subscriptions.Price", NOTHING_PERSONAL),

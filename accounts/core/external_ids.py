@@ -4,7 +4,7 @@ By them a row that is told again is known again: by an import that is repeated, 
 Each kind has ids of its own, so a customer and a subscription may be called the same.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -12,8 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import foreign_input
 from accounts.core.search_fields import no_controls
 
+if TYPE_CHECKING:
+    # Not subscriptable at run time; and the plugin can't see that this field takes None.
+    _Text = models.CharField[str | None, str | None]
+else:
+    _Text = models.CharField
 
-class ExternalId(models.CharField):  # type: ignore[type-arg]  # not subscriptable at run time
+
+class ExternalId(_Text):
     """The vendor's id, canonical (`foreign_input.external_id`) whenever it is kept or looked for; NULL for none.
 
     Whoever gives one that can't be kept gets a `ValidationError`; one that another row has, an `IntegrityError` of the

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class AccountEvent(models.TextChoices):
+    ACCOUNT_IMPORTED = "account.imported", _("Taken over from another system")
     REQUEST_MADE = "request.made", _("Request made to support")
     REQUEST_ADDED_TO = "request.added_to", _("Message added to a request")
     REQUEST_ANSWERED = "request.answered", _("Request answered")
