@@ -107,19 +107,19 @@ def message_in(body: bytes, content_type: str) -> dict[str, Any]:
     return value
 
 
-def accounts_in(message: Mapping[str, Any]) -> list[str]:
+def accounts_in(message: dict[str, Any]) -> list[str]:
     """GitHub's ids of all accounts and people that a webhook of any kind names, wherever in it they stand."""
     found: set[str] = set()
     left: list[tuple[str, Any]] = [("", message)]
     while left:
         key, value = left.pop()
         if isinstance(value, list):
-            left.extend((key, item) for item in value)
-        elif isinstance(value, Mapping):
-            number = value.get("id")
-            if isinstance(number, int) and not isinstance(number, bool) and ("login" in value or key in ACCOUNTS):
-                found.add(str(number)[:40])
-            left.extend(value.items())
+            left.extend((key, item) for item in value if isinstance(item, dict | list))
+            continue
+        number = value.get("id")
+        if isinstance(number, int) and not isinstance(number, bool) and ("login" in value or key in ACCOUNTS):
+            found.add(str(number)[:40])
+        left.extend((name, item) for name, item in value.items() if isinstance(item, dict | list))
     return sorted(found)
 
 
