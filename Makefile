@@ -28,7 +28,7 @@ PRODUCTION := DEBUG=0 DATA_DIR=$(CURDIR)/.venv/production SITE_URL=https://bluep
 	FIELD_ENCRYPTION_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
 	DATABASE_URL=postgres://offboard@127.0.0.1:1/offboard REDIS_URL=redis://127.0.0.1:1/0
 
-.PHONY: help run test lint format bench screenshots messages python
+.PHONY: help run test lint format bench bench-small screenshots messages python
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -57,6 +57,9 @@ format: $(DEV_STAMP) ## Format code and templates
 
 bench: $(DEV_STAMP) messages ## The benchmarks
 	@exec .venv/bin/python -m bench
+
+bench-small: $(DEV_STAMP) messages ## The benchmarks at their small scale: that each runs, and answers right
+	@exec .venv/bin/python -m bench --scale small
 
 screenshots: $(DEV_STAMP) messages ## The pictures in the documentation
 	@exec .venv/bin/python docs/screenshots.py

@@ -14,13 +14,14 @@ SHARE = 0.5
 LONGEST_PAUSE = 1.0
 
 #: A connection says when it last began or ended anything. That tells more than whether it is at work at this instant:
-#: a page thinks for itself between its statements.
+#: a page thinks for itself between its statements. One that never sent any was opened to spare, by a pool.
 AT_WORK = """
 SELECT EXISTS (
     SELECT 1 FROM pg_stat_activity
      WHERE datname = current_database()
        AND backend_type = 'client backend'
        AND pid <> pg_backend_pid()
+       AND query <> ''
        AND (state = 'active' OR state_change > clock_timestamp() - interval '1 second')
 )
 """
