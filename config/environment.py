@@ -4,8 +4,11 @@ A server that lacks three secrets says so in one message, not in three starts. S
 `Environment`; at their end `stop_if_wrong` stops the start.
 """
 
+import os
+from collections import ChainMap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -23,7 +26,37 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
         self.shared = shared
         self.missing: list[str] = []
         self.wrong: list[str] = []
+        #: Every setting that there is, by its name: what the documentation has to explain.
+        self.asked: set[str] = set()
+        given = dict(os.environ)
         self.read_env(shared)
+        for name in sorted(given):
+            if given[name] and given.get(f"{name}_FILE"):
+                self.wrong.append(f"{name} and {name}_FILE are both set: which one counts?")
+        #: What was read from files comes before what `make run` has written down.
+        self.ENVIRON = ChainMap({}, os.environ)
+
+    def get_value(self, var: str, *args: Any, **options: Any) -> Any:
+        """The value of `var`; if `VAR_FILE` names a file, what stands in it (a secret of Docker's or Kubernetes's)."""
+        self.asked.add(var)
+        file = os.environ.get(f"{var}_FILE")
+        if file and var not in self.ENVIRON.maps[0]:
+            self.ENVIRON.maps[0][var] = self._read(var, Path(file))
+        return super().get_value(var, *args, **options)
+
+    def _read(self, name: str, file: Path) -> str:
+        try:
+            # An editor ends a file with a line break, which is no part of a secret.
+            return file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.wrong.append(f"{name}_FILE: {file} could not be read ({type(error).__name__}).")
+            return ""
+
+    def passed_on(self, *names: str) -> None:
+        """Put what files say where libraries look for it that read the environment themselves."""
+        for name in names:
+            if self.str(name, default="") and os.environ.get(f"{name}_FILE"):
+                os.environ[name] = self.str(name)
 
     def needed(self, name: str) -> str:
         """A value without which no server may start."""

@@ -32,6 +32,8 @@ ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 ALLOW_TIME_TRAVEL = env.bool("ALLOW_TIME_TRAVEL", default=False)
 #: Bearer tokens of the product's own servers, comma-separated so that one can be rotated.
 API_TOKENS = env.secrets("API_TOKENS")
+#: What Prometheus sends as a bearer token to `/metrics`; several, comma-separated, during a rotation.
+METRICS_TOKEN = env.secrets("METRICS_TOKEN")
 
 # The brand: in whose name pages and mails speak (`accounts.core.brand`). Without settings the demo's; a real server
 # that has none speaks in the name of its host, never in the demo's.
@@ -76,6 +78,9 @@ env.check(
 )
 #: GitHub asks for a second between calls that change something.
 GITHUB_MUTATION_PAUSE = env.float("GITHUB_MUTATION_PAUSE", default=1.0)
+
+# boto3 finds its credentials in the environment by itself; where they are in files it is told.
+env.passed_on("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 # AWS Marketplace. Nothing of it is needed where nothing is sold there: a door without its setting stays closed.
 
@@ -155,6 +160,7 @@ MIDDLEWARE = [
     "accounts.core.log_context.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.malformed.MalformedRequestMiddleware",
+    "config.opening.OpeningMiddleware",
     "accounts.inbox.middleware.DoorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -202,14 +208,24 @@ _database = env.db_url("DATABASE_URL", default=f"postgres:///offboard?host={DATA
 _database["CONN_MAX_AGE"] = 0  # the pool keeps the connections
 # A connection is tried before it is handed out: after the database was away, dead ones are replaced, not met.
 _database["CONN_HEALTH_CHECKS"] = True
-_database["OPTIONS"] = {
-    **_database.get("OPTIONS", {}),
+_database["OPTIONS"] = {**_database.get("OPTIONS", {}), "connect_timeout": 3}
+#: DATABASE_URL leads to a PgBouncer that pools transactions (docs/operating.md): nothing may be left in a session then.
+PGBOUNCER = env.bool("PGBOUNCER", default=False)
+if PGBOUNCER:
+    # A thread keeps its connection to PgBouncer, which is cheap there, for so many seconds.
+    _database["CONN_MAX_AGE"] = 600
+    _database["DISABLE_SERVER_SIDE_CURSORS"] = True
+else:
     # One connection a thread of the web server, and a few to spare. The time-out turns an absent database
     # into a fast 503 instead of a hung request.
-    "pool": {"min_size": 1, "max_size": 12, "timeout": 3},
-    "connect_timeout": 3,
-}
+    _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 12, "timeout": 3}
 DATABASES = {"default": _database}
+#: PostgreSQL itself, past a PgBouncer: for `migrate`, `backup` and `restore`, which need a session of their own.
+DATABASE_DIRECT_URL = env.str("DATABASE_DIRECT_URL", default="")
+env.check(
+    not PGBOUNCER or DATABASE_DIRECT_URL,
+    "PGBOUNCER is on and DATABASE_DIRECT_URL is not set: `migrate` and `backup` need a connection past PgBouncer.",
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 #: Threads of a web process in which Django works (`config.server`). A page is mostly waiting for the database; with
@@ -243,6 +259,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+#: Told to stop, a worker ends what it is at within so many seconds. What is cut off is done again; this saves repeats.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
 CELERY_TIMEZONE = "UTC"
 
 
@@ -379,7 +397,7 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 _secure = urlsplit(SITE_URL).scheme == "https"
 SECURE_SSL_REDIRECT = _secure
-SECURE_REDIRECT_EXEMPT = [r"^healthz/$", r"^readyz/$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz/$", r"^readyz/$", r"^metrics$"]
 BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 #: How many proxies of ours stand in front, each adding an entry to `X-Forwarded-For` (`accounts.core.client_address`).
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=int(BEHIND_PROXY))

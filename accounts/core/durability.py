@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.db import connection
 
 
@@ -13,7 +14,12 @@ def redone_if_lost() -> Iterator[None]:
     For transactions that carry out what stands in a row, and note in the same transaction that it is done: then both
     are lost together, and it is done again. A later commit that does wait, of whatever connection, puts all earlier
     ones on disk first, so nothing that was built on them outlives them. Calls to elsewhere don't belong in here.
+
+    Behind PgBouncer every commit is waited for: what is set for a session would be met by whoever has it next.
     """
+    if settings.PGBOUNCER:
+        yield
+        return
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit = off")
     try:

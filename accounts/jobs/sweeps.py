@@ -21,6 +21,7 @@ from accounts.core.errors import describe
 from accounts.core.locks import Lock
 from accounts.core.log_context import about
 from accounts.core.registry import Registry
+from accounts.jobs import opening
 from accounts.jobs.queues import Queue
 
 
@@ -86,9 +87,11 @@ def route(
 def run_and_note(sweep: Sweep, at: datetime) -> int | None:
     """Run a sweep as of `at` and note start, end and error for `/readyz/`. An error is noted and raised again.
 
-    None, and nothing noted, if it is to run alone and another run is at work.
+    None, and nothing noted, if it is to run alone and another run is at work. Raises `Closed` after a restore.
     """
     with about(sweep=sweep.name):
+        if not opening.known.is_open():
+            raise opening.Closed
         if not sweep.alone:
             return _run_and_note(sweep, at)
         with _alone(sweep.name) as is_alone:
@@ -118,11 +121,12 @@ def until(run: timedelta) -> Callable[[], bool]:
 def _alone(name: str) -> Iterator[bool]:
     """Hold the sweep of this name; whether that was possible. A killed worker's hold ends with it.
 
-    A lock of the session, not of a transaction, because a run is many transactions; and of a session of its own,
-    because one that went back to the pool with its lock would hold it for ever.
+    A run is many transactions, so the lock is held by one beside them, on a connection of its own, that does nothing
+    else. Of a transaction and not of a session, because PgBouncer hands a session on, with what it holds.
     """
-    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as own:
-        (is_alone,) = own.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [Lock.SWEEP, name]).fetchone() or (
-            False,
-        )
+    with psycopg.connect(**connection.get_connection_params()) as own:
+        own.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        (is_alone,) = own.execute(
+            "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [Lock.SWEEP, name]
+        ).fetchone() or (False,)
         yield bool(is_alone)
