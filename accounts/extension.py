@@ -31,11 +31,14 @@ from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
 from accounts.erasure import holds, inventory, mail_folder, runner, starting
 from accounts.erasure.inventory import Eraser, Keeper, Kept, Store
+from accounts.erasure.purge import Purge
 from accounts.erasure.starting import ReasonToWait
 from accounts.exports import builder, export, parts
 from accounts.exports.parts import Part
-from accounts.jobs import invariants, sweeps
+from accounts.jobs import invariants, measures, surroundings, sweeps
 from accounts.jobs.invariants import Invariant
+from accounts.jobs.measures import Deadline
+from accounts.jobs.surroundings import Surrounding
 from accounts.jobs.sweeps import Sweep
 from accounts.mail import sending
 from accounts.support import answers, deletion, ownership, requests, routing
@@ -62,6 +65,9 @@ class Extension:
     #: The jobs, in the order in which `manage.py sweep` runs them, and what must never be true for long.
     sweeps: tuple[Sweep, ...] = ()
     invariants: tuple[Invariant, ...] = ()
+    #: What must be so around the rows, and the promises with a date whose margins operators watch.
+    surroundings: tuple[Surrounding, ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
     #: Where data of an account lies, children before parents, and what a purge does there.
     personal_data: tuple[Store | Kept, ...] = ()
     erasers: tuple[Eraser, ...] = ()
@@ -101,6 +107,8 @@ class Extension:
             history.INTERNAL.update(self.internal_event_kinds)
         sweeps.REGISTRY.add(*self.sweeps)
         invariants.REGISTRY.add(*self.invariants)
+        surroundings.REGISTRY.add(*self.surroundings)
+        measures.REGISTRY.add(*self.deadlines)
         inventory.install(self.personal_data, self.erasers, self.keepers, self.folders)
         starting.REASONS_TO_WAIT.add(*self.reasons_to_wait)
         parts.REGISTRY.add(*self.export_parts)
@@ -135,6 +143,8 @@ EXTENSION = Extension(
         *runner.INVARIANTS,
         *denied.INVARIANTS,
     ),
+    surroundings=surroundings.SURROUNDINGS,
+    deadlines=(Deadline("purge", lambda _at: Purge.objects.next_deadline()),),
     personal_data=personal_data.PERSONAL_DATA,
     erasers=mail_folder.ERASERS,
     folders=(export.folder,),

@@ -17,6 +17,7 @@ from accounts.erasure.obligation import PurgeObligation
 from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import Purge
 from accounts.exports.export import Export
+from accounts.jobs.opening import Opening
 from accounts.jobs.sweeps import SweepRun
 from accounts.mail.notices import Notice
 from accounts.support.deletion_proposal import DeletionProposal
@@ -46,6 +47,7 @@ __all__ = [
     "Membership",
     "Message",
     "Notice",
+    "Opening",
     "Provider",
     "Purge",
     "PurgeObligation",

@@ -242,6 +242,7 @@ _KEPT = (
     Kept("accounts.DepartingPerson", _("ids only, removed when the purge has been verified")),
     Kept("accounts.FileDeletion", _("paths made of ids, removed with the files")),
     Kept("accounts.System", NOTHING_PERSONAL),
+    Kept("accounts.Opening", NOTHING_PERSONAL),
     Kept("accounts.HourlyCount", _("how often somebody did something in an hour, by ids; gone after a week")),
     Kept("accounts.SweepRun", _("of the whole system; the next run overwrites it")),
     Kept(

@@ -1,6 +1,17 @@
 from django.urls import path
 
-from accounts.views import api, blueprints, brand, connections, export, health, preferences, sessions, support
+from accounts.views import (
+    api,
+    blueprints,
+    brand,
+    connections,
+    export,
+    health,
+    metrics,
+    preferences,
+    sessions,
+    support,
+)
 
 urlpatterns = [
     path("", blueprints.home, name="home"),
@@ -30,4 +41,5 @@ urlpatterns = [
     path("favicon.ico", brand.mark, name="favicon"),
     path("healthz/", health.healthz, name="healthz"),
     path("readyz/", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -6,6 +6,7 @@ from accounts.extension import Extension
 from accounts.inbox import inbox, refused_messages, retention
 from accounts.inbox.delivery import Source
 from accounts.inbox.inbox import SourceHandler
+from accounts.jobs.measures import Deadline
 from accounts.support.routing import Router
 from marketplace import export, personal_data, tombstone
 from marketplace.aws import checks as aws_checks
@@ -46,6 +47,7 @@ EXTENSION = Extension(
         *runner.INVARIANTS,
         *tombstone.INVARIANTS,
     ),
+    deadlines=(Deadline("offboarding", lambda _at: offboarding.Offboarding.objects.next_deadline()),),
     personal_data=personal_data.PERSONAL_DATA,
     keepers=(Keeper("marketplace.Tombstone", personal_data.leave_tombstones),),
     reasons_to_wait=(ReasonToWait("github-answer", github_checks.purchase_to_be_confirmed),),

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client, override_settings
 
 from accounts.core import roles
+from accounts.jobs import opening, surroundings
 from accounts.models import Account, Membership, Role, User
 from accounts.views.health import readiness
 from tests.factories import AccountFactory, UserFactory
@@ -56,8 +57,16 @@ def plain_static_files() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_known_of_readiness() -> None:
-    """What `/readyz/` said in another test is not said again."""
+    """What `/readyz/` said in another test is not said again; and the database is open, until a test closes it."""
     readiness.forget()
+    opening.known.remember_open()
+
+
+@pytest.fixture(autouse=True)
+def the_clock_is_the_tests() -> Iterator[None]:
+    """Tests travel in time, the database does not. Tests of its clock ask for it."""
+    with surroundings.REGISTRY.without("clock"):
+        yield
 
 
 @pytest.fixture

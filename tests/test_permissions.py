@@ -92,6 +92,7 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "favicon": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "healthz": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "readyz": (Door("GET", all_alike(503)),),
+    "metrics": (Door("GET", all_alike(404)), Door("POST", all_alike(405))),
 }
 #: What a POST sends beside the account; anything else is sent empty.
 POSTED = {

@@ -1,7 +1,7 @@
 """The product's API: bearer tokens in, JSON out, errors included."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
@@ -59,9 +59,14 @@ def require_token(request: HttpRequest) -> None:
 
 
 def has_token(request: HttpRequest) -> bool:
-    """Whether the request carries one of `API_TOKENS`. Takes the same time whichever is wrong."""
+    """Whether the request carries one of `API_TOKENS`."""
+    return bears(request, settings.API_TOKENS)
+
+
+def bears(request: HttpRequest, tokens: Iterable[str]) -> bool:
+    """Whether the request carries one of these as a bearer token. Takes the same time whichever is wrong."""
     scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
     given = token.strip().encode(errors="replace")
     # Every token is compared, so that the time taken does not tell which one came close.
-    known: list[Any] = [hmac.compare_digest(given, expected.encode()) for expected in settings.API_TOKENS if expected]
+    known: list[Any] = [hmac.compare_digest(given, expected.encode()) for expected in tokens if expected]
     return scheme.lower() == "bearer" and any(known)

@@ -35,6 +35,11 @@ class PurgeQuerySet(DueWorkQuerySet["Purge"]):
     def pending(self) -> Self:
         return self.open()
 
+    def next_deadline(self) -> datetime | None:
+        """The nearest one that is still to be met, or missed already."""
+        found: datetime | None = self.open().aggregate(first=models.Min("deadline_at"))["first"]
+        return found
+
     def overdue(self, at: datetime) -> Self:
         """Those that nothing keeps waiting. Of one that has begun, perhaps after a hold, the age counts from then."""
         recently = models.Q(started_at__gte=at - self.model.OVERDUE)

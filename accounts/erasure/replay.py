@@ -22,6 +22,7 @@ from accounts.erasure import hash_chain, runner, verification
 from accounts.erasure.certificates import Certificate, System, instant
 from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.purge import Purge
+from accounts.jobs import opening
 from accounts.jobs.due_work import MORE
 
 #: What an exported log says it is.
@@ -32,6 +33,10 @@ WITHIN = timedelta(days=1)
 
 class OtherSystem(Exception):
     """The log is of another installation: its accounts are not ours."""
+
+
+class TooOld(Exception):
+    """The log ends before the last erasure that this database knows of: it is older than the backup."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ def _entry(certificate: Certificate) -> dict[str, Any]:
 
 
 def replay(path: Path, *, at: datetime) -> Iterator[ReplayOutcome]:
-    """Erase every account of the log that is in this database again. Raises `chains.Altered` and `OtherSystem`.
+    """Erase every account of the log that is in this database again. Raises `hash_chain.Altered`, `OtherSystem`,
+    and, for a restored database, `TooOld` for a log from before the backup: it leaves out what was erased since.
 
     The whole file is checked before anything is erased. What a restore brought back is erased whatever holds and
     subscriptions it brought back with it: the decision has long been taken. Safe to repeat.
@@ -69,9 +75,18 @@ def replay(path: Path, *, at: datetime) -> Iterator[ReplayOutcome]:
     system, links = hash_chain.read(path, KIND)
     if system != System.this():
         raise OtherSystem(system)
+    if not opening.known.is_open():
+        _check_age(links)
     # An account that has been replayed before stands in the log more than once; the first time is what counts.
     first = {link.body["account"]: link.body for link in reversed(links)}
     return (_replay_one(uuid.UUID(account), body, at) for account, body in first.items())
+
+
+def _check_age(links: list[hash_chain.ChainLink]) -> None:
+    """Certificates of a replay are of after the restore, unless the log has them, too."""
+    newest = Certificate.objects.filter(body__replay_of=None).order_by("number").last()
+    if newest and newest.hash not in {link.body["certificate_hash"] for link in links}:
+        raise TooOld(f"the log is older than the backup: it ends before certificate {newest.number}")
 
 
 def _replay_one(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> ReplayOutcome:

@@ -21,7 +21,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 #: Names of routes without parameters. Their views check each message themselves and need nothing from middleware.
 DOORS = ("github_webhook", "aws_sns", "aws_events")
 #: The same, under whatever name or address they are asked.
-PROBES = ("healthz", "readyz")
+PROBES = ("healthz", "readyz", "metrics")
 #: Files that are the same for every reader: who reads is not asked, so that they can be kept by whoever passes them on.
 FILES = ("brand_css", "brand_mark", "favicon")
 

@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from accounts.core.registry import Registry
-from accounts.jobs import sweeps
+from accounts.jobs import surroundings, sweeps
 from accounts.jobs.sweeps import SweepRun
 
 #: How many examples a violation names: enough to start looking, short enough to read.
@@ -73,8 +73,8 @@ REGISTRY: Registry[Invariant] = Registry()
 
 
 def violations(at: datetime) -> list[Violation]:
-    """Everything that is overdue or inconsistent at `at`, the heartbeat included."""
-    return _found(at, warning=False) + silent_sweeps(at)
+    """Everything that is overdue or inconsistent at `at`, the heartbeat and what is around the rows included."""
+    return _found(at, warning=False) + silent_sweeps(at) + _surroundings(at)
 
 
 def warnings(at: datetime) -> list[Violation]:
@@ -85,6 +85,13 @@ def warnings(at: datetime) -> list[Violation]:
 def _found(at: datetime, *, warning: bool) -> list[Violation]:
     asked = (invariant for invariant in REGISTRY.all() if invariant.warning is warning)
     return [violation for invariant in asked if (violation := invariant.check(at))]
+
+
+def _surroundings(at: datetime) -> list[Violation]:
+    asked = ((surrounding.name, surrounding.check(at)) for surrounding in surroundings.REGISTRY.all())
+    return [
+        Violation(name, fault.message, len(fault.examples), fault.examples[:EXAMPLES]) for name, fault in asked if fault
+    ]
 
 
 def silent_sweeps(at: datetime) -> list[Violation]:

@@ -11,11 +11,14 @@ from django.utils.translation import gettext as _
 
 from accounts.core import brand
 
+#: When to come again while we are closed.
+RETRY_SECONDS = 60
 #: Below these paths nobody but machines knocks.
 MACHINE_PATHS = (
     "/api/",
     "/healthz/",
     "/readyz/",
+    "/metrics",
     "/marketplace/github/webhook",
     "/marketplace/aws/sns",
     "/marketplace/aws/events",
@@ -58,6 +61,18 @@ def method_not_allowed(request: HttpRequest) -> HttpResponse:
         _("That did not work"),
         _("This address does not take such a request. Nothing was changed."),
     )
+
+
+def closed(request: HttpRequest) -> HttpResponse:
+    """While what was erased has not been erased again after a restore."""
+    answer = _answer(
+        request,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        _("Back soon"),
+        _("We are putting things in order after a restart. Please come back in a few minutes. Nothing was changed."),
+    )
+    answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    return answer
 
 
 @login_not_required

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 
 from accounts.core import clock
 from accounts.customers.product_api import has_token
-from accounts.jobs import invariants
+from accounts.jobs import invariants, opening
 from accounts.jobs.invariants import Violation
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,8 @@ readiness = Readiness()
 def _find_out(at: datetime) -> Answer:
     if problems := _database_problems():
         return Answer(problems, [])
+    if not opening.known.is_open():
+        return Answer([NotReady("restored", str(opening.Closed()))], [])
     return Answer(
         [*_broker_problems(), *map(_reason, invariants.violations(at))], list(map(_reason, invariants.warnings(at)))
     )

@@ -55,6 +55,11 @@ class OffboardingQuerySet(models.QuerySet["Offboarding"]):
         """Neither called off nor finished."""
         return self.filter(called_off_at=None, finished_at=None)
 
+    def next_deadline(self) -> datetime | None:
+        """The nearest one that is still to be met, or missed already."""
+        found: datetime | None = self.open().aggregate(first=models.Min("deadline_at"))["first"]
+        return found
+
     def of(self, account_id: uuid.UUID) -> Self:
         return self.filter(account_id=account_id)
 

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.core import clock
 from accounts.erasure import hash_chain, replay
+from accounts.jobs import opening
 
 
 class Command(BaseCommand):
@@ -23,7 +25,7 @@ class Command(BaseCommand):
         if options["export"]:
             self._export(Path(options["export"]))
         else:
-            self._replay(Path(options["replay"]))
+            self._replay(Path(options["replay"]), clock.now())
 
     def _export(self, path: Path) -> None:
         try:
@@ -32,13 +34,15 @@ class Command(BaseCommand):
             raise CommandError(f"{path} was not written: {error.strerror}. What was there before still is.") from None
         self.stdout.write(f"{count} erasures written to {path}.")
 
-    def _replay(self, path: Path) -> None:
+    def _replay(self, path: Path, at: datetime) -> None:
         if not path.is_file():
             raise CommandError(f"There is no file {path}.")
         try:
-            outcomes = replay.replay(path, at=clock.now())
+            outcomes = replay.replay(path, at=at)
         except hash_chain.Altered as altered:
             raise CommandError(f"Nothing was erased: {altered}.") from None
+        except replay.TooOld as too_old:
+            raise CommandError(f"Nothing was erased: {too_old}.") from None
         except replay.OtherSystem as system:
             raise CommandError(f"Nothing was erased: the file is of another installation ({system}).") from None
         again = absent = failed = 0
@@ -54,3 +58,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{again} erased again, {absent} not in this database, {failed} failed.")
         if failed:
             sys.exit(1)
+        if opening.open_for_business(at):
+            self.stdout.write("The restored database is open now.")

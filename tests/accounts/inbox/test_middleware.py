@@ -34,10 +34,11 @@ def knock(client: Client, *, host: str = "testserver", secure: bool = False) -> 
 
 def test_the_doors_stand_right_behind_the_redirect_to_https() -> None:
     """Before them a request gets its id; between them only what can't be read by anybody is turned away."""
-    assert product.MIDDLEWARE[:4] == [
+    assert product.MIDDLEWARE[:5] == [
         "accounts.core.log_context.RequestIdMiddleware",
         "django.middleware.security.SecurityMiddleware",
         "config.malformed.MalformedRequestMiddleware",
+        "config.opening.OpeningMiddleware",
         "accounts.inbox.middleware.DoorsMiddleware",
     ]
 
