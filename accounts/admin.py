@@ -20,7 +20,6 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.desk import staffing
 from accounts.desk.account_page.search import as_typed, find, of_account, person, same
-from accounts.desk.own.deliveries import delivery_id
 from accounts.desk.pages import account_page, account_url, request_page
 from accounts.desk.read_only_admin import ReadOnlyAdmin
 from accounts.erasure.certificates import Certificate
@@ -29,12 +28,11 @@ from accounts.erasure.purge import Purge
 from accounts.exports.export import Export
 from accounts.models import (
     Account,
+    ApiToken,
     Blueprint,
     CloudConnection,
-    Delivery,
     Event,
     Notice,
-    RefusedMessage,
     StaffAction,
     SupportRequest,
     SweepRun,
@@ -207,6 +205,16 @@ class SupportRequestAdmin(ReadOnlyAdmin):
         return request_page(request, object_id)
 
 
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """Who may call the API. A token itself is shown once, by the command that makes it (`manage.py token`)."""
+
+    list_display = ["name", "lookup", "scopes", "made_at", "expires_at", "last_used_at", "revoked_at"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    exclude = ["digest"]
+    ordering = ["-id"]
+
+
 @admin.register(SweepRun)
 class SweepRunAdmin(ReadOnlyAdmin):
     list_display = ["name", "started_at", "finished_at", "handled", "last_error"]
@@ -284,48 +292,6 @@ class ExportAdmin(ReadOnlyAdmin):
     # The archive itself is for its owner.
     exclude = ["file", "position"]
     list_select_related = ["account"]
-
-
-class Attention(admin.SimpleListFilter):
-    """What staff come for. Each choice is as fast as what it shows is short: there are indexes on just that."""
-
-    title = _("attention")
-    parameter_name = "attention"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("waiting", _("not processed yet")), ("parked", _("parked")), ("alert", _("with an alert"))]
-
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
-        if self.value() == "waiting":
-            return queryset.filter(processed_at=None)
-        if self.value() == "parked":
-            return queryset.filter(processed_at=None, next_attempt_at=None)
-        if self.value() == "alert":
-            return queryset.exclude(alert="")
-        return queryset
-
-
-@admin.register(Delivery)
-class DeliveryAdmin(ReadOnlyAdmin):
-    list_display = ["received_at", "source", "event", "action", "outcome", "external_account", "last_error", "alert"]
-    list_filter = [Attention, "source"]
-    found_by = [delivery_id, same("external_account"), of_account()]
-    search_help_text = _("Delivery id, the sender’s number of a customer, or whatever an account is found by")
-    exclude = ["body", "digest"]
-    readonly_fields = ["text"]
-    ordering = ["-id"]
-
-    @admin.display(description=_("body"))
-    def text(self, delivery: Delivery) -> str:
-        if delivery.body is None:
-            return "-"
-        return format_html("<pre>{}</pre>", bytes(delivery.body).decode(errors="replace"))
-
-
-@admin.register(RefusedMessage)
-class RefusedMessageAdmin(ReadOnlyAdmin):
-    list_display = ["hour", "source", "reason", "count", "claimed", "first_at", "last_at"]
-    list_filter = ["source", "reason"]
 
 
 @admin.register(Blueprint)

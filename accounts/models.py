@@ -1,5 +1,7 @@
 """The tables of this app, each defined in the module named for it."""
 
+from accounts.api.idempotency import ApiCall
+from accounts.api.tokens import ApiToken
 from accounts.blueprints.blueprint import Blueprint, Grid
 from accounts.blueprints.connection import CloudConnection, Provider
 from accounts.core.limits import HourlyCount
@@ -17,8 +19,6 @@ from accounts.erasure.obligation import PurgeObligation
 from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import Purge
 from accounts.exports.export import Export
-from accounts.inbox.delivery import Delivery, DeliveryOutcome
-from accounts.inbox.refused_messages import RefusedMessage
 from accounts.jobs.opening import Opening
 from accounts.jobs.sweeps import SweepRun
 from accounts.mail.notices import Notice
@@ -31,14 +31,14 @@ from accounts.support.requests import RequestKind, RequestOutcome, SupportReques
 __all__ = [
     "Account",
     "ActorKind",
+    "ApiCall",
+    "ApiToken",
     "Blueprint",
     "BulkItem",
     "BulkRun",
     "Certificate",
     "CloudConnection",
     "DeletionProposal",
-    "Delivery",
-    "DeliveryOutcome",
     "DepartingPerson",
     "Event",
     "Export",
@@ -55,7 +55,6 @@ __all__ = [
     "Provider",
     "Purge",
     "PurgeObligation",
-    "RefusedMessage",
     "RequestKind",
     "RequestOutcome",
     "Role",

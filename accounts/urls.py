@@ -1,5 +1,6 @@
 from django.urls import path
 
+from accounts.api import application
 from accounts.views import (
     api,
     blueprints,
@@ -39,6 +40,9 @@ urlpatterns = [
     path("brand.css", brand.stylesheet, name="brand_css"),
     path("brand.svg", brand.mark, name="brand_mark"),
     path("favicon.ico", brand.mark, name="favicon"),
+    path("api/v1/openapi.json", application.openapi_json, name="api_document"),
+    path("api/v1/problems/<str:name>/", application.problem, name="api_problem"),
+    path("api/v1/", application.the_api().urls),
     path("healthz/", health.healthz, name="healthz"),
     path("readyz/", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

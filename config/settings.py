@@ -162,6 +162,7 @@ MIDDLEWARE = [
     "config.malformed.MalformedRequestMiddleware",
     "config.opening.OpeningMiddleware",
     "accounts.inbox.middleware.DoorsMiddleware",
+    "accounts.api.middleware.ApiMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -285,6 +286,7 @@ CELERY_BEAT_SCHEDULE = {
     "purge": beat("purge", seconds=60),
     "hygiene": beat("hygiene", seconds=86_400),
     "sessions": beat("sessions", seconds=86_400),
+    "api-calls": beat("api-calls", seconds=86_400),
     "retention": beat("retention", seconds=86_400),
     "github-reconcile": beat("github-reconcile", seconds=3600),
 }
@@ -429,6 +431,8 @@ CONTENT_SECURITY_POLICY = {
 }
 #: Forms that one person may send within a minute, staff aside; each may be a row, a line of history and a mail.
 POSTS_A_MINUTE = env.int("POSTS_A_MINUTE", default=60)
+#: Calls of the API that one token may make within a minute.
+API_CALLS_A_MINUTE = env.int("API_CALLS_A_MINUTE", default=1200)
 #: A page's form is small; larger bodies have views with limits of their own.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 #: No page takes files, so none is written to a temporary folder.

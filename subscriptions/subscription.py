@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core.external_ids import ExternalId
 from accounts.core.foreign_input import LAST_YEAR
 from accounts.core.search_fields import SearchKey
+from accounts.core.versions import counts_versions
 from accounts.core.write_guard import refused_while_erasing
 from accounts.erasure.purge import Purge
 from accounts.models import Account
@@ -126,6 +127,8 @@ class Subscription(models.Model):
     #: When the next reminder of the end is due. Kept by `subscriptions.reminders`.
     next_reminder_at = models.DateTimeField(_("next reminder"), null=True, blank=True)
     settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
+    #: How often the row has been changed; counted by the database.
+    version = models.PositiveIntegerField(_("version"), default=1, db_default=1, editable=False)
     #: Why it could not be settled, or its owner be reminded, with all the others; empty for as it should be.
     last_error = models.TextField(_("last error"), blank=True, default="", db_default="")
 
@@ -202,6 +205,7 @@ class Subscription(models.Model):
         ]
         triggers = [
             refused_while_erasing(),
+            counts_versions(),
             pgtrigger.ReadOnly(name="anchor_is_fixed", fields=["account", "channel", "anchor_at"]),
         ]
 

@@ -12,6 +12,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import get_resolver
 
+from accounts.api import tokens
 from accounts.core import clock, roles
 from accounts.customers.history import Actor
 from accounts.desk.actions import action
@@ -19,7 +20,6 @@ from accounts.desk.actions.action import act_named
 from accounts.erasure.holds import set_hold
 from accounts.models import (
     Account,
-    Delivery,
     Event,
     Membership,
     Notice,
@@ -32,9 +32,8 @@ from accounts.models import (
 from accounts.support import deletion
 from accounts.support.requests import ask
 from marketplace import tombstone
-from marketplace.models import Dimension, ListingPlan, OffboardingStep, StepKind
+from marketplace.models import Delivery, Dimension, ListingPlan, OffboardingStep, Source, StepKind
 from marketplace.offboarding import offboarding
-from marketplace.tombstone import Marketplace
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Ends, Refund, Subscription
 from subscriptions.refunds import decisions
@@ -77,15 +76,15 @@ def _step(account: Account, lead: User) -> Model:
 
 
 def _tombstone(account: Account, lead: User) -> Model:
-    tombstone.leave(Marketplace.GITHUB, 7, account_id=account.pk, at=clock.now() - DAY)
-    found = tombstone.named(Marketplace.GITHUB, 7, clock.now())
+    tombstone.leave(Source.GITHUB, 7, account_id=account.pk, at=clock.now() - DAY)
+    found = tombstone.named(Source.GITHUB, 7, clock.now())
     assert found
     return found
 
 
 def _delivery(account: Account, lead: User) -> Model:
     return Delivery.objects.create(
-        source="github",
+        source=Source.GITHUB,
         delivery_id=str(uuid.uuid4()),
         event="ping",
         body=b"{}",
@@ -139,6 +138,11 @@ def _contract(account: Account, lead: User) -> Model:
     return subscribe(account, at=at - DAY, channel=Channel.DATADOG_SALES, ends_at=at + DAY)
 
 
+def _token(account: Account, lead: User) -> Model:
+    made, _text = tokens.make("product", ["accounts:read"], by=Actor.system(), at=clock.now() - DAY)
+    return made
+
+
 TERMS = {"plan": "pro", "seats": 5, "order_reference": "Q-1", "price": ""}
 COMPARED = {"identity": ["owner_email", "card_digits"]}
 REFUND = {"amount": "10.00", "currency": "USD", "payment_reference": "ch_1", "ends": "now"}
@@ -185,6 +189,7 @@ EXPECTED: dict[str, tuple[str, Row, dict[str, Any]]] = {
     "process_again": (roles.MEND, _delivery, {}),
     "acknowledge": (roles.MEND, _delivery, {}),
     "deal_with_tombstone": (roles.MEND, _tombstone, {}),
+    "revoke_token": (roles.TOKENS, _token, {}),
 }
 
 

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts.api import application
 from accounts.customers.history import Actor
 from accounts.customers.promises import promise
 from accounts.exports.builder import export_due
@@ -38,6 +39,13 @@ class Door:
 def all_alike(status: int) -> tuple[int, int, int, int, int, int]:
     return (status,) * 6
 
+
+#: The doors of the API: none is opened by who somebody is.
+API_DOORS = {
+    operation["operationId"]: method.upper()
+    for operations in application.document()["paths"].values()
+    for method, operation in operations.items()
+}
 
 #: `staff` belongs to no account. `stranger` owns another account: pages show that one, objects are not found, and
 #: a form that names somebody else's account does nothing (409).
@@ -90,6 +98,11 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "brand_css": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "brand_mark": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "favicon": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
+    # What the API answers to whom is asked by token: tests/accounts/api.
+    "api_document": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
+    "api_problem": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
+    "api-root": (Door("GET", all_alike(404)), Door("POST", all_alike(404))),
+    **{name: (Door(method, all_alike(401)),) for name, method in API_DOORS.items()},
     "healthz": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "readyz": (Door("GET", all_alike(503)),),
     "metrics": (Door("GET", all_alike(404)), Door("POST", all_alike(405))),
@@ -145,13 +158,15 @@ def world(account: Account, owner: User) -> dict[str, str]:
         "connection_id": str(ConnectionFactory(account=account).pk),
         "reference": made.reference,
         "key": "not-a-key",
+        "name": "not_found",
+        "external_id": "u-1",
         "token": link_token(Export.objects.get(), owner),
     }
 
 
 def filled(path: str, world: dict[str, str]) -> str:
     for name, value in world.items():
-        for kind in ("uuid", "str"):
+        for kind in ("uuid", "uuidstr", "str", "int"):
             path = path.replace(f"<{kind}:{name}>", value)
     return "/" + path
 

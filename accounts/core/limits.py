@@ -71,13 +71,12 @@ def limit(what: str, whom: object, *, most: int, at: datetime) -> None:
 def is_often(what: str, whom: object, *, most: int, seconds: int) -> bool:
     """Count it in the cache. Whether it was more than `most` within the `seconds` since the first."""
     key = f"limit:{what}:{whom}"
-    if cache.add(key, 1, seconds):
-        return False
     try:
         return int(cache.incr(key)) > most
     except ValueError:
-        # Forgotten between the two: the next one begins anew.
-        return False
+        # The first one; of two that are it at the same time one is not counted.
+        cache.add(key, 1, seconds)
+        return most < 1
 
 
 def forget_old(at: datetime) -> int:

@@ -20,6 +20,8 @@ class Lock(IntEnum):
     CERTIFICATES = 7304
     #: Runs of one sweep, held by a session of their own (`accounts.jobs.sweeps`).
     SWEEP = 7303
+    #: One call of the API with an idempotency key, by the hash of both.
+    API_CALL = 7305
 
 
 class OutsideOfTransaction(Exception):
@@ -32,3 +34,16 @@ def take(lock: Lock, key: int = 0) -> None:
         raise OutsideOfTransaction(lock.name)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", [lock, key])
+
+
+def try_take(lock: Lock, key: str) -> bool:
+    """Have the lock of this text until the transaction ends, if nobody has it. Raises `OutsideOfTransaction`.
+
+    Two texts in four billion share one: then one of two waits, or is told to come again, without need.
+    """
+    if not connection.in_atomic_block:
+        raise OutsideOfTransaction(lock.name)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [lock, key])
+        (is_taken,) = cursor.fetchone()
+    return bool(is_taken)

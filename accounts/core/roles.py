@@ -23,6 +23,7 @@ END = "accounts.end_subscription"
 SELL = "accounts.sell_contracts"
 REACTIVATE = "accounts.reactivate"
 MEND = "accounts.mend"
+TOKENS = "accounts.manage_tokens"
 
 #: Code name and words of each permission, for `Account.Meta`.
 PERMISSIONS: list[tuple[str, Any]] = [
@@ -37,6 +38,7 @@ PERMISSIONS: list[tuple[str, Any]] = [
     ("sell_contracts", _("Can enter, extend and renew contracts")),
     ("reactivate", _("Can reactivate accounts")),
     ("mend", _("Can process deliveries again, and retry and skip steps")),
+    ("manage_tokens", _("Can revoke tokens of the API")),
 ]
 OF_AGENTS = (USE, ANSWER, CANCEL)
-OF_LEADS = (*OF_AGENTS, REFUND, DELETE, HOLD, HAND_OVER, END, SELL, REACTIVATE, MEND)
+OF_LEADS = (*OF_AGENTS, REFUND, DELETE, HOLD, HAND_OVER, END, SELL, REACTIVATE, MEND, TOKENS)

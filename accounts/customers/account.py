@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import clock, roles
 from accounts.core.external_ids import ExternalId
 from accounts.core.search_fields import SearchWords, no_controls
-from accounts.core.write_guard import people_who_go_stay_out, refused_while_erasing
+from accounts.core.versions import counts_versions
+from accounts.core.write_guard import BeingErased, people_who_go_stay_out, refused_while_erasing
 from accounts.customers.user import User
 
 
@@ -18,6 +19,13 @@ class AccountQuerySet(models.QuerySet["Account"]):
     def of(self, user: User) -> "AccountQuerySet":
         """The accounts that this person is a member of, in the order of their names."""
         return self.filter(memberships__user=user).order_by("name", "id")
+
+    def locked(self, account_id: uuid.UUID) -> "Account":
+        """The account as it is now, held against other transitions until the transaction ends. Raises `BeingErased`."""
+        found = self.select_for_update(no_key=True).filter(pk=account_id).first()
+        if found is None or found.purging_at:
+            raise BeingErased(account_id)
+        return found
 
     def owners(self) -> "dict[uuid.UUID, User]":
         """The owner of each of these accounts, by the account's id; accounts without members are left out."""
@@ -43,6 +51,8 @@ class Account(models.Model):
     returnable_until = models.DateTimeField(_("can come back until"), null=True, blank=True, editable=False)
     #: Set when a purge begins: from then on nothing may be written to the account, and there is no way back.
     purging_at = models.DateTimeField(_("being erased"), null=True, blank=True, editable=False)
+    #: How often the row has been changed; counted by the database.
+    version = models.PositiveIntegerField(_("version"), default=1, db_default=1, editable=False)
     members = models.ManyToManyField(User, through="Membership", related_name="accounts", verbose_name=_("members"))
 
     objects = AccountQuerySet.as_manager()
@@ -53,9 +63,12 @@ class Account(models.Model):
         permissions = roles.PERMISSIONS
         indexes = [
             models.Index(fields=["name"], name="account_by_name"),
+            # The lists of the API.
+            models.Index(fields=["created_at", "id"], name="account_by_creation"),
             SearchWords.index("words", name="account_by_words"),
         ]
         constraints = [no_controls("name", name="account_name_is_one_line"), *ExternalId.rules("account")]
+        triggers = [counts_versions()]
 
     def __str__(self) -> str:
         return self.name

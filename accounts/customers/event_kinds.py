@@ -9,6 +9,11 @@ from django.utils.translation import gettext_lazy as _
 
 class AccountEvent(models.TextChoices):
     ACCOUNT_IMPORTED = "account.imported", _("Taken over from another system")
+    ACCOUNT_OPENED = "account.opened", _("Account opened")
+    ACCOUNT_CHANGED = "account.changed", _("Name or external id of the account changed")
+    MEMBER_ADDED = "member.added", _("Member added")
+    MEMBER_ROLE_CHANGED = "member.role_changed", _("Role of a member changed")
+    MEMBER_REMOVED = "member.removed", _("Member removed")
     REQUEST_MADE = "request.made", _("Request made to support")
     REQUEST_ADDED_TO = "request.added_to", _("Message added to a request")
     REQUEST_ANSWERED = "request.answered", _("Request answered")
@@ -27,7 +32,6 @@ class AccountEvent(models.TextChoices):
     PURGE_STARTED = "purge.started", _("Erasing begun")
     PURGE_REPLAYED = "purge.replayed", _("Erasing repeated after a restore")
     PURGE_VERIFIED = "purge.verified", _("All data erased, and counted again: nothing is left")
-    DELIVERY_ACKNOWLEDGED = "delivery.acknowledged", _("Alert of a delivery acknowledged")
     HOLD_SET = "hold.set", _("Data held back from erasing")
     HOLD_CONFIRMED = "hold.confirmed", _("Hold confirmed by a second person")
     HOLD_RELEASED = "hold.released", _("Hold released")
@@ -40,6 +44,9 @@ class AccountEvent(models.TextChoices):
     REQUEST_NOTED = "request.noted", _("Internal note about a request")
     DELETION_PROPOSED = "deletion.proposed", _("Deletion of the account proposed")
     DELETION_SENT_BACK = "deletion.sent_back", _("Proposal to delete the account taken back")
+    #: Of no account: who may call the API (`accounts.api.tokens`).
+    TOKEN_MADE = "token.made", _("API token made")
+    TOKEN_REVOKED = "token.revoked", _("API token revoked")
 
 
 #: Shown to staff alone.

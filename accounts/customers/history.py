@@ -29,14 +29,17 @@ class ActorKind(models.TextChoices):
     STAFF = "staff", _("support")
     SYSTEM = "system", _("automatic")
     MARKETPLACE = "marketplace", _("marketplace")
+    API = "api", _("API")
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who does something: a kind, and the person if there is one."""
+    """Who does something: a kind, and the person, or the token of the API, if there is one."""
 
     kind: ActorKind
     user: User | None = None
+    #: The id of the token with which a system of the vendor's own has called (`accounts.api.tokens`).
+    token: int | None = None
 
     @classmethod
     def owner(cls, user: User) -> Self:
@@ -53,6 +56,10 @@ class Actor:
     @classmethod
     def system(cls) -> Self:
         return cls(ActorKind.SYSTEM)
+
+    @classmethod
+    def api(cls, token: int) -> Self:
+        return cls(ActorKind.API, token=token)
 
 
 #: Lines of the support desk's own begin with this: what staff did as staff, and who was turned away there.
@@ -88,6 +95,7 @@ class Event(models.Model):
     kind = models.CharField(_("what"), max_length=60)
     at = models.DateTimeField(_("when"))
     actor_kind = models.CharField(_("who"), max_length=12, choices=ActorKind.choices)
+    #: The person; where the API did it, the token.
     actor_id = models.BigIntegerField(_("person"), null=True, blank=True)
     #: Ids, dates, codes and counts. Never names, addresses or texts.
     facts = models.JSONField(_("facts"), default=dict)
@@ -124,7 +132,7 @@ def record(account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor,
         kind=kind.value,
         at=at,
         actor_kind=by.kind,
-        actor_id=by.user.pk if by.user else None,
+        actor_id=by.user.pk if by.user else by.token,
         facts=facts,
     )
     together = _together.get()

@@ -6,7 +6,9 @@ out.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -71,6 +73,20 @@ class Notice(DueWork):
         return f"{self.kind} ({self.occasion})"
 
 
+#: Whether mails are queued at all (`sent_if`).
+_sent: ContextVar[bool] = ContextVar("sent", default=True)
+
+
+@contextmanager
+def sent_if(wanted: bool) -> Iterator[None]:
+    """What is queued in the block is queued only if `wanted`: who changes something may have told people already."""
+    token = _sent.set(wanted)
+    try:
+        yield
+    finally:
+        _sent.reset(token)
+
+
 def draft(
     kind: str, *, to: Iterable[User | None], account: Account | None, occasion: str, at: datetime, **facts: object
 ) -> list[Notice]:
@@ -93,7 +109,8 @@ def draft(
 
 def store(drafts: Iterable[Notice]) -> None:
     """Queue drafted notices in the caller's transaction. Queueing the same occasion again changes nothing."""
-    Notice.objects.bulk_create(drafts, ignore_conflicts=True)
+    if _sent.get():
+        Notice.objects.bulk_create(drafts, ignore_conflicts=True)
 
 
 def queue(

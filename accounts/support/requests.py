@@ -261,7 +261,7 @@ def ask(
         history.record(
             account.pk, AccountEvent.REQUEST_MADE, at=at, by=by, reference=request.reference, about=kind, **checked
         )
-        if by.user:
+        if by.user or by.kind == ActorKind.API:
             queue(
                 "accounts/request_received",
                 to=request.readers(),

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from accounts.api import problems
 from accounts.core import brand
 
 #: When to come again while we are closed.
@@ -26,6 +27,8 @@ MACHINE_PATHS = (
 
 
 def _answer(request: HttpRequest, status: HTTPStatus, title: str, message: str) -> HttpResponse:
+    if problems.is_ours(request):
+        return problems.of_status(status)
     if request.path.startswith(MACHINE_PATHS):
         return JsonResponse({"error": status.name.lower(), "message": message}, status=status)
     return render(request, "error.html", {"title": title, "message": message, "status": int(status)}, status=status)
@@ -93,6 +96,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """The last resort; its page asks nothing of the database. 503 when that is what is missing, else 500."""
     away = isinstance(sys.exc_info()[1], OperationalError)
     status = HTTPStatus.SERVICE_UNAVAILABLE if away else HTTPStatus.INTERNAL_SERVER_ERROR
+    if problems.is_ours(request):
+        return problems.of_status(status)
     message = _("Something went wrong on our side. Nothing was half done; please try again in a minute.")
     if request.path.startswith(MACHINE_PATHS):
         return JsonResponse({"error": status.name.lower(), "message": message}, status=status)

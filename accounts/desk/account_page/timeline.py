@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core.formats import brief
 from accounts.core.registry import Registry, function_name
-from accounts.customers.history import DESK, Event
+from accounts.customers.history import DESK, ActorKind, Event
 from accounts.customers.user import User
 from accounts.desk.actions.action import act_named
 from accounts.desk.actions.log import StaffAction
@@ -78,17 +78,25 @@ def events(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
     """The history, but for the lines of deeds: those tell more."""
     acts = {f"{DESK}{name}" for name in StaffAction.objects.of(account_id).values_list("act", flat=True).distinct()}
     found = list(Event.objects.filter(account_id=account_id, at__lte=before).exclude(kind__in=acts).story()[:limit])
-    names = names_of({event.actor_id for event in found})
+    names = names_of({event.actor_id for event in found if event.actor_kind != ActorKind.API})
     return [
         Line(
             event.at,
             "event",
             event.label,
-            who=names.get(event.actor_id, "") or event.get_actor_kind_display(),
+            who=_who(event, names),
             facts=_told(event.facts),
         )
         for event in found
     ]
+
+
+def _who(event: Event, names: Mapping[int | None, str]) -> str:
+    """The person, as far as they are known still; a token of the API by its number, which is no person's."""
+    kind = event.get_actor_kind_display()
+    if event.actor_kind == ActorKind.API:
+        return f"{kind} ({event.actor_id})"
+    return names.get(event.actor_id, "") or kind
 
 
 def _told(facts: Mapping[str, Any]) -> str:

@@ -12,8 +12,9 @@ from django.utils import translation
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.inbox import inbox
-from accounts.models import Delivery, User
+from accounts.models import User
 from marketplace.github.signature import sign
+from marketplace.models import Delivery
 
 pytestmark = pytest.mark.django_db
 WEBHOOK = "/marketplace/github/webhook/"
