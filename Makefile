@@ -40,7 +40,7 @@ run: $(RUN_STAMP) ## Everything at http://127.0.0.1:$PORT (8000), data in $DATA_
 test: $(DEV_STAMP) messages ## Every test; one file: make test T=tests/accounts/erasure/test_purge.py
 	@exec .venv/bin/python -m pytest $(if $(T),$(T),-n 2)
 
-lint: $(DEV_STAMP) ## Formatting, types, import contracts, migrations, deployment checks
+lint: $(DEV_STAMP) ## Formatting, types, import contracts, migrations, deployment checks, build files
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	git ls-files -z --cached --others --exclude-standard -- 'templates/*.html' | xargs -0r .venv/bin/djade --check
@@ -48,6 +48,8 @@ lint: $(DEV_STAMP) ## Formatting, types, import contracts, migrations, deploymen
 	.venv/bin/lint-imports
 	$(PRODUCTION) .venv/bin/python manage.py makemigrations --check --dry-run
 	$(PRODUCTION) .venv/bin/python manage.py check --deploy --fail-level WARNING
+	.venv/bin/hadolint Dockerfile
+	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 format: $(DEV_STAMP) ## Format code and templates
 	.venv/bin/ruff format .

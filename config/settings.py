@@ -361,7 +361,8 @@ USE_TZ = True
 # Files.
 
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
+#: Where `collectstatic` puts them. An image has them in itself, outside of its volume.
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or DATA_DIR / "static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "media"
 STORAGES = {

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from accounts.core import clock
+from accounts.core import clock, leaving
 from accounts.customers.product_api import has_token
 from accounts.jobs import invariants, opening
 from accounts.jobs.invariants import Violation
@@ -42,6 +42,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
     A stranger sees the reasons' names; how many customers they concern is told to who has one of `API_TOKENS`. The
     answer is a few seconds old at most (`ASKED_EVERY`).
     """
+    if leaving.is_leaving():
+        return JsonResponse({"status": "not ready", "problems": ["stopping"]}, status=503)
     found = readiness.answer()
     return JsonResponse(
         found.in_full() if has_token(request) else found.by_name(), status=503 if found.problems else 200
