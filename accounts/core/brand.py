@@ -1,7 +1,7 @@
 """The brand: in whose name pages and mails speak. The vendor's, from the settings; nobody else's appears to customers.
 
 `current()` is what everybody asks: pages have it as `brand` (`accounts.context_processors.brand`), mails too
-(`accounts.mail.writing`), code calls it. Settings are checked when the server starts (`config.environment`), so what
+(`accounts.core.letter`), code calls it. Settings are checked when the server starts (`config.environment`), so what
 is here can be shown as it is.
 """
 

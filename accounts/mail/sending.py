@@ -7,17 +7,15 @@ again under the same Message-ID.
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
-from django.template.loader import render_to_string
-from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import brand, foreign_input
+from accounts.core import letter
+from accounts.core.letter import Reader
 from accounts.customers import way_in
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import overdue, run_due
@@ -64,39 +62,28 @@ def send(notice: Notice, connection: BaseEmailBackend, at: datetime) -> bool:
 
 
 def write(notice: Notice, *, rehearsed: bool = False) -> EmailMultiAlternatives:
-    """The mail, in its reader's language and zone. The first line of the text template is the subject.
+    """The mail, in its reader's language and zone (`accounts.core.letter`).
 
     A mail that is only `rehearsed` has no link in it by which whoever reads it first could come in.
     """
     reader = notice.recipient
-    vendor = brand.current()
     app, name = notice.kind.split("/")
     facts = {
         key: datetime.fromisoformat(value) if key.endswith("_at") and value else value
         for key, value in notice.facts.items()
     }
-    context = {
-        **facts,
-        "account": notice.account,
-        "reader": reader,
-        "way_in": _hidden_way_in if rehearsed else lambda: way_in.link(reader),
-        "site_url": settings.SITE_URL,
-        "brand": vendor,
-        "buy_url": vendor.buy_url,
-        "support_email": vendor.support_email,
-    }
     language = reader.language or reader.browser_language or settings.LANGUAGE_CODE
-    with translation.override(language), timezone.override(foreign_input.zone(reader.time_zone)):
-        subject, text = render_to_string(f"{app}/mail/{name}.txt", context).split("\n", 1)
-        html = render_to_string(f"{app}/mail/{name}.html", {**context, "subject": subject})
-    message = EmailMultiAlternatives(subject.strip(), text.strip() + "\n", to=[reader.email])
-    message.extra_headers = {
-        "Message-ID": f"<notice-{notice.pk}@{urlsplit(settings.SITE_URL).hostname}>",
-        "Auto-Submitted": "auto-generated",
-        "Content-Language": language,
-    }
-    message.attach_alternative(html, "text/html")
-    return message
+    return letter.write(
+        f"{app}/mail/{name}",
+        to=Reader(reader.email, name=reader.name, language=language, time_zone=reader.time_zone),
+        concerning=notice.account.name if notice.account else "",
+        message_id=f"notice-{notice.pk}",
+        **facts,
+        account=notice.account,
+        desk=notice.account is None,
+        reader=reader,
+        way_in=_hidden_way_in if rehearsed else lambda: way_in.link(reader),
+    )
 
 
 def _hidden_way_in() -> str:
