@@ -29,8 +29,6 @@ from accounts.exports.export import Export
 from accounts.models import (
     Account,
     ApiToken,
-    Blueprint,
-    CloudConnection,
     Event,
     Notice,
     StaffAction,
@@ -292,17 +290,3 @@ class ExportAdmin(ReadOnlyAdmin):
     # The archive itself is for its owner.
     exclude = ["file", "position"]
     list_select_related = ["account"]
-
-
-@admin.register(Blueprint)
-class BlueprintAdmin(ReadOnlyAdmin):
-    list_display = ["name", "account", "grid", "changed_at"]
-    list_select_related = ["account"]
-    exclude = ["components"]
-
-
-@admin.register(CloudConnection)
-class CloudConnectionAdmin(ReadOnlyAdmin):
-    list_display = ["name", "provider", "account", "resources_at"]
-    list_select_related = ["account"]
-    exclude = ["resources"]

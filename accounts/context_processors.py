@@ -4,6 +4,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from accounts.core import brand as brands
+from accounts.customers import product
 from accounts.customers.account import Membership
 from accounts.support.deletion import scheduled
 
@@ -14,6 +15,11 @@ def deletion_banner(request: HttpRequest) -> dict[str, object]:
     if membership is None:
         return {}
     return {"deletion": SimpleLazyObject(lambda: scheduled(membership.account))}
+
+
+def navigation(request: HttpRequest) -> dict[str, object]:
+    """`navigation`: the places of the product (`accounts.customers.product`)."""
+    return {"navigation": product.NAVIGATION.all()}
 
 
 def brand(request: HttpRequest) -> dict[str, object]:

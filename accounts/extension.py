@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from django.db.models import TextChoices
+from django.utils.functional import Promise
 
 from accounts import personal_data
 from accounts.api import application, calls, doors, tokens
 from accounts.api.application import Doors
-from accounts.customers import entitlements, features, history, losses, session
+from accounts.customers import entitlements, features, history, losses, product, session
 from accounts.customers.entitlements import Answer
 from accounts.customers.event_kinds import INTERNAL, AccountEvent
 from accounts.customers.features import Feature
 from accounts.customers.losses import Loss, Stay
+from accounts.customers.product import DemoContent, Entry, Page
 from accounts.desk.account_page import panels, search, timeline
 from accounts.desk.account_page.panels import Panel
 from accounts.desk.account_page.search import Finder
@@ -57,6 +59,13 @@ class Installable(Protocol):
 class Extension:
     """All that an app adds. What it leaves out it does not have."""
 
+    #: The pages of a product: the module of its URLs, what is shown at `/`, its places in the navigation.
+    urls: str = ""
+    home: Page | None = None
+    navigation: tuple[Entry, ...] = ()
+    #: What an account of the demo has made; who sells contracts, in the middle of a sentence.
+    demo: tuple[DemoContent, ...] = ()
+    sales_team: str | Promise = ""
     #: What plans can grant; what an account loses with a plan, and what it keeps.
     features: tuple[Feature, ...] = ()
     losses: tuple[Loss, ...] = ()
@@ -103,6 +112,11 @@ class Extension:
 
     def install(self) -> None:
         """Add everything to its registry. Once a process; raises `AlreadyRegistered` for a name that is taken."""
+        product.URLS.add(*filter(None, [self.urls]))
+        product.HOMES.add(*filter(None, [self.home]))
+        product.NAVIGATION.add(*self.navigation)
+        product.DEMO.add(*self.demo)
+        product.SALES_TEAMS.add(*filter(None, [self.sales_team]))
         features.REGISTRY.add(*self.features)
         losses.REGISTRY.add(*self.losses)
         losses.STAYS.add(*self.stays)

@@ -2,8 +2,6 @@
 
 from accounts.api.idempotency import ApiCall
 from accounts.api.tokens import ApiToken
-from accounts.blueprints.blueprint import Blueprint, Grid
-from accounts.blueprints.connection import CloudConnection, Provider
 from accounts.core.limits import HourlyCount
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.history import ActorKind, Event
@@ -33,17 +31,14 @@ __all__ = [
     "ActorKind",
     "ApiCall",
     "ApiToken",
-    "Blueprint",
     "BulkItem",
     "BulkRun",
     "Certificate",
-    "CloudConnection",
     "DeletionProposal",
     "DepartingPerson",
     "Event",
     "Export",
     "FileDeletion",
-    "Grid",
     "Hold",
     "HourlyCount",
     "IdentityFact",
@@ -52,7 +47,6 @@ __all__ = [
     "Message",
     "Notice",
     "Opening",
-    "Provider",
     "Purge",
     "PurgeObligation",
     "RequestKind",

@@ -3,11 +3,10 @@ from django.urls import path
 from accounts.api import application
 from accounts.views import (
     api,
-    blueprints,
     brand,
-    connections,
     export,
     health,
+    home,
     metrics,
     preferences,
     sessions,
@@ -15,14 +14,7 @@ from accounts.views import (
 )
 
 urlpatterns = [
-    path("", blueprints.home, name="home"),
-    path("blueprints/<uuid:blueprint_id>/", blueprints.blueprint, name="blueprint"),
-    path("blueprints/<uuid:blueprint_id>/convert/", blueprints.convert, name="blueprint_convert"),
-    path("blueprints/<uuid:blueprint_id>/live/", blueprints.live, name="blueprint_live"),
-    path("blueprints/<uuid:blueprint_id>/thumbnail/", blueprints.thumbnail, name="blueprint_thumbnail"),
-    path("blueprints/<uuid:blueprint_id>/bits/", blueprints.bits, name="blueprint_bits"),
-    path("connections/", connections.connections, name="connections"),
-    path("connections/<uuid:connection_id>/", connections.connection, name="connection"),
+    path("", home.home, name="home"),
     path("user/preferences/", preferences.preferences, name="preferences"),
     path("auth/sessions/", sessions.sessions, name="sessions"),
     path("user/account/", preferences.switch_account, name="switch_account"),
@@ -32,11 +24,6 @@ urlpatterns = [
     path("user/support/<str:reference>/", support.conversation, name="support_message"),
     path("user/support/deletion/call-off/", support.call_deletion_off, name="deletion_call_off"),
     path("api/accounts/<uuid:account_id>/entitlements/", api.entitlements, name="api_entitlements"),
-    path(
-        "api/accounts/<uuid:account_id>/connections/<uuid:connection_id>/resources/",
-        api.resources,
-        name="api_resources",
-    ),
     path("brand.css", brand.stylesheet, name="brand_css"),
     path("brand.svg", brand.mark, name="brand_mark"),
     path("favicon.ico", brand.mark, name="favicon"),

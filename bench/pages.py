@@ -17,9 +17,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.blueprints.models import Blueprint, CloudConnection, Grid, Provider
 from accounts.core import clock
 from accounts.customers.history import Actor, ActorKind
-from accounts.models import Account, Blueprint, CloudConnection, Event, Grid, Membership, Provider, Role, User
+from accounts.models import Account, Event, Membership, Role, User
 from bench import filling
 from bench.measuring import Goal, Result, Row, Samples, interleaved, median_seconds, require
 from bench.nothing_due import FEW, FEW_ENDING

@@ -41,13 +41,14 @@ from django.db import connection as django_connection
 from django.test import Client
 from django.urls import reverse
 
+from accounts.blueprints.models import Blueprint
 from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.erasure import certificates, scheduling
 from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.runner import purge_due
 from accounts.erasure.statements import STATEMENT_TIMEOUT
-from accounts.models import Account, Blueprint, Certificate, Membership, Purge, Role, User
+from accounts.models import Account, Certificate, Membership, Purge, Role, User
 from bench import filling
 from bench.measuring import Goal, Result, Row, Samples, interleaved, require
 from bench.nothing_due import FEW, FEW_ENDING
@@ -59,7 +60,7 @@ from config.stack import run as stack
 RATE_AT_LEAST = 0.5
 MEMORY_AT_MOST_MIB = 60
 PAGES_AT_MOST = 1.5
-STORE = "accounts.Blueprint"
+STORE = "blueprints.Blueprint"
 COPY, LARGE = "purge_run", "purge_large"
 PAGE = "subscription"
 OWN_BLUEPRINTS = 60

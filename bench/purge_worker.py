@@ -106,7 +106,7 @@ def _turn(seconds: float, watch: Watch) -> dict[str, Any]:
 
 
 def _erased(row: Any) -> int:
-    return int(row.erased().get("accounts.Blueprint", 0))
+    return int(row.erased().get("blueprints.Blueprint", 0))
 
 
 def _tell(what: dict[str, Any]) -> None:

@@ -136,6 +136,9 @@ PURGE_LEAD_HOURS = env.int("PURGE_LEAD_HOURS", default=12)
 #: A refund of more than so many cents is approved by a second person.
 REFUND_LIMIT_CENTS = env.int("REFUND_LIMIT_CENTS", default=50_000)
 
+#: The Django apps of what is being sold, by their module's name (docs/your-own-product.md). Empty: Offboard runs bare.
+PRODUCT_APPS = env.listed("PRODUCT_APPS", default=["accounts.blueprints"])
+
 INSTALLED_APPS = [
     "config.apps.OffboardAdminConfig",
     "django.contrib.auth",
@@ -144,6 +147,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
+    # The product first: in an export what customers made comes before what we know of them.
+    *PRODUCT_APPS,
     "accounts",
     "subscriptions",
     "marketplace",
@@ -196,6 +201,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "accounts.context_processors.deletion_banner",
+                "accounts.context_processors.navigation",
                 "accounts.context_processors.brand",
                 "subscriptions.context_processors.ending_banner",
             ],

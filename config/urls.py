@@ -3,9 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.customers import product
 from accounts.views.second_factor import activate_second_factor
 
 urlpatterns = [
+    *(path("", include(urls)) for urls in product.URLS.all()),
     path("", include("accounts.urls")),
     path("", include("subscriptions.urls")),
     path("", include("marketplace.urls")),

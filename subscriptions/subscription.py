@@ -31,7 +31,7 @@ class Channel(models.TextChoices):
     """Where a subscription was bought; it decides who can end it (design, section 3)."""
 
     DIRECT = "direct", _("Direct")
-    DATADOG_SALES = "datadog_sales", _("Datadog sales")
+    DATADOG_SALES = "datadog_sales", _("Sales team")
     AWS_MARKETPLACE = "aws_marketplace", "AWS Marketplace"
     GITHUB_MARKETPLACE = "github_marketplace", "GitHub Marketplace"
 

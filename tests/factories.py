@@ -7,8 +7,9 @@ import factory
 from allauth.account.models import EmailAddress
 from factory.django import DjangoModelFactory
 
+from accounts.blueprints.models import Blueprint, CloudConnection, Grid, Provider
 from accounts.customers.history import Actor
-from accounts.models import Account, Blueprint, CloudConnection, Grid, Membership, Provider, Role, User
+from accounts.models import Account, Membership, Role, User
 from subscriptions.models import Channel, Interval, Plan, Subscription
 from subscriptions.starting import start
 

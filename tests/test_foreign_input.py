@@ -16,13 +16,14 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.blueprints.connection import CloudConnection
+from accounts.blueprints.models import Blueprint
 from accounts.core import clock, foreign_input
 from accounts.core.text import TextTooLong, Unwritable, wording
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import act_named, rehearse
 from accounts.desk.actions.log import MAX_REASON
 from accounts.mail.sending import send_due
-from accounts.models import Account, Blueprint, Membership, Notice, Role, SupportRequest, User
+from accounts.models import Account, Membership, Notice, Role, SupportRequest, User
 from accounts.support.internal_notes import InternalNote
 from accounts.support.messages import Message
 from accounts.support.requests import MAX_MESSAGE, RequestKind, ask

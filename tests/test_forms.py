@@ -21,13 +21,14 @@ from django.urls import get_resolver
 from pytest_django import Settings
 
 from accounts.blueprints.blueprint import Grid
+from accounts.blueprints.models import Blueprint
 from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.customers.promises import page_of, promise
 from accounts.erasure import inventory
 from accounts.erasure.inventory import Order
 from accounts.mail import notices, sending
-from accounts.models import Account, Blueprint, Event, Notice, SupportRequest, User
+from accounts.models import Account, Event, Notice, SupportRequest, User
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, ask
 from accounts.views.errors import MACHINE_PATHS

@@ -9,11 +9,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.api import application
+from accounts.blueprints.models import Grid
 from accounts.customers.history import Actor
 from accounts.customers.promises import promise
 from accounts.exports.builder import export_due
 from accounts.exports.export import Export, ask, link_token
-from accounts.models import Account, Event, Grid, User
+from accounts.models import Account, Event, User
 from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
 from subscriptions.models import Cancellation, Subscription
@@ -22,7 +23,7 @@ from tests.factories import BlueprintFactory, ConnectionFactory, subscribe
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
 
-APPS = ("accounts", "subscriptions", "marketplace")
+APPS = ("blueprints", "accounts", "subscriptions", "marketplace")
 ROLES = ("owner", "admin", "member", "stranger", "staff", "nobody")
 #: Doors that other packages own and test. What we ask of them: `test_sign_in_is_the_only_open_door_of_allauth`.
 FOREIGN = ("auth/", "admin/")

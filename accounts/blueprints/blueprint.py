@@ -60,6 +60,9 @@ class Blueprint(models.Model):
     objects = BlueprintQuerySet.as_manager()
 
     class Meta:
+        app_label = "blueprints"
+        # As it was called before the product was an app of its own.
+        db_table = "accounts_blueprint"
         verbose_name = _("blueprint")
         verbose_name_plural = _("blueprints")
         ordering = ["name", "id"]

@@ -34,6 +34,9 @@ class CloudConnection(models.Model):
     created_at = models.DateTimeField(_("connected"), default=clock.now, editable=False)
 
     class Meta:
+        app_label = "blueprints"
+        # As it was called before the product was an app of its own.
+        db_table = "accounts_cloudconnection"
         verbose_name = _("cloud connection")
         verbose_name_plural = _("cloud connections")
         ordering = ["provider", "name", "id"]

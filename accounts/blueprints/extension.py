@@ -5,10 +5,15 @@ A guest: nothing else in `accounts`, `subscriptions` or `marketplace` needs it.
 
 import uuid
 
+from django.utils.translation import gettext_lazy as _
+
+from accounts.blueprints import demo
 from accounts.blueprints.blueprint import Blueprint
 from accounts.blueprints.connection import CloudConnection
 from accounts.blueprints.event_kinds import BlueprintEvent
 from accounts.blueprints.features import FEATURES, LOSSES, STAYS
+from accounts.blueprints.views import blueprints
+from accounts.customers.product import Entry
 from accounts.erasure.inventory import Erased, Order
 from accounts.exports.parts import ID, INSTANT, OBJECTS, TEXT, Files, Rows, optional
 from accounts.extension import Extension
@@ -20,18 +25,23 @@ def thumbnails(account_id: uuid.UUID) -> str:
 
 
 EXTENSION = Extension(
+    urls="accounts.blueprints.urls",
+    home=blueprints.home,
+    navigation=(Entry(_("Blueprints"), "home"), Entry(_("Cloud connections"), "connections")),
+    demo=(demo.fill,),
+    sales_team=_("Datadog's sales team"),
     features=FEATURES,
     losses=LOSSES,
     stays=STAYS,
     event_kinds=BlueprintEvent,
     personal_data=(
         Erased(
-            "accounts.CloudConnection",
+            "blueprints.CloudConnection",
             Order.CONTENT,
             lambda account: CloudConnection.objects.filter(account_id=account),
         ),
         Erased(
-            "accounts.Blueprint",
+            "blueprints.Blueprint",
             Order.CONTENT,
             lambda account: Blueprint.objects.filter(account_id=account),
             files=("thumbnail",),
@@ -52,9 +62,13 @@ EXTENSION = Extension(
                 "created_at": INSTANT,
                 "changed_at": INSTANT,
             },
+            on_page=_("all blueprints with their pictures"),
         ),
         Files(
-            "thumbnails", lambda account: Blueprint.objects.filter(account=account).exclude(thumbnail=""), "thumbnail"
+            "thumbnails",
+            lambda account: Blueprint.objects.filter(account=account).exclude(thumbnail=""),
+            "thumbnail",
+            "the pictures of the blueprints; each blueprint names its own",
         ),
         Rows(
             "connections.jsonl",
@@ -67,6 +81,7 @@ EXTENSION = Extension(
                 "resources_at": optional(INSTANT),
                 "created_at": INSTANT,
             },
+            on_page=_("cloud connections with their newest inventories"),
         ),
     ),
 )

@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
@@ -92,3 +93,8 @@ def _finite(text: str) -> float:
 
 #: Made once; `json.loads` would make one for each text.
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+
+
+def instant(at: datetime | None) -> str | None:
+    """An instant as our answers say it: RFC 3339 in UTC, with a fraction of a second only where there is one."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z") if at else None

@@ -15,6 +15,7 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
+from django.utils.functional import Promise
 
 from accounts.core import brand, clock
 from accounts.core.registry import Registry
@@ -31,7 +32,7 @@ from accounts.support.requests import SupportRequest
 
 #: Rows read by one statement, and written between two notes of progress.
 BATCH = 500
-#: Rows in memory at once: a blueprint can be a megabyte.
+#: Rows in memory at once: one can be a megabyte.
 IN_MEMORY = 20
 
 #: JSON Schema of one value.
@@ -78,6 +79,8 @@ class Rows:
     rows: Callable[[uuid.UUID], "QuerySet[Any, Any]"]
     fields: Mapping[str, Schema]
     key: Sequence[str] = ("id",)
+    #: What the page of exports says is in it; empty: it is among what that page says of every account.
+    on_page: str | Promise = ""
 
     def total(self, account_id: uuid.UUID) -> int:
         return self.rows(account_id).count()
@@ -129,11 +132,13 @@ class Documents:
 @dataclass(frozen=True)
 class Files:
     """The files that these rows have in a field, under the names that the rows give them. One that is missing is
-    left out."""
+    left out. `name` is the folder that they are in, and `described` what the README says of it.
+    """
 
     name: str
     rows: Callable[[uuid.UUID], "QuerySet[Any, Any]"]
     field: str
+    described: str = ""
     key: Sequence[str] = ("id",)
 
     def total(self, account_id: uuid.UUID) -> int:
@@ -192,6 +197,13 @@ def _described() -> "list[Rows | Documents]":
 
 
 EXTERNAL_ID: Schema = {**optional(TEXT), "description": "what it is called in the vendor's other systems"}
+
+
+def on_page() -> list[str]:
+    """What the page of exports says of the product's own parts."""
+    return [str(part.on_page) for part in parts() if isinstance(part, Rows) and part.on_page]
+
+
 MEMBER: Mapping[str, Schema] = {
     "id": INTEGER,
     "external_id": EXTERNAL_ID,
@@ -262,12 +274,13 @@ def account_document(account: Account) -> Mapping[str, Any]:
 
 def readme(account: Account, at: datetime) -> str:
     lines = "".join(f"  {part.name}\n" for part in _described())
+    folders = "".join(f"  {part.name}/: {part.described}\n" for part in parts() if isinstance(part, Files))
     return (
         f"{brand.current().name}: all data of the account “{account.name}”\nas of {plain(at)}\n\n"
         "All texts are UTF-8, all instants ISO 8601 in UTC.\n"
         "A .json file is one document; a .jsonl file holds one JSON object a line.\n\n"
         f"  schema.json: JSON Schema of all of them\n  account.json: the account and its members\n{lines}"
-        "  thumbnails/: the pictures of the blueprints; each blueprint names its own\n\n"
+        f"{folders}\n"
         "Of sign-ins, addresses and authorisations: those of the owner. Other members' are theirs.\n"
         "Left out of this archive, and erased with the account:\n\n"
         + "".join(f"  {model}: {why}\n" for model, why in inventory.left_out())

@@ -11,7 +11,6 @@ import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
 
-import accounts.blueprints.blueprint
 import accounts.core.clock
 import accounts.core.references
 import accounts.customers.user
@@ -156,9 +155,7 @@ class Migration(migrations.Migration):
                 ("components", models.JSONField(blank=True, default=list, verbose_name="components")),
                 (
                     "thumbnail",
-                    models.FileField(
-                        blank=True, upload_to=accounts.blueprints.blueprint.thumbnail_path, verbose_name="thumbnail"
-                    ),
+                    models.FileField(blank=True, upload_to="thumbnails", verbose_name="thumbnail"),
                 ),
                 (
                     "created_at",

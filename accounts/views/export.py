@@ -21,6 +21,7 @@ from accounts.customers.fresh_proof import fresh_proof
 from accounts.customers.history import Actor
 from accounts.customers.promises import page_of
 from accounts.customers.user import User
+from accounts.exports import parts
 from accounts.exports.export import Export, LinkExpired, ask, export_of_link, link_token, note_fetched
 
 
@@ -51,6 +52,7 @@ def export(request: HttpRequest, membership: Membership) -> HttpResponse:
             "is_waiting": building and building.attempts and building.next_attempt_at > at,
             "ready": ready,
             "token": link_token(ready, user) if ready else "",
+            "contents": parts.on_page(),
         },
     )
     response["Cache-Control"] = "private, no-store"

@@ -28,8 +28,7 @@ PAID_ELSEWHERE: dict[str, Promise] = {
         "the case with the request."
     ),
     Channel.DATADOG_SALES: _(
-        "Datadog's sales team bills this contract and corrects its invoices. Record the number of the case with the "
-        "request."
+        "The sales team bills this contract and corrects its invoices. Record the number of the case with the request."
     ),
 }
 

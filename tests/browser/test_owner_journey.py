@@ -18,9 +18,10 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 from time_machine import Traveller
 
+from accounts.blueprints.models import Blueprint, Grid, Provider
 from accounts.core import clock as server_clock
 from accounts.mail import sending
-from accounts.models import Account, Blueprint, Grid, Notice, Provider, User
+from accounts.models import Account, Notice, User
 from subscriptions import settling
 from subscriptions.models import Cancellation, Reason, Subscription
 from tests.browser.conftest import OpenAs, OpenWindow, enter

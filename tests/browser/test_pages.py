@@ -14,9 +14,10 @@ from django.utils import translation
 from playwright.sync_api import Page, Response
 from time_machine import Traveller
 
+from accounts.blueprints.models import Grid, Provider
 from accounts.core import clock as server_clock
 from accounts.customers.history import Actor
-from accounts.models import Account, Grid, Membership, Provider, Role, SupportRequest, User
+from accounts.models import Account, Membership, Role, SupportRequest, User
 from accounts.support import answers
 from accounts.support.requests import RequestKind, ask
 from accounts.views.errors import server_error

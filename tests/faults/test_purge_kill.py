@@ -19,6 +19,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
+from accounts.blueprints.models import Blueprint
 from accounts.core.write_guard import BeingErased
 from accounts.customers.history import Actor
 from accounts.erasure import purge, starting, statements
@@ -26,7 +27,7 @@ from accounts.erasure.certificates import faults
 from accounts.erasure.holds import set_hold
 from accounts.erasure.runner import erase, take_turn
 from accounts.erasure.scheduling import TooLate, call_off
-from accounts.models import Account, Blueprint, Certificate, DepartingPerson, Event, Membership, Purge, Role, User
+from accounts.models import Account, Certificate, DepartingPerson, Event, Membership, Purge, Role, User
 from tests.accounts.erasure.dumping import database_url
 from tests.accounts.erasure.purging import erased_events, oblige
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory
@@ -140,7 +141,7 @@ def test_a_purge_killed_again_and_again_finishes_with_right_counts_and_one_certi
 
     row.refresh_from_db()
     erased = row.erased()
-    assert (erased["accounts.Blueprint"], erased["accounts.User"]) == (BLUEPRINTS, MEMBERS + 1)
+    assert (erased["blueprints.Blueprint"], erased["accounts.User"]) == (BLUEPRINTS, MEMBERS + 1)
     assert (erased["accounts.Membership"], erased["accounts.Account"], erased["files"]) == (MEMBERS + 1, 1, FILES)
     assert (row.attempts, row.last_error, erased_events(account.pk)) == (0, "", 1)
     assert Certificate.objects.get().body["erased"] == erased
@@ -222,7 +223,7 @@ def test_two_workers_side_by_side_erase_once_and_count_once() -> None:
     done = together(*[lambda: erase(Purge.objects.get(pk=row.pk), NOW)] * 3)
     assert done.count(True) == 1, done
     row.refresh_from_db()
-    assert row.erased()["accounts.Blueprint"] == 300
+    assert row.erased()["blueprints.Blueprint"] == 300
     assert Certificate.objects.count() == erased_events(account.pk) == 1
 
 
@@ -302,7 +303,7 @@ def test_a_chunk_that_takes_too_long_is_halved_until_it_does_not(monkeypatch: py
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION dawdle CASCADE")
     row.refresh_from_db()
-    assert (row.chunk, row.attempts, row.erased()["accounts.Blueprint"]) == (16, 0, 40)
+    assert (row.chunk, row.attempts, row.erased()["blueprints.Blueprint"]) == (16, 0, 40)
 
 
 @contextmanager

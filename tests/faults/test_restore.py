@@ -67,7 +67,7 @@ def test_what_a_restored_dump_brings_back_is_erased_again_with_proof(settings: S
         assert manage(url, data, "certificates", "--verify") == "2 certificates, all sound.\nexit 0"
         with psycopg.connect(url) as there:
             proof = there.execute(
-                "SELECT account_id, body->'left', body->>'replay_of', (body->'erased'->'accounts.Blueprint')::int"
+                "SELECT account_id, body->'left', body->>'replay_of', (body->'erased'->'blueprints.Blueprint')::int"
                 "  FROM accounts_certificate WHERE number = 2"
             ).fetchall()
         first = Certificate.objects.get(account_id=account.pk)

@@ -13,6 +13,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import get_resolver
 
+from accounts.blueprints.models import Grid
 from accounts.core import clock, roles
 from accounts.customers.history import Actor
 from accounts.desk.actions import action
@@ -20,7 +21,7 @@ from accounts.erasure import holds
 from accounts.exports.builder import export_due
 from accounts.exports.export import ask as ask_for_export
 from accounts.exports.export import link_token
-from accounts.models import Account, Grid, Membership, Role, User
+from accounts.models import Account, Membership, Role, User
 from accounts.support import internal_notes
 from accounts.support.deletion import propose
 from accounts.support.requests import RequestKind

@@ -8,9 +8,10 @@ from django.core import mail
 from django.test import Client
 from pytest_django import Settings
 
+from accounts.blueprints.models import Grid
 from accounts.core import clock
 from accounts.mail.sending import send_due
-from accounts.models import Account, Grid, User
+from accounts.models import Account, User
 from subscriptions.settling import settle_due
 from tests.factories import BlueprintFactory, subscribe
 

@@ -11,10 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts.core import clock, roles
+from accounts.customers import product
 from accounts.customers.addresses import note_proven
 from accounts.customers.history import Actor
 from accounts.erasure import runner
-from accounts.models import Account, Blueprint, Certificate, CloudConnection, Grid, Membership, Provider, Role, User
+from accounts.models import Account, Certificate, Membership, Role, User
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, SupportRequest, ask
 from marketplace.aws.agreement import AwsAgreement
@@ -32,23 +33,6 @@ from subscriptions.settling import settle_due
 from subscriptions.starting import start
 
 PASSWORD = "demo"  # noqa: S105  # published on purpose: demonstrations only
-
-SHOP = [
-    {"id": "lb", "type": "elb", "label": "shop-lb", "x": 0, "y": 0, "links": ["web-1", "web-2"]},
-    {"id": "web-1", "type": "ec2", "label": "web-1", "x": 3, "y": -1, "links": ["db"]},
-    {"id": "web-2", "type": "ec2", "label": "web-2", "x": 3, "y": 2, "links": ["db"]},
-    {"id": "db", "type": "rds", "label": "orders", "x": 6, "y": 0, "links": ["files"]},
-    {"id": "files", "type": "s3", "label": "receipts", "x": 8, "y": 2, "links": []},
-]
-LAKE = [
-    {"id": "in", "type": "lambda", "label": "ingest", "x": 0, "y": 0, "links": ["raw"]},
-    {"id": "raw", "type": "s3", "label": "raw-events", "x": 3, "y": 0, "links": ["etl"]},
-    {"id": "etl", "type": "vm", "label": "nightly-etl", "x": 6, "y": 1, "links": ["dwh"]},
-    {"id": "dwh", "type": "sql", "label": "warehouse", "x": 9, "y": 1, "links": []},
-]
-INVENTORY = [
-    {"id": f"i-{number:04}", "type": "ec2", "name": f"web-{number}", "region": "eu-west-1"} for number in range(1, 9)
-]
 
 
 class Command(BaseCommand):
@@ -323,19 +307,5 @@ class Demo:
         return user
 
     def content(self, account: Account, *, updated: timedelta = timedelta(hours=1)) -> None:
-        if account.blueprints.exists():
-            return
-        for name, grid, components in (
-            ("Web shop", Grid.STANDARD, SHOP),
-            ("Data lake", Grid.INFINITE, LAKE),
-            ("Everything we run", Grid.INFINITE, SHOP + [{**item, "y": item["y"] + 6} for item in LAKE]),  # type: ignore[operator]  # y is a number
-        ):
-            Blueprint.objects.create(account=account, name=name, grid=grid, components=components).redraw_thumbnail()
-        for provider, name in ((Provider.AWS, "production"), (Provider.AWS, "staging"), (Provider.AZURE, "analytics")):
-            CloudConnection.objects.create(
-                account=account,
-                provider=provider,
-                name=name,
-                resources=INVENTORY,
-                resources_at=self.at - updated,
-            )
+        for fill in product.DEMO.all():
+            fill(account, at=self.at, updated_at=self.at - updated)

@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
+from accounts.blueprints.models import Blueprint, Grid
 from accounts.core import clock
 from accounts.customers.entitlements import NotEntitled
 from accounts.customers.history import Actor
 from accounts.customers.promises import promise
-from accounts.models import Account, Blueprint, Event, Grid, User
+from accounts.models import Account, Event, User
 from tests.factories import NOW, BlueprintFactory, subscribe
 
 pytestmark = pytest.mark.django_db

@@ -15,6 +15,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.blueprints.components import MAX_LINKS
+from accounts.blueprints.models import Blueprint
 from accounts.blueprints.svg import draw
 from accounts.core import limits
 from accounts.core.limits import HourlyCount, TooOften
@@ -23,7 +24,7 @@ from accounts.exports import export
 from accounts.exports.builder import export_due
 from accounts.inbox import retention
 from accounts.jobs.invariants import warnings
-from accounts.models import Account, Blueprint, Event, Notice, SupportRequest, User
+from accounts.models import Account, Event, Notice, SupportRequest, User
 from accounts.support.answers import answer
 from accounts.support.messages import MOST_UNANSWERED, OurTurn, write_further
 from accounts.support.requests import MOST_AN_HOUR, RequestKind, ask

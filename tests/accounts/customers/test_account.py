@@ -4,7 +4,8 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from accounts.models import Account, Blueprint, CloudConnection, Membership, Role, User
+from accounts.blueprints.models import Blueprint, CloudConnection
+from accounts.models import Account, Membership, Role, User
 from tests.factories import UserFactory
 
 

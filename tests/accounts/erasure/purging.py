@@ -10,12 +10,13 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import models
 
+from accounts.blueprints.models import Blueprint
 from accounts.customers.history import Actor
 from accounts.erasure import inventory, scheduling, starting
 from accounts.erasure.inventory import Erased, Order, Scrubbed
 from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.runner import take_turn
-from accounts.models import Account, Blueprint, Event, Membership, Purge, User
+from accounts.models import Account, Event, Membership, Purge, User
 from subscriptions.models import Subscription
 from tests.factories import NOW, subscribe
 

@@ -11,9 +11,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 
+from accounts.blueprints.models import Blueprint
 from accounts.core import clock
 from accounts.erasure import hash_chain
-from accounts.models import Account, Blueprint, Certificate, Membership, Purge, Role, System, User
+from accounts.models import Account, Certificate, Membership, Purge, Role, System, User
 from tests.accounts.erasure.purging import erase_all
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory, subscribe
 
@@ -50,7 +51,7 @@ def test_a_certificate_says_what_was_erased_what_was_kept_and_when(account: Acco
     body = Certificate.objects.get().body
     assert (body["number"], body["account"], body["cause"]) == (1, str(account.pk), "marketplace_cancellation")
     assert (body["deadline_met"], body["left"], body["replay_of"]) == (True, 0, None)
-    assert body["erased"]["accounts.Blueprint"] == body["erased"]["accounts.User"] == 1
+    assert body["erased"]["blueprints.Blueprint"] == body["erased"]["accounts.User"] == 1
     assert body["erased"]["subscriptions.Subscription"] == 1
     billing = next(entry for entry in body["kept"] if entry["what"] == "subscriptions.BillingRecord")
     assert (billing["records"], "tax" in billing["ground"]) == (1, True)
@@ -158,7 +159,7 @@ def test_after_a_restore_everything_in_the_log_is_erased_again_with_proof(
     assert list(Blueprint.objects.all()) == [untouched]
     proof, first = Certificate.objects.get(number=3), Certificate.objects.get(number=2)
     assert proof.body["replay_of"] == first.body["verified_at"]
-    assert proof.body["erased"]["accounts.Blueprint"] == 1
+    assert proof.body["erased"]["blueprints.Blueprint"] == 1
     assert run("certificates", "--verify") == "3 certificates, all sound.\n"
     assert run("erasures", "--replay", str(log)).endswith("0 erased again, 2 not in this database, 0 failed.\n")
 

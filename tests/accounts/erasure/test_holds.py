@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from accounts.blueprints.models import Blueprint
 from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, StaffOnly
 from accounts.erasure import runner, starting
 from accounts.erasure.holds import Hold, confirm_hold, release_hold, set_hold
 from accounts.erasure.runner import purge_due, take_turn
 from accounts.jobs.invariants import violations
-from accounts.models import Account, Blueprint, Certificate, Event, Purge, User
+from accounts.models import Account, Certificate, Event, Purge, User
 from tests.accounts.erasure.purging import MONTH, erase_all, oblige
 from tests.factories import NOW, UserFactory
 
@@ -75,7 +76,7 @@ def test_a_hold_set_while_the_erasing_runs_stops_it_between_two_chunks(
     release_hold(hold, at=NOW, by=agent)
     assert purge_due(NOW) == 1
     row.refresh_from_db()
-    assert row.erased()["accounts.Blueprint"] == 10
+    assert row.erased()["blueprints.Blueprint"] == 10
 
 
 def test_a_hold_beyond_the_deadline_takes_effect_when_a_second_person_confirms_it(

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
+from accounts.blueprints.models import Blueprint
 from accounts.core import clock
 from accounts.core.write_guard import BeingErased, refuse_if_purging
 from accounts.customers.history import Actor
@@ -25,17 +26,7 @@ from accounts.jobs import sweeps
 from accounts.jobs.due_work import claim
 from accounts.jobs.invariants import violations
 from accounts.jobs.sweeps import SweepRun
-from accounts.models import (
-    Account,
-    Blueprint,
-    Certificate,
-    Event,
-    Membership,
-    Purge,
-    Role,
-    SupportRequest,
-    User,
-)
+from accounts.models import Account, Certificate, Event, Membership, Purge, Role, SupportRequest, User
 from subscriptions.models import BillingRecord, Cancellation
 from subscriptions.settling import settle_due
 from tests.accounts.erasure.purging import MONTH, Flaky, erase_all, oblige, start_due

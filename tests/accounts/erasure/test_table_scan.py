@@ -6,11 +6,12 @@ import pytest
 from django.core.files.storage import default_storage
 from pytest_django import Settings
 
+from accounts.blueprints.models import Blueprint
 from accounts.erasure import inventory, runner, starting
 from accounts.erasure.inventory import Erased
 from accounts.erasure.runner import erase, take_turn
 from accounts.erasure.table_scan import SAMPLE, Walk
-from accounts.models import Account, Blueprint, Certificate, FileDeletion, Purge
+from accounts.models import Account, Certificate, FileDeletion, Purge
 from tests.accounts.erasure.purging import oblige
 from tests.factories import NOW, AccountFactory
 
@@ -25,7 +26,7 @@ def draw(account: Account, rows: int, picture: str = "") -> None:
 
 
 def blueprints() -> Walk:
-    store = next(store for store in inventory.stores() if store.name == "accounts.Blueprint")
+    store = next(store for store in inventory.stores() if store.name == "blueprints.Blueprint")
     assert isinstance(store, Erased)
     assert store.walk
     return store.walk
@@ -47,15 +48,15 @@ def test_a_walk_erases_all_of_the_account_and_nothing_of_others(
     pages = []
     while not erase(row, NOW):
         row.refresh_from_db()
-        pages.append(row.page("accounts.Blueprint"))
+        pages.append(row.page("blueprints.Blueprint"))
     walked = [page for page in pages if page is not None]
     assert walked == sorted(walked)
     assert len(set(walked)) >= 10
     row.refresh_from_db()
-    assert (row.erased()["accounts.Blueprint"], row.erased()["files"], row.attempts) == (180, 180, 0)
+    assert (row.erased()["blueprints.Blueprint"], row.erased()["files"], row.attempts) == (180, 180, 0)
     assert set(Blueprint.objects.values_list("pk", "thumbnail")) == kept
     assert not FileDeletion.objects.exists()
-    assert Certificate.objects.get().body["erased"]["accounts.Blueprint"] == 180
+    assert Certificate.objects.get().body["erased"]["blueprints.Blueprint"] == 180
 
 
 def test_rows_that_the_walk_has_passed_by_are_found_by_the_index(account: Account) -> None:
@@ -64,11 +65,11 @@ def test_rows_that_the_walk_has_passed_by_are_found_by_the_index(account: Accoun
     assert starting.start(row, at=NOW)
     # As if all had been moved to pages behind it: by an update, say, that found room there.
     row.refresh_from_db()
-    row.note("accounts.Blueprint", 0, done=False, page=blueprints().pages())
+    row.note("blueprints.Blueprint", 0, done=False, page=blueprints().pages())
     row.save()
     assert take_turn(row, NOW)
     row.refresh_from_db()
-    assert row.erased()["accounts.Blueprint"] == 50
+    assert row.erased()["blueprints.Blueprint"] == 50
     assert not Blueprint.objects.exists()
 
 

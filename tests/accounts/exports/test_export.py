@@ -22,6 +22,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from accounts.blueprints.models import Blueprint
 from accounts.core.write_guard import BeingErased
 from accounts.customers.history import Actor
 from accounts.erasure import inventory
@@ -31,7 +32,7 @@ from accounts.exports.archive import Archive, Interrupted, Position
 from accounts.exports.export import KEPT_FOR, LINK, Export, ask, link_token
 from accounts.jobs.due_work import MORE, Turn
 from accounts.mail.sending import send_due, write
-from accounts.models import Account, Blueprint, Event, Notice, User
+from accounts.models import Account, Event, Notice, User
 from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
 from marketplace.models import RepositoryHook

@@ -9,7 +9,8 @@ import time_machine
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import Account, CloudConnection
+from accounts.blueprints.models import CloudConnection
+from accounts.models import Account
 from subscriptions.cancellation import cancel
 from tests.factories import NOW, ConnectionFactory, owner_of, subscribe
 

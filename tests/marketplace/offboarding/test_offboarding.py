@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
+from accounts.blueprints.models import Blueprint
 from accounts.erasure.purge import Purge
 from accounts.jobs.due_work import claim
 from accounts.jobs.invariants import violations, warnings
-from accounts.models import Account, Blueprint, Membership, Notice, Role, User
+from accounts.models import Account, Membership, Notice, Role, User
 from marketplace.github import tokens
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import register_hook

@@ -6,12 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from accounts.blueprints.connection import CloudConnection
 from accounts.blueprints.feature_codes import CLOUD_UPDATES
 from accounts.core import clock
 from accounts.customers.access import for_members, membership_in
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import entitlements_of
-from accounts.models import CloudConnection
 
 #: Rows shown of an inventory; the product's own explorer shows the rest.
 SHOWN = 200
@@ -24,7 +24,7 @@ def connections(request: HttpRequest, membership: Membership) -> HttpResponse:
     entitled = entitlements_of(membership.account, clock.of(request))
     return render(
         request,
-        "accounts/connections.html",
+        "blueprints/connections.html",
         {
             "connections": membership.account.connections.defer("resources"),
             "entitlements": entitled,
@@ -41,7 +41,7 @@ def connection(request: HttpRequest, connection_id: uuid.UUID) -> HttpResponse:
     entitled = entitlements_of(found.account, clock.of(request))
     return render(
         request,
-        "accounts/connection.html",
+        "blueprints/connection.html",
         {
             "connection": found,
             "resources": found.resources[:SHOWN],

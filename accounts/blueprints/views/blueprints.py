@@ -12,19 +12,18 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.blueprints.blueprint import ChangedMeanwhile
+from accounts.blueprints.blueprint import Blueprint, ChangedMeanwhile
 from accounts.blueprints.feature_codes import BITS_MENU, INFINITE_GRID, LIVE
 from accounts.blueprints.forms import BlueprintForm
 from accounts.blueprints.svg import draw
 from accounts.core import clock
 from accounts.customers import entitlements
-from accounts.customers.access import current_membership, for_members, membership_in
+from accounts.customers.access import for_members, membership_in
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import entitlements_of
 from accounts.customers.history import Actor
 from accounts.customers.promises import require, stands_on, typed
 from accounts.customers.user import User
-from accounts.models import Blueprint
 
 #: As many cards as a page can show without becoming slow to read; more are paged.
 PAGE = 60
@@ -33,15 +32,9 @@ COMPONENTS = 200
 
 
 @require_GET
-def home(request: HttpRequest) -> HttpResponse:
-    """GET /: the account's blueprints. Staff who belong to no account work at the support desk: they are sent there."""
-    if current_membership(request) is None and User.signed_in(request.user).is_staff:
-        return redirect("admin:index")
-    return _blueprints(request)
-
-
 @for_members
-def _blueprints(request: HttpRequest, membership: Membership) -> HttpResponse:
+def home(request: HttpRequest, membership: Membership) -> HttpResponse:
+    """GET /: the account's blueprints."""
     account = membership.account
     page = _page_number(request)
     blueprints = list(
@@ -49,7 +42,7 @@ def _blueprints(request: HttpRequest, membership: Membership) -> HttpResponse:
     )
     return render(
         request,
-        "accounts/home.html",
+        "blueprints/home.html",
         {
             "blueprints": blueprints[:PAGE],
             "next_page": page + 1 if len(blueprints) > PAGE else None,
@@ -91,7 +84,7 @@ def _page(
     entitled = entitlements_of(found.account, clock.of(request))
     return render(
         request,
-        "accounts/blueprint.html",
+        "blueprints/blueprint.html",
         {
             "blueprint": found,
             "entitlements": entitled,
@@ -119,7 +112,7 @@ def live(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
     """GET: the Live view, where cloud resources are drawn as they are now."""
     found = _find(request, blueprint_id)
     entitlements.require(LIVE, found.account, clock.of(request))
-    return render(request, "accounts/live.html", {"blueprint": found, "connections": found.account.connections.all()})
+    return render(request, "blueprints/live.html", {"blueprint": found, "connections": found.account.connections.all()})
 
 
 @require_GET
@@ -141,7 +134,7 @@ def bits(request: HttpRequest, blueprint_id: uuid.UUID) -> HttpResponse:
         (_("Metrics"), f"https://app.datadoghq.com/metric/explorer?filter=host%3A{name}"),
         (_("Traces"), f"https://app.datadoghq.com/apm/traces?query=host%3A{name}"),
     ]
-    return render(request, "accounts/bits.html", {"blueprint": found, "component": component, "links": links})
+    return render(request, "blueprints/bits.html", {"blueprint": found, "component": component, "links": links})
 
 
 @require_GET
