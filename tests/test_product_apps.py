@@ -1,0 +1,176 @@
+"""The product is a guest: Offboard runs without it, with another one, and takes over what an older version made.
+
+Each of these starts processes of its own: which apps there are is decided when one starts.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.conf import settings
+
+pytestmark = [pytest.mark.slow]
+
+#: What a process of another product does, and says as JSON on its last line.
+SCRIPT = """
+import json, re
+from datetime import timedelta
+import django
+django.setup()
+from django.apps import apps
+from django.core.management import call_command
+from django.test import Client
+from accounts.core import clock
+from accounts.jobs import invariants
+from accounts.models import User
+
+call_command("demo", verbosity=0)
+
+
+def see(client, path):
+    response = client.get(path)
+    return response.status_code, response.headers.get("Location", ""), response.content.decode()
+
+
+def signed_in(email):
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(User.objects.get(email=email), backend="allauth.account.auth_backends.AuthenticationBackend")
+    return client
+
+
+owner = signed_in("owner@direct.example")
+paths = ["/", "/user/subscription/", "/user/subscription/cancellation/", "/user/export/", "/user/support/"]
+pages = {path: see(owner, path) for path in paths}
+pages["free"] = see(signed_in("owner@ended.example"), "/user/subscription/")
+pages["sales"] = see(signed_in("owner@sales.example"), "/user/subscription/")
+pages["desk"] = see(signed_in("lead@support.example"), "/admin/")
+print(json.dumps({
+    "apps": [config.label for config in apps.get_app_configs()],
+    "pages": pages,
+    "warnings": [str(warning) for warning in invariants.warnings(clock.now())],
+}))
+"""
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """An empty database of its own on the server of the tests."""
+    url = os.environ["DATABASE_URL"]
+    name = f"product_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f'CREATE DATABASE "{name}"')
+    before, _slash, after = url.rpartition("/")
+    _old, _mark, options = after.partition("?")
+    yield f"{before}/{name}" + (f"?{options}" if options else "")
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def run(database: str, folder: Path, *command: str, products: str) -> str:
+    """The output of a process in which these are the products."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database,
+        "PRODUCT_APPS": products,
+        "DATA_DIR": str(folder),
+        "EMAIL_URL": f"filemail://{folder}/mail",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        # What is served is named by hashes, which somebody would have to collect first.
+        "DEBUG": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, *command],
+        env=environment,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def seen(database: str, folder: Path, *, products: str) -> dict[str, dict[str, tuple[int, str, str]]]:
+    """What `SCRIPT` saw in a database that this product's migrations made, with nothing missing from them."""
+    run(database, folder, "manage.py", "migrate", "--verbosity", "0", products=products)
+    assert "No changes" in run(database, folder, "manage.py", "makemigrations", "--check", products=products)
+    found: dict[str, dict[str, tuple[int, str, str]]] = json.loads(
+        run(database, folder, "-c", SCRIPT, products=products).splitlines()[-1]
+    )
+    return found
+
+
+def test_without_a_product_offboard_runs_bare_and_speaks_of_none(database: str, tmp_path: Path) -> None:
+    found = seen(database, tmp_path, products="")
+    assert "blueprints" not in found["apps"]
+    pages = found["pages"]
+    assert pages["/"][:2] == [302, "/user/subscription/"]
+    assert {name: page[0] for name, page in pages.items() if name != "/"} == dict.fromkeys(
+        [
+            "/user/subscription/",
+            "/user/subscription/cancellation/",
+            "/user/export/",
+            "/user/support/",
+            "free",
+            "sales",
+            "desk",
+        ],
+        200,
+    )
+    # The brand of the demo is called after its product.
+    told = {name: page[2].replace("Blueprints", "") for name, page in pages.items()}
+    words = ("blueprint", "infinite grid", "Bits menu", "Live view", "connection", "Datadog")
+    assert [(name, word) for name, page in told.items() for word in words if word in page] == []
+    assert "sold by our sales team." in pages["sales"][2]
+    assert 'class="losses"' not in pages["/user/subscription/cancellation/"][2]
+    # What its catalogue grants is known to nobody here.
+    assert any(warning.startswith("unknown-feature: 2 ") for warning in found["warnings"])
+    with psycopg.connect(database) as connection:
+        tables = connection.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'accounts_blueprint'")
+        assert tables.fetchone() == (0,)
+
+
+def test_an_installation_of_before_keeps_its_product_its_triggers_and_its_permissions(
+    database: str, tmp_path: Path
+) -> None:
+    product = "accounts.blueprints"
+    run(database, tmp_path, "manage.py", "migrate", "--verbosity", "0", "accounts", "0020", products=product)
+    account, blueprint = uuid.uuid4(), uuid.uuid4()
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO accounts_account (id, name, words, created_at) VALUES (%s, 'Harbour', '', now())",
+            [account],
+        )
+        connection.execute(
+            "INSERT INTO accounts_blueprint (id, account_id, name, grid, components, thumbnail, created_at, changed_at)"
+            " VALUES (%s, %s, 'Web shop', 'infinite', '[]', '', now(), now())",
+            [blueprint, account],
+        )
+    run(database, tmp_path, "manage.py", "migrate", "--verbosity", "0", products=product)
+    with psycopg.connect(database, autocommit=True) as connection:
+        rows = connection.execute("SELECT id, name FROM accounts_blueprint").fetchall()
+        assert rows == [(blueprint, "Web shop")]
+        labels = connection.execute("SELECT app_label FROM django_content_type WHERE model = 'blueprint'").fetchall()
+        assert labels == [("blueprints",)]
+        # One trigger on each of its tables, under the name of its app.
+        triggers = connection.execute(
+            "SELECT tgrelid::regclass::text, count(*) FROM pg_trigger WHERE tgname LIKE 'pgtrigger_%' "
+            "AND tgrelid IN ('accounts_blueprint'::regclass, 'accounts_cloudconnection'::regclass) "
+            "GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        assert triggers == [("accounts_blueprint", 1), ("accounts_cloudconnection", 1)]
+        connection.execute("UPDATE accounts_account SET purging_at = now() WHERE id = %s", [account])
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation):
+            connection.execute(
+                "INSERT INTO accounts_cloudconnection (id, account_id, provider, name, resources, created_at)"
+                " VALUES (gen_random_uuid(), %s, 'aws', 'late', '[]', now())",
+                [account],
+            )
+    assert "No changes" in run(database, tmp_path, "manage.py", "makemigrations", "--check", products=product)
