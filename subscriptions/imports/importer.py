@@ -12,11 +12,13 @@ from itertools import islice
 
 from django.db import IntegrityError, transaction
 
+from accounts.core.insert_together import Ids, insert_together
+from accounts.core.prepared import statements_prepared
 from accounts.customers import history
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure.purge import Purge
-from accounts.models import Account, Membership, Role, User
+from accounts.models import Account, Event, Membership, Role, User
 from subscriptions.channels import returning
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.imports.files import Line
@@ -26,7 +28,7 @@ from subscriptions.imports.refusals import RowRefused, refused
 from subscriptions.imports.rehearsal import Rehearsed
 from subscriptions.imports.shapes import Person, Row, external_id_in, row_in
 from subscriptions.imports.terms import Told, told
-from subscriptions.models import Channel, Plan, Subscription
+from subscriptions.models import Cancellation, Channel, Plan, Subscription
 
 #: Rows looked up together, each added by itself. More make the statements no cheaper.
 TOGETHER = 250
@@ -80,6 +82,7 @@ class Importer:
         self._at = at
         self._plans = set(Plan.objects.values_list("pk", flat=True))
         self._hashes = Hashes()
+        self._user_ids, self._subscription_ids = Ids(User), Ids(Subscription)
         self._rehearsed = Rehearsed() if dry_run else None
 
     def run(self, lines: Iterable[Line]) -> Iterator[Reported]:
@@ -132,114 +135,115 @@ class Importer:
         self, row: Row, missing: Missing, known: Known | None, here: Present, customer: bytes, content: bytes
     ) -> None:
         """Write what is missing, and what is here from now on. Raises `RowRefused`; then nothing was written."""
+        new = New(row, missing, known, here, self._at, self._user_ids, self._subscription_ids)
+        note = ImportedRow(account_id=new.account.pk, customer=customer, content=content, imported_at=self._at)
         try:
-            with transaction.atomic(), history.written_together():
-                written = _Writing(row, missing, self._at)
-                account = written.account(known)
-                people = written.people(here)
-                written.places(account, people)
-                written.subscription(account)
-                ImportedRow.objects.bulk_create(
-                    [ImportedRow(account_id=account.pk, customer=customer, content=content, imported_at=self._at)]
+            with statements_prepared(), transaction.atomic():
+                if known is not None:
+                    _lock(known, missing, self._at)
+                for person in missing.to_be_named:
+                    User.objects.filter(email=person.email, external_id=None).update(external_id=person.external_id)
+                insert_together(
+                    [new.account] if missing.account else [],
+                    new.users,
+                    new.places,
+                    new.subscriptions,
+                    new.cancellations,
+                    new.events,
+                    [note],
                 )
         except IntegrityError as error:
             raise refused(BY_RULE.get(_rule(error), "conflict")) from None
-        known = known or Known(account.pk, account.name)
+        known = known or Known(new.account.pk, new.account.name)
         here.add_account(row.external_id, known)
-        for person, user_id in people.items():
-            here.add_person(person.email, KnownPerson(user_id, person.external_id))
-        for person, role in missing.places:
-            known.roles[people[person]] = role
-        if missing.subscription:
-            here.add_subscription(known, missing.subscription.subscription)
+        for user in new.users:
+            here.add_person(user.email, KnownPerson(user.pk, user.external_id))
+        for person in missing.to_be_named:
+            here.add_person(person.email, KnownPerson(here.people[person.email].id, person.external_id))
+        known.roles.update({place.user_id: place.role for place in new.places})
+        for subscription in new.subscriptions:
+            here.add_subscription(known, subscription)
         here.imported.setdefault(customer, set()).add(content)
 
 
-class _Writing:
-    """The statements of one row, in its transaction: as few as there are tables."""
+class New:
+    """The rows of all tables that are missing, not written yet."""
 
-    def __init__(self, row: Row, missing: Missing, at: datetime) -> None:
-        self._row, self._missing, self._at = row, missing, at
-
-    def account(self, known: Known | None) -> Account:
-        if known is None:
-            account = Account(
-                name=self._row.name, external_id=self._row.external_id, created_at=self._row.created_at or self._at
+    def __init__(
+        self,
+        row: Row,
+        missing: Missing,
+        known: Known | None,
+        here: Present,
+        at: datetime,
+        user_ids: Ids,
+        subscription_ids: Ids,
+    ) -> None:
+        self._at = at
+        began = row.created_at or at
+        self.account = Account(name=row.name, external_id=row.external_id, created_at=began)
+        if known:
+            self.account.pk = known.id
+        told = [person for person, _role in missing.places]
+        self.users = [_user(person, user_ids.take(), at) for person in told if here.person(person) is None]
+        ids = {user.email: user.pk for user in self.users}
+        self.places = [
+            Membership(
+                account=self.account,
+                user_id=ids.get(person.email) or here.people[person.email].id,
+                role=role,
+                joined_at=person.joined_at or began,
             )
-            Account.objects.bulk_create([account])
-        else:
-            # In the order of all locks: the account first. What is asked here again may have come meanwhile.
-            account = Account.objects.select_for_update(no_key=True).get(pk=known.id)
-            if account.purging_at or Purge.objects.open().filter(account_id=account.pk).exists():
-                raise refused("to_be_erased")
-            if account.deactivated_at:
-                raise refused("deactivated")
-        self._record(account, AccountEvent.ACCOUNT_IMPORTED, at=self._at, members=len(self._missing.places))
-        return account
+            for person, role in missing.places
+        ]
+        self.subscriptions: list[Subscription] = []
+        self.cancellations: list[Cancellation] = []
+        self.events = [self._line(AccountEvent.ACCOUNT_IMPORTED, at=at, members=len(self.places))]
+        if missing.subscription:
+            self._add_subscription(missing.subscription, subscription_ids.take())
 
-    def people(self, here: Present) -> dict[Person, int]:
-        """The ids of all who are given a place, and of those who are named."""
-        told = [person for person, _role in self._missing.places]
-        new = [_user(person, self._at) for person in told if here.person(person) is None]
-        User.objects.bulk_create(new)
-        for person in self._missing.to_be_named:
-            User.objects.filter(email=person.email, external_id=None).update(external_id=person.external_id)
-        ids = {user.email: user.pk for user in new}
-        found: dict[Person, int] = {}
-        for person in (*told, *self._missing.to_be_named):
-            known = here.person(person)
-            found[person] = known.id if known else ids[person.email]
-        return found
-
-    def places(self, account: Account, people: dict[Person, int]) -> None:
-        Membership.objects.bulk_create(
-            Membership(account=account, user_id=people[person], role=role, joined_at=person.joined_at or self._began)
-            for person, role in self._missing.places
-        )
-
-    def subscription(self, account: Account) -> None:
-        if self._missing.subscription is None:
-            return
-        subscription, cancellation = self._missing.subscription.subscription, self._missing.subscription.cancellation
-        if not self._missing.account and not self._missing.subscription.is_over:
-            returning.come_back(account, at=self._at, by=Actor.system())
-        subscription.account = account
-        Subscription.objects.bulk_create([subscription])
-        if cancellation:
-            cancellation.subscription = subscription
-            cancellation.save(force_insert=True)
-        self._tell(account, self._missing.subscription)
-
-    def _tell(self, account: Account, told: Told) -> None:
-        """The history, at the instants at which it happened; what lies ahead, as of now."""
+    def _add_subscription(self, told: Told, pk: int) -> None:
+        """With its history, at the instants at which it happened; what lies ahead, as of now."""
         subscription, cancellation = told.subscription, told.cancellation
-        facts = {"subscription": subscription.pk, "plan": subscription.plan_id, "channel": subscription.channel}
-        began, ahead = subscription.started_at, subscription.started_at > self._at
+        subscription.pk, subscription.account = pk, self.account
+        self.subscriptions.append(subscription)
+        facts = {"subscription": pk, "plan": subscription.plan_id, "channel": subscription.channel}
+        began = subscription.started_at
         kind = (
             SubscriptionEvent.CONTRACT_ENTERED
             if subscription.channel == Channel.DATADOG_SALES
             else SubscriptionEvent.SUBSCRIPTION_STARTED
         )
-        starts = {"starts_at": began.isoformat()} if ahead else {}
-        self._record(account, kind, at=min(began, self._at), seats=subscription.seats, **facts, **starts)
+        ahead = {"starts_at": began.isoformat()} if began > self._at else {}
+        self.events.append(self._line(kind, at=min(began, self._at), seats=subscription.seats, **facts, **ahead))
         if cancellation:
-            self._record(
-                account,
-                SubscriptionEvent.CANCELLATION_REQUESTED,
-                at=cancellation.requested_at,
-                subscription=subscription.pk,
-                reference=cancellation.reference,
-                effective_at=cancellation.effective_at.isoformat(),
+            cancellation.subscription = subscription
+            self.cancellations.append(cancellation)
+            self.events.append(
+                self._line(
+                    SubscriptionEvent.CANCELLATION_REQUESTED,
+                    at=cancellation.requested_at,
+                    subscription=pk,
+                    reference=cancellation.reference,
+                    effective_at=cancellation.effective_at.isoformat(),
+                )
             )
         if told.is_over and subscription.ends_at:
-            self._record(account, SubscriptionEvent.SUBSCRIPTION_ENDED, at=subscription.ends_at, **facts)
+            self.events.append(self._line(SubscriptionEvent.SUBSCRIPTION_ENDED, at=subscription.ends_at, **facts))
 
-    def _record(self, account: Account, kind: history.Kind, *, at: datetime, **facts: object) -> None:
-        history.record(account.pk, kind, at=at, by=Actor.system(), cause=CAUSE, **facts)
+    def _line(self, kind: history.Kind, *, at: datetime, **facts: object) -> Event:
+        return history.line(self.account.pk, kind, at=at, by=Actor.system(), cause=CAUSE, **facts)
 
-    @property
-    def _began(self) -> datetime:
-        return self._row.created_at or self._at
+
+def _lock(known: Known, missing: Missing, at: datetime) -> None:
+    """Hold the account that is here already, and ask again what may have come since it was looked up."""
+    account = Account.objects.select_for_update(no_key=True).filter(pk=known.id).first()
+    if account is None or account.purging_at or Purge.objects.open().filter(account_id=known.id).exists():
+        raise refused("to_be_erased")
+    if account.deactivated_at:
+        raise refused("deactivated")
+    if missing.subscription and not missing.subscription.is_over:
+        returning.come_back(account, at=at, by=Actor.system())
 
 
 def _read(line: Line) -> Row | RowRefused:
@@ -345,9 +349,10 @@ def _overlap(one: Subscription, other: Subscription) -> bool:
     )
 
 
-def _user(person: Person, at: datetime) -> User:
+def _user(person: Person, pk: int, at: datetime) -> User:
     """Somebody who gets in by resetting the password: the link proves the address, which a file can't."""
     user = User(
+        pk=pk,
         email=person.email,
         name=person.name,
         external_id=person.external_id,
