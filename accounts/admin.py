@@ -20,6 +20,7 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.desk import staffing
 from accounts.desk.account_page.search import as_typed, find, of_account, person, same
+from accounts.desk.own.deliveries import delivery_id
 from accounts.desk.pages import account_page, account_url, request_page
 from accounts.desk.read_only_admin import ReadOnlyAdmin
 from accounts.erasure.certificates import Certificate
@@ -29,8 +30,10 @@ from accounts.exports.export import Export
 from accounts.models import (
     Account,
     ApiToken,
+    Delivery,
     Event,
     Notice,
+    RefusedMessage,
     StaffAction,
     SupportRequest,
     SweepRun,
@@ -290,3 +293,45 @@ class ExportAdmin(ReadOnlyAdmin):
     # The archive itself is for its owner.
     exclude = ["file", "position"]
     list_select_related = ["account"]
+
+
+class Attention(admin.SimpleListFilter):
+    """What staff come for. Each choice is as fast as what it shows is short: there are indexes on just that."""
+
+    title = _("attention")
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("waiting", _("not processed yet")), ("parked", _("parked")), ("alert", _("with an alert"))]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
+        if self.value() == "waiting":
+            return queryset.filter(processed_at=None)
+        if self.value() == "parked":
+            return queryset.filter(processed_at=None, next_attempt_at=None)
+        if self.value() == "alert":
+            return queryset.exclude(alert="")
+        return queryset
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ["received_at", "source", "event", "action", "outcome", "external_account", "last_error", "alert"]
+    list_filter = [Attention, "source"]
+    found_by = [delivery_id, same("external_account"), of_account()]
+    search_help_text = _("Delivery id, the sender’s number of a customer, or whatever an account is found by")
+    exclude = ["body", "digest"]
+    readonly_fields = ["text"]
+    ordering = ["-id"]
+
+    @admin.display(description=_("body"))
+    def text(self, delivery: Delivery) -> str:
+        if delivery.body is None:
+            return "-"
+        return format_html("<pre>{}</pre>", bytes(delivery.body).decode(errors="replace"))
+
+
+@admin.register(RefusedMessage)
+class RefusedMessageAdmin(ReadOnlyAdmin):
+    list_display = ["hour", "source", "reason", "count", "claimed", "first_at", "last_at"]
+    list_filter = ["source", "reason"]

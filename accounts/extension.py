@@ -30,7 +30,7 @@ from accounts.desk.bulk import worker as bulk_worker
 from accounts.desk.dashboard import figures
 from accounts.desk.dashboard import page as dashboard
 from accounts.desk.dashboard.figures import Figure
-from accounts.desk.own import account_actions, request_actions, token_actions
+from accounts.desk.own import account_actions, deliveries, request_actions, token_actions
 from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
 from accounts.erasure import holds, inventory, mail_folder, runner, starting
@@ -39,6 +39,9 @@ from accounts.erasure.purge import Purge
 from accounts.erasure.starting import ReasonToWait
 from accounts.exports import builder, export, parts
 from accounts.exports.parts import Part
+from accounts.inbox import inbox, refused_messages, retention
+from accounts.inbox import sources as senders
+from accounts.inbox.sources import InboxSource
 from accounts.jobs import invariants, measures, surroundings, sweeps
 from accounts.jobs.invariants import Invariant
 from accounts.jobs.measures import Deadline
@@ -79,6 +82,8 @@ class Extension:
     #: What must be so around the rows, and the promises with a date whose margins operators watch.
     surroundings: tuple[Surrounding, ...] = ()
     deadlines: tuple[Deadline, ...] = ()
+    #: Who tells us something, and who here understands it.
+    inbox_sources: tuple[InboxSource, ...] = ()
     #: Where data of an account lies, children before parents, and what a purge does there.
     personal_data: tuple[Store | Kept, ...] = ()
     erasers: tuple[Eraser, ...] = ()
@@ -127,6 +132,7 @@ class Extension:
         invariants.REGISTRY.add(*self.invariants)
         surroundings.REGISTRY.add(*self.surroundings)
         measures.REGISTRY.add(*self.deadlines)
+        senders.SOURCES.add(*self.inbox_sources)
         inventory.install(self.personal_data, self.erasers, self.keepers, self.folders)
         starting.REASONS_TO_WAIT.add(*self.reasons_to_wait)
         parts.REGISTRY.add(*self.export_parts)
@@ -155,9 +161,20 @@ EXTENSION = Extension(
     event_kinds=AccountEvent,
     internal_event_kinds=INTERNAL,
     doors=doors.DOORS,
-    sweeps=(sending.SWEEP, calls.SWEEP, builder.SWEEP, session.SWEEP, bulk_worker.SWEEP, runner.SWEEP),
+    sweeps=(
+        sending.SWEEP,
+        inbox.SWEEP,
+        calls.SWEEP,
+        builder.SWEEP,
+        session.SWEEP,
+        bulk_worker.SWEEP,
+        runner.SWEEP,
+        retention.SWEEP,
+    ),
     invariants=(
         *sending.INVARIANTS,
+        *inbox.INVARIANTS,
+        *refused_messages.INVARIANTS,
         *requests.INVARIANTS,
         *builder.INVARIANTS,
         *bulk_worker.INVARIANTS,
@@ -174,9 +191,14 @@ EXTENSION = Extension(
     export_parts=parts.EXPORT_PARTS,
     pending=(ownership.deletion_pending,),
     under_way=(deletion.under_way,),
-    actions=(*account_actions.ACTIONS, *request_actions.ACTIONS, *token_actions.ACTIONS),
+    actions=(
+        *account_actions.ACTIONS,
+        *request_actions.ACTIONS,
+        *token_actions.ACTIONS,
+        *deliveries.ACTIONS,
+    ),
     panels=own_panels.PANELS,
-    figures=(*dashboard.FIGURES, *own_figures.FIGURES),
-    finders=search.OWN_FINDERS,
-    timeline_sources=timeline.TIMELINE_SOURCES,
+    figures=(*dashboard.FIGURES, *own_figures.FIGURES, *deliveries.FIGURES),
+    finders=(*search.OWN_FINDERS, *deliveries.FINDERS),
+    timeline_sources=(*timeline.TIMELINE_SOURCES, *deliveries.TIMELINE_SOURCES),
 )

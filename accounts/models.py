@@ -17,6 +17,8 @@ from accounts.erasure.obligation import PurgeObligation
 from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import Purge
 from accounts.exports.export import Export
+from accounts.inbox.delivery import Delivery, DeliveryOutcome
+from accounts.inbox.refused_messages import RefusedMessage
 from accounts.jobs.opening import Opening
 from accounts.jobs.sweeps import SweepRun
 from accounts.mail.notices import Notice
@@ -35,6 +37,8 @@ __all__ = [
     "BulkRun",
     "Certificate",
     "DeletionProposal",
+    "Delivery",
+    "DeliveryOutcome",
     "DepartingPerson",
     "Event",
     "Export",
@@ -49,6 +53,7 @@ __all__ = [
     "Opening",
     "Purge",
     "PurgeObligation",
+    "RefusedMessage",
     "RequestKind",
     "RequestOutcome",
     "Role",

@@ -26,6 +26,7 @@ from accounts.erasure.holds import Hold
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed, scrub
 from accounts.erasure.people import people_who_go
 from accounts.exports.export import Export
+from accounts.inbox.delivery import Delivery
 from accounts.mail.notices import Notice
 from accounts.support.deletion_proposal import DeletionProposal
 from accounts.support.internal_notes import InternalNote
@@ -37,6 +38,8 @@ _EMPTIED = ""
 ACCOUNTABILITY = _("GDPR art. 5(2): whoever erases must be able to show it")
 NOTHING_PERSONAL = _("holds nothing about a person")
 _STAFF_ALONE = _("written by our staff for each other; what came of it stands in the history")
+#: The id and the digest of a delivery stay: they tell a message that is sent again, and nothing about a person.
+DELIVERY_EMPTIED: dict[str, Any] = {"body": None, "named": None, "external_account": "", "last_error": "", "alert": ""}
 _SECRETS = _("secrets, which open doors and tell nothing")
 
 
@@ -136,6 +139,12 @@ _CONTENT = (
         not_exported=_("the exports themselves"),
     ),
     Erased("accounts.UsageCount", Order.CONTENT, lambda account: UsageCount.objects.filter(account_id=account)),
+    Scrubbed(
+        "accounts.Delivery",
+        Order.CONTENT,
+        lambda account: Delivery.objects.with_texts().filter(account_id=account),
+        values=DELIVERY_EMPTIED,
+    ),
     # Before their rows, which say whose they are.
     Scrubbed("accounts.BulkRun", Order.CONTENT, bulk_runs, {"values": None}, part="reasons"),
     Erased(
@@ -241,6 +250,7 @@ _KEPT = (
     ),
     Kept("accounts.DepartingPerson", _("ids only, removed when the purge has been verified")),
     Kept("accounts.FileDeletion", _("paths made of ids, removed with the files")),
+    Kept("accounts.RefusedMessage", _("How often forged or foreign messages came; they name nobody.")),
     Kept("accounts.System", NOTHING_PERSONAL),
     Kept("accounts.Opening", NOTHING_PERSONAL),
     Kept("accounts.ApiToken", _("who may call the API: the vendor's own systems, made by which member of staff")),

@@ -21,11 +21,10 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.core import roles
-from accounts.models import Account, Membership, Purge, StaffAction, SupportRequest, User
+from accounts.models import Account, Delivery, Membership, Purge, StaffAction, SupportRequest, User
 from bench import filling
 from bench.measuring import Goal, Result, Row, Samples, median_seconds, require
 from bench.stage import Stage, say
-from marketplace.models import Delivery
 from subscriptions.models import Cancellation
 
 #: No list may take longer, with a million accounts.

@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from accounts.core import clock
-from accounts.inbox.delivery import GitHubListing, Source
 from accounts.inbox.inbox import INSERT
 
 
@@ -27,9 +26,9 @@ def take(request: HttpRequest) -> HttpResponse:
     delivery_id, event = request.META["HTTP_X_GITHUB_DELIVERY"], request.META["HTTP_X_GITHUB_EVENT"]
     with connection.cursor() as cursor:
         row = [
-            Source.GITHUB,
+            "github",
             "",
-            GitHubListing.LIVE,
+            "",
             delivery_id,
             event,
             request.content_type,

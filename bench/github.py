@@ -10,7 +10,6 @@ from datetime import datetime
 from django.urls import reverse
 
 from accounts.inbox.delivery import Delivery as Inbox
-from accounts.inbox.delivery import Source
 from marketplace.github.signature import sign
 
 SECRET = "bench-webhook-secret"  # noqa: S105  # opens nothing but this run's own server
@@ -62,7 +61,7 @@ def store(deliveries: list[Delivery], at: datetime) -> None:
     """Put deliveries into the inbox as the webhook does, only faster. They are Django's database's."""
     Inbox.objects.bulk_create(
         Inbox(
-            source=Source.GITHUB,
+            source="github",
             hook=HOOK,
             event=EVENT,
             content_type=CONTENT_TYPE,

@@ -1,68 +1,28 @@
-"""Deliveries, GitHub customers and offboardings at the support desk: rows to look at; what can be done are acts."""
+"""Purchases at GitHub and AWS, and offboardings, at the support desk: rows to look at. State changes by acts alone."""
 
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
 from accounts.desk.account_page.search import of_account, same
 from accounts.desk.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
-from marketplace.desk.panels import aws_account, customer, delivery, purchase
+from marketplace.desk.panels import aws_account, customer, purchase
 from marketplace.models import (
     AwsAgreement,
-    Delivery,
     Dimension,
     GitHubCustomer,
     ListingPlan,
     Offboarding,
     OffboardingStep,
-    RefusedMessage,
     Registration,
     RepositoryHook,
     Tombstone,
     TopicSubscription,
     UserToken,
 )
-
-
-class Attention(admin.SimpleListFilter):
-    """What staff come for. Each choice is as fast as what it shows is short: there are indexes on just that."""
-
-    title = _("attention")
-    parameter_name = "attention"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("waiting", _("not processed yet")), ("parked", _("parked")), ("alert", _("with an alert"))]
-
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
-        if self.value() == "waiting":
-            return queryset.filter(processed_at=None)
-        if self.value() == "parked":
-            return queryset.filter(processed_at=None, next_attempt_at=None)
-        if self.value() == "alert":
-            return queryset.exclude(alert="")
-        return queryset
-
-
-@admin.register(Delivery)
-class DeliveryAdmin(ReadOnlyAdmin):
-    list_display = ["received_at", "source", "event", "action", "outcome", "marketplace_account", "last_error", "alert"]
-    list_filter = [Attention, "source"]
-    found_by = [delivery, same("marketplace_account"), of_account()]
-    search_help_text = _("Delivery id, the marketplace’s number of a customer, or whatever an account is found by")
-    exclude = ["body", "digest"]
-    readonly_fields = ["text"]
-    ordering = ["-id"]
-
-    @admin.display(description=_("body"))
-    def text(self, delivery: Delivery) -> str:
-        if delivery.body is None:
-            return "-"
-        return format_html("<pre>{}</pre>", bytes(delivery.body).decode(errors="replace"))
 
 
 @admin.register(ListingPlan)
@@ -177,12 +137,6 @@ class DimensionAdmin(ReadOnlyAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm(roles.MEND)
-
-
-@admin.register(RefusedMessage)
-class RefusalAdmin(ReadOnlyAdmin):
-    list_display = ["hour", "source", "reason", "count", "topic", "first_at", "last_at"]
-    list_filter = ["source", "reason"]
 
 
 @admin.register(TopicSubscription)

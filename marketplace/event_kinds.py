@@ -14,7 +14,6 @@ class MarketplaceEvent(models.TextChoices):
     OFFBOARDING_HOOKS = "offboarding.hooks", _("Repository hooks deleted")
     OFFBOARDING_TOKENS = "offboarding.tokens", _("Tokens revoked")
     OFFBOARDING_PURGE = "offboarding.purge", _("All data erased")
-    DELIVERY_ACKNOWLEDGED = "delivery.acknowledged", _("Alert of a delivery acknowledged")
     TOMBSTONE_DEALT_WITH = "tombstone.dealt_with", _("The marketplace was asked to end an erased purchase")
     GITHUB_LEFT = "github.left", _("Gone from GitHub Marketplace; another subscription holds the account")
     GITHUB_LINKED = "github.linked", _("Member linked through GitHub")

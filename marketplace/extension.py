@@ -3,9 +3,6 @@
 from accounts.erasure.inventory import Keeper
 from accounts.erasure.starting import ReasonToWait
 from accounts.extension import Extension
-from accounts.inbox import inbox, refused_messages, retention
-from accounts.inbox.delivery import Source
-from accounts.inbox.inbox import SourceHandler
 from accounts.jobs.measures import Deadline
 from accounts.support.routing import Router
 from marketplace import export, personal_data, tombstone
@@ -28,18 +25,14 @@ from subscriptions.subscription import Channel
 EXTENSION = Extension(
     event_kinds=MarketplaceEvent,
     sweeps=(
-        inbox.SWEEP,
         sns_topics.SWEEP,
         github_checks.SWEEP,
         aws_checks.SWEEP,
         runner.SWEEP,
         github_reconciliation.SWEEP,
         aws_reconciliation.SWEEP,
-        retention.SWEEP,
     ),
     invariants=(
-        *inbox.INVARIANTS,
-        *refused_messages.INVARIANTS,
         *sns_topics.INVARIANTS,
         *github_checks.INVARIANTS,
         *aws_checks.INVARIANTS,
@@ -48,6 +41,7 @@ EXTENSION = Extension(
         *tombstone.INVARIANTS,
     ),
     deadlines=(Deadline("offboarding", lambda _at: offboarding.Offboarding.objects.next_deadline()),),
+    inbox_sources=(github_messages.SOURCE, aws_messages.SNS, aws_messages.EVENTS),
     personal_data=personal_data.PERSONAL_DATA,
     keepers=(Keeper("marketplace.Tombstone", personal_data.leave_tombstones),),
     reasons_to_wait=(ReasonToWait("github-answer", github_checks.purchase_to_be_confirmed),),
@@ -58,11 +52,7 @@ EXTENSION = Extension(
     panels=panels.PANELS,
     figures=figures.FIGURES,
     finders=panels.FINDERS,
-    timeline_sources=panels.TIMELINE_SOURCES,
     also=(
-        SourceHandler(Source.GITHUB, github_messages.handle),
-        SourceHandler(Source.AWS_SNS, aws_messages.handle_sns),
-        SourceHandler(Source.AWS_EVENTS, aws_messages.handle_event),
         ChannelExtension(
             settings_notes=(
                 NotesOfChannel(Channel.GITHUB_MARKETPLACE, github_note.note_for),

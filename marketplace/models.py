@@ -1,7 +1,5 @@
 """The tables of this app, each defined in the module named for it."""
 
-from accounts.inbox.delivery import Delivery, DeliveryOutcome, Source
-from accounts.inbox.refused_messages import RefusalReason, RefusedMessage
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.dimension import Dimension
 from marketplace.aws.registration import Registration
@@ -16,19 +14,14 @@ from marketplace.tombstone import Tombstone
 
 __all__ = [
     "AwsAgreement",
-    "Delivery",
-    "DeliveryOutcome",
     "Dimension",
     "GitHubCustomer",
     "ListingPlan",
     "Offboarding",
     "OffboardingStep",
     "RateLimitPause",
-    "RefusalReason",
-    "RefusedMessage",
     "Registration",
     "RepositoryHook",
-    "Source",
     "StepKind",
     "Tombstone",
     "TopicSubscription",

@@ -10,32 +10,39 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed
 from accounts.erasure.people import DepartingPerson
-from accounts.inbox.delivery import Delivery, Source
-from accounts.personal_data import NOTHING_PERSONAL, unlinked
+from accounts.inbox.delivery import Delivery
+from accounts.personal_data import DELIVERY_EMPTIED, NOTHING_PERSONAL, unlinked
 from marketplace import tombstone
 from marketplace.aws.agreement import AwsAgreement
+from marketplace.aws.messages import EVENTS, SNS
 from marketplace.aws.registration import Registration
 from marketplace.github.customer import GitHubCustomer
+from marketplace.github.messages import SOURCE as GITHUB
 from marketplace.github.repository_hooks import RepositoryHook
 from marketplace.github.tokens import UserToken
 from marketplace.offboarding.offboarding import OffboardingStep
+from marketplace.tombstone import Marketplace
 
 
 def deliveries(account_id: uuid.UUID) -> "QuerySet[Delivery]":
-    """What a marketplace told us about the account, processed or not, and not emptied yet."""
+    """What a marketplace told us about the account, by its own name for it, and not emptied yet.
+
+    What was processed for the account says so itself (`accounts.personal_data`).
+    """
     known_as = GitHubCustomer.objects.filter(account_id=account_id).values_list(
         Cast("github_id", CharField(max_length=60)), flat=True
     )
+    at_github = Q(source=GITHUB.name, external_account__in=known_as)
     # A delivery with an account is that account's. Before a registration there is only what AWS calls the purchase.
-    at_aws = Q(account_id=None, marketplace_account__in=_known_at_aws(account_id))
-    about = Q(account_id=account_id) | Q(marketplace_account__in=known_as) | at_aws
-    return Delivery.objects.filter(about).filter(Q(body__isnull=False) | ~Q(marketplace_account="", last_error=""))
+    at_aws = Q(source__in=(SNS.name, EVENTS.name), account_id=None, external_account__in=_known_at_aws(account_id))
+    return Delivery.objects.with_texts().filter(at_github | at_aws)
 
 
 def naming_the_account(account_id: uuid.UUID) -> "QuerySet[Delivery]":
     """Bodies that name the account at GitHub, though they are about something else or could not be read."""
     known_as = GitHubCustomer.objects.filter(account_id=account_id).values_list("github_id", flat=True)
-    return Delivery.objects.filter(body__isnull=False, named__overlap=[str(known) for known in known_as])
+    bodies = Delivery.objects.filter(source=GITHUB.name, body__isnull=False)
+    return bodies.filter(named__overlap=[str(known) for known in known_as])
 
 
 def naming_people(account_id: uuid.UUID) -> "QuerySet[Delivery]":
@@ -44,7 +51,8 @@ def naming_people(account_id: uuid.UUID) -> "QuerySet[Delivery]":
     at_github = SocialAccount.objects.filter(user__in=going, provider="github").values_list("uid", flat=True)
     tokens = UserToken.objects.filter(user__in=going).values_list("github_user_id", flat=True)
     known_as = {*at_github, *(str(known) for known in tokens)}
-    return Delivery.objects.filter(body__isnull=False, named__overlap=sorted(known_as))
+    bodies = Delivery.objects.filter(source=GITHUB.name, body__isnull=False)
+    return bodies.filter(named__overlap=sorted(known_as))
 
 
 def _known_at_aws(account_id: uuid.UUID) -> list[str]:
@@ -90,30 +98,30 @@ def leave_tombstones(account_id: uuid.UUID, at: datetime) -> int:
     """Write down what a marketplace goes on with though the account is erased: two people decided so. How many."""
     at_github = GitHubCustomer.objects.active().filter(account_id=account_id)
     for customer in at_github:
-        tombstone.leave(Source.GITHUB, customer.github_id, account_id=account_id, at=at)
+        tombstone.leave(Marketplace.GITHUB, customer.github_id, account_id=account_id, at=at)
     at_aws = [row.ids()[0] for row in AwsAgreement.objects.running().filter(account_id=account_id) if row.ids()]
     for known in at_aws:
-        tombstone.leave(Source.AWS_EVENTS, known, account_id=account_id, at=at)
+        tombstone.leave(Marketplace.AWS, known, account_id=account_id, at=at)
     return len(at_github) + len(at_aws)
 
 
 PERSONAL_DATA = (
     Scrubbed(
-        "marketplace.Delivery",
+        "accounts.Delivery",
         Order.CONTENT,
         deliveries,
-        # The id and the digest stay: they tell a message that is sent again, and nothing about a person.
-        values={"body": None, "named": None, "marketplace_account": "", "last_error": "", "alert": ""},
+        values=DELIVERY_EMPTIED,
+        part="by the marketplace's name",
     ),
     Scrubbed(
-        "marketplace.Delivery",
+        "accounts.Delivery",
         Order.CONTENT,
         naming_the_account,
         values={"body": None, "named": None},
         part="naming the account",
     ),
     Scrubbed(
-        "marketplace.Delivery",
+        "accounts.Delivery",
         Order.CONTENT,
         naming_people,
         values={"body": None, "named": None},
@@ -138,7 +146,6 @@ PERSONAL_DATA = (
         _("Shows that the obligation was met: ids and dates only."),
         ground=_("Accountability, GDPR art. 5(2)"),
     ),
-    Kept("marketplace.RefusedMessage", _("How often forged or foreign messages came; they name nobody.")),
     Kept("marketplace.TopicSubscription", _("Our own subscriptions to AWS's topics; nothing about a person.")),
     Kept("marketplace.RateLimitPause", _("Digests of credentials, for rate limits; they name nobody.")),
 )

@@ -17,7 +17,6 @@ from django.db import models
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from accounts.inbox.delivery import Source
 from accounts.jobs import invariants
 
 #: What staff have dealt with and is still named is shown again after so long: a cycle of the marketplace's bills.
@@ -25,8 +24,14 @@ SHOWN_AGAIN = timedelta(days=35)
 SALT = "marketplace.tombstone"
 
 
+class Marketplace(models.TextChoices):
+    GITHUB = "github", "GitHub"
+    #: What the first tombstones were called, and what their digests were made with.
+    AWS = "aws_events", "AWS"
+
+
 class TombstoneQuerySet(models.QuerySet["Tombstone"]):
-    def of(self, source: Source, number: object) -> Self:
+    def of(self, source: Marketplace, number: object) -> Self:
         """That of the purchase with this number at the marketplace, also under a secret key that was replaced."""
         return self.filter(source=source, digest__in=[_digest(source, number, key) for key in _keys()])
 
@@ -39,7 +44,7 @@ class TombstoneQuerySet(models.QuerySet["Tombstone"]):
 class Tombstone(models.Model):
     """One purchase of an account that was erased."""
 
-    source = models.CharField(_("marketplace"), max_length=12, choices=Source.choices)
+    source = models.CharField(_("marketplace"), max_length=12, choices=Marketplace.choices)
     #: HMAC-SHA256 of the marketplace's number, under `SECRET_KEY`.
     digest = models.CharField(max_length=64)
     #: No foreign key: the row outlives the account.
@@ -66,13 +71,13 @@ class Tombstone(models.Model):
         return f"{self.source} {self.account_id}"
 
 
-def leave(source: Source, number: object, *, account_id: uuid.UUID, at: datetime) -> None:
+def leave(source: Marketplace, number: object, *, account_id: uuid.UUID, at: datetime) -> None:
     """The account of this purchase is being erased, and the marketplace goes on with it."""
     digest = _digest(source, number, settings.SECRET_KEY)
     Tombstone.objects.get_or_create(source=source, digest=digest, defaults={"account_id": account_id, "made_at": at})
 
 
-def named(source: Source, number: object, at: datetime) -> Tombstone | None:
+def named(source: Marketplace, number: object, at: datetime) -> Tombstone | None:
     """The marketplace names this purchase: note it on its tombstone. None if it has none."""
     found = Tombstone.objects.of(source, number).first()
     if found:
@@ -81,7 +86,7 @@ def named(source: Source, number: object, at: datetime) -> Tombstone | None:
     return found
 
 
-def named_among(source: Source, numbers: Iterable[str], at: datetime) -> int:
+def named_among(source: Marketplace, numbers: Iterable[str], at: datetime) -> int:
     """The marketplace's list names these purchases: note it on the tombstones among them. Returns how many."""
     tombstones = Tombstone.objects.filter(source=source)
     if not tombstones.exists():
@@ -94,17 +99,17 @@ def named_among(source: Source, numbers: Iterable[str], at: datetime) -> int:
     return len(found)
 
 
-def said_to_be_over(source: Source, number: object) -> None:
+def said_to_be_over(source: Marketplace, number: object) -> None:
     """The marketplace says that it is over: no task any more. The stone stays until its list says so, too."""
     Tombstone.objects.of(source, number).update(named_at=None, number="", dealt_with_at=None)
 
 
-def lift(source: Source, number: object) -> None:
+def lift(source: Marketplace, number: object) -> None:
     """The customer has come back themselves, and bought anew."""
     Tombstone.objects.of(source, number).delete()
 
 
-def lift_unnamed(source: Source, numbers: Iterable[object], *, named_before: datetime) -> None:
+def lift_unnamed(source: Marketplace, numbers: Iterable[object], *, named_before: datetime) -> None:
     """The marketplace's whole list names these purchases and no others: what it named before is over."""
     here = {_digest(source, number, key) for number in numbers for key in _keys()}
     gone = Tombstone.objects.filter(source=source, made_at__lt=named_before).exclude(digest__in=here)
@@ -120,7 +125,7 @@ def _keys() -> list[str]:
     return [settings.SECRET_KEY, *(str(key) for key in settings.SECRET_KEY_FALLBACKS)]
 
 
-def _digest(source: Source, number: object, key: str) -> str:
+def _digest(source: Marketplace, number: object, key: str) -> str:
     return salted_hmac(SALT, f"{source}:{number}", secret=key, algorithm="sha256").hexdigest()
 
 

@@ -20,6 +20,7 @@ from accounts.desk.actions.action import act_named
 from accounts.erasure.holds import set_hold
 from accounts.models import (
     Account,
+    Delivery,
     Event,
     Membership,
     Notice,
@@ -32,8 +33,9 @@ from accounts.models import (
 from accounts.support import deletion
 from accounts.support.requests import ask
 from marketplace import tombstone
-from marketplace.models import Delivery, Dimension, ListingPlan, OffboardingStep, Source, StepKind
+from marketplace.models import Dimension, ListingPlan, OffboardingStep, StepKind
 from marketplace.offboarding import offboarding
+from marketplace.tombstone import Marketplace
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Ends, Refund, Subscription
 from subscriptions.refunds import decisions
@@ -76,15 +78,15 @@ def _step(account: Account, lead: User) -> Model:
 
 
 def _tombstone(account: Account, lead: User) -> Model:
-    tombstone.leave(Source.GITHUB, 7, account_id=account.pk, at=clock.now() - DAY)
-    found = tombstone.named(Source.GITHUB, 7, clock.now())
+    tombstone.leave(Marketplace.GITHUB, 7, account_id=account.pk, at=clock.now() - DAY)
+    found = tombstone.named(Marketplace.GITHUB, 7, clock.now())
     assert found
     return found
 
 
 def _delivery(account: Account, lead: User) -> Model:
     return Delivery.objects.create(
-        source=Source.GITHUB,
+        source="github",
         delivery_id=str(uuid.uuid4()),
         event="ping",
         body=b"{}",

@@ -23,11 +23,11 @@ from accounts.customers.history import Actor
 from accounts.desk.actions.action import act_named, rehearse
 from accounts.desk.actions.log import MAX_REASON
 from accounts.mail.sending import send_due
-from accounts.models import Account, Membership, Notice, Role, SupportRequest, User
+from accounts.models import Account, Delivery, Membership, Notice, Role, SupportRequest, User
 from accounts.support.internal_notes import InternalNote
 from accounts.support.messages import Message
 from accounts.support.requests import MAX_MESSAGE, RequestKind, ask
-from marketplace.models import Delivery, GitHubCustomer, RepositoryHook
+from marketplace.models import GitHubCustomer, RepositoryHook
 from subscriptions.cancellation import MAX_COMMENT
 from subscriptions.models import Cancellation, Interval, Plan, Price, Subscription
 from tests.factories import NOW, PASSWORD, BlueprintFactory, ConnectionFactory, UserFactory, subscribe

@@ -1,4 +1,4 @@
-"""A delivery: one webhook message, stored as it came."""
+"""A delivery: one message of a source's, stored as it came."""
 
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -9,6 +9,7 @@ from django.db import DataError, models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.errors import describe, storable
+from accounts.inbox.sources import LONGEST, mode_choices, source_choices
 from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 
 
@@ -16,26 +17,13 @@ class Unprocessable(Exception):
     """The delivery can't be processed as it is, however often it is tried: it is parked for staff."""
 
 
-class Source(models.TextChoices):
-    GITHUB = "github", "GitHub"
-    AWS_SNS = "aws_sns", "AWS SNS"
-    AWS_EVENTS = "aws_events", "AWS EventBridge"
-
-
-class GitHubListing(models.TextChoices):
-    """Whose secret signed a message: a secret belongs to a listing, and nothing else tells them apart."""
-
-    LIVE = "", _("live")
-    DRAFT = "draft", _("draft")
-
-
 class DeliveryOutcome(models.TextChoices):
     APPLIED = "applied", _("applied")
     NO_CHANGE = "no_change", _("nothing to change")
     STALE = "stale", _("older than what is known")
-    REPEATED = "repeated", _("a body that came before: left to the marketplace's own answer")
-    ASKED = "asked", _("left to the marketplace's own answer")
-    TEST = "test", _("of a draft listing: nothing of a customer's")
+    REPEATED = "repeated", _("a body that came before: left to the sender's own answer")
+    ASKED = "asked", _("left to the sender's own answer")
+    TEST = "test", _("a test: nothing of a customer's")
     UNKNOWN = "unknown", _("of a kind that is not known here")
 
 
@@ -45,6 +33,10 @@ class DeliveryQuerySet(DueWorkQuerySet["Delivery"]):
 
     def pending(self) -> Self:
         return self.unprocessed()
+
+    def with_texts(self) -> Self:
+        """Those that still hold what somebody wrote, or what somebody is called."""
+        return self.filter(models.Q(body__isnull=False) | ~models.Q(external_account="", last_error="", alert=""))
 
     def parked(self) -> Self:
         """Those that can't be processed as they are; staff look at them."""
@@ -58,18 +50,24 @@ class Delivery(DueWork):
     WAITING_SINCE = "received_at"
     OVERDUE = timedelta(minutes=10)
 
-    source = models.CharField(_("source"), max_length=12, choices=Source.choices)
-    #: Who sent it: several hooks that reach one address give one event the same id (facts/github-marketplace, 2.3).
+    source = models.CharField(_("source"), max_length=LONGEST, choices=source_choices)
+    #: Through what it was sent: several hooks that reach one address may give one event the same id.
     hook = models.CharField(_("hook"), max_length=40, blank=True, default="", db_default="")
-    listing = models.CharField(
-        _("listing"), max_length=10, choices=GitHubListing.choices, blank=True, default="", db_default=""
+    mode = models.CharField(
+        _("mode"),
+        db_column="listing",
+        max_length=LONGEST,
+        choices=mode_choices,
+        blank=True,
+        default="",
+        db_default="",
     )
     delivery_id = models.CharField(_("delivery id"), max_length=200)
     event = models.CharField(_("event"), max_length=100)
     content_type = models.CharField(_("content type"), max_length=100, blank=True)
     #: The body, byte for byte; emptied when it is no longer needed.
     body = models.BinaryField(_("body"), null=True)
-    #: The marketplace's ids of all accounts and people that the body names, whether or not it could be processed: so
+    #: The sender's ids of all accounts and people that the body names, whether or not it could be processed: so
     #: that it goes when one of them does.
     named = ArrayField(models.CharField(max_length=40), verbose_name=_("named"), null=True, blank=True)
     #: SHA-256 of the body: shows a captured body that is sent again under another id.
@@ -78,7 +76,10 @@ class Delivery(DueWork):
     #: Filled in by processing: what the message said it was, and which account it was about.
     action = models.CharField(_("action"), max_length=100, blank=True)
     account_id = models.UUIDField(_("account"), null=True, blank=True, db_index=True)
-    marketplace_account = models.CharField(_("marketplace account"), max_length=60, blank=True)
+    #: What the sender calls that account.
+    external_account = models.CharField(
+        _("account at the sender"), db_column="marketplace_account", max_length=60, blank=True
+    )
     processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
     outcome = models.CharField(_("outcome"), max_length=20, choices=DeliveryOutcome.choices, blank=True)
     #: What staff should know though it was processed, such as a date that could not be read.
@@ -89,7 +90,7 @@ class Delivery(DueWork):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
-        app_label = "marketplace"
+        db_table = "marketplace_delivery"
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         constraints = [
@@ -108,7 +109,7 @@ class Delivery(DueWork):
             ),
             models.Index(fields=["id"], condition=~models.Q(alert=""), name="delivery_alert"),
             models.Index(fields=["digest", "received_at"], name="delivery_digest"),
-            models.Index(fields=["marketplace_account", "-received_at"], name="delivery_of_customer"),
+            models.Index(fields=["external_account", "-received_at"], name="delivery_of_customer"),
             # Both as small as the bodies that are kept.
             GinIndex(fields=["named"], condition=models.Q(body__isnull=False), name="delivery_by_named"),
             models.Index(fields=["received_at"], condition=models.Q(body__isnull=False), name="delivery_with_a_body"),
@@ -122,7 +123,7 @@ class Delivery(DueWork):
         # As far as it could be read: staff search by it, and a purge finds it by it.
         read: dict[str, Any] = {
             "action": storable(self.action),
-            "marketplace_account": storable(self.marketplace_account),
+            "external_account": storable(self.external_account),
         }
         if isinstance(error, Unprocessable):
             self._park(storable(str(error)), **read)

@@ -1,6 +1,6 @@
 """The inbox: store first, answer, process later. The `deliveries` sweep.
 
-A marketplace tells us something once, and GitHub never again. So a delivery is stored by one statement before it is
+A sender may tell us something once and never again. So a delivery is stored by one statement before it is
 acknowledged. A beat sweep processes what is stored; a nudge to the worker only makes that sooner. Each delivery is
 processed in one transaction with the change that it causes, and one that fails backs off and never blocks the others.
 """
@@ -8,8 +8,7 @@ processed in one transaction with the change that it causes, and one that fails 
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import LiteralString
 
@@ -20,9 +19,9 @@ from kombu.exceptions import OperationalError
 
 from accounts.core.durability import redone_if_lost
 from accounts.core.prepared import statements_prepared
-from accounts.core.registry import Registry
-from accounts.inbox.delivery import Delivery, DeliveryOutcome, GitHubListing, Source
+from accounts.inbox.delivery import Delivery
 from accounts.inbox.delivery import Unprocessable as Unprocessable
+from accounts.inbox.sources import SOURCES, InboxSource
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import overdue, run_due
 
@@ -35,6 +34,8 @@ NUDGE_EVERY = 1.0
 #: After a nudge that failed a process leaves the broker alone for so many seconds.
 NUDGE_AFTER_FAILURE = 30.0
 
+#: Table and columns have the names of the days when marketplaces alone told us anything: processes of before an upgrade
+#: go on beside those of after it.
 INSERT: LiteralString = """
 INSERT INTO marketplace_delivery
        (source, hook, listing, delivery_id, event, content_type, body, named, digest, received_at, next_attempt_at,
@@ -44,28 +45,11 @@ ON CONFLICT (source, hook, delivery_id) DO NOTHING
 """
 
 #: What processing writes: the body, which is most of the row, only where a handler has removed it.
-PROCESSED = ("action", "account_id", "marketplace_account", "processed_at", "outcome", "alert", "last_error")
-
-#: Processes a delivery inside the inbox's transaction, makes no calls to elsewhere, and says what came of it.
-Handler = Callable[[Delivery, datetime], DeliveryOutcome]
-
-
-@dataclass(frozen=True)
-class SourceHandler:
-    """Who processes a source's deliveries."""
-
-    source: Source
-    handle: Handler
-
-    def install(self) -> None:
-        HANDLERS.add(self)
-
-
-HANDLERS: Registry[SourceHandler] = Registry(key=lambda handler: handler.source)
+PROCESSED = ("action", "account_id", "external_account", "processed_at", "outcome", "alert", "last_error")
 
 
 def accept(
-    source: Source,
+    source: InboxSource,
     *,
     delivery_id: str,
     event: str,
@@ -73,15 +57,15 @@ def accept(
     body: bytes,
     at: datetime,
     hook: str = "",
-    listing: GitHubListing = GitHubListing.LIVE,
+    mode: str = "",
     named: Sequence[str] = (),
 ) -> bool:
     """Store a delivery: one statement, its own transaction. Returns whether it is new; a second one changes nothing.
 
-    `named`: the marketplace's ids of whom the body names, by which a purge finds it.
+    `mode` is one of the source's own; `named`: the sender's ids of whom the body names, by which a purge finds it.
     """
     digest = hashlib.sha256(body).digest()
-    row = [source, hook, listing, delivery_id, event, content_type, body, list(named) or None, digest, at, at]
+    row = [source.name, hook, mode, delivery_id, event, content_type, body, list(named) or None, digest, at, at]
     with connection.cursor() as cursor:
         cursor.execute(INSERT, row)
         return bool(cursor.rowcount == 1)
@@ -129,7 +113,9 @@ def process_again(delivery: Delivery, *, at: datetime) -> bool:
 
 
 def _process(delivery: Delivery, at: datetime) -> bool:
-    delivery.outcome = HANDLERS.named(delivery.source).handle(delivery, at)
+    if delivery.source not in SOURCES:
+        raise Unprocessable(f"No app declares the source {delivery.source} any more.")
+    delivery.outcome = SOURCES.named(delivery.source).handle(delivery, at)
     delivery.processed_at, delivery.last_error = at, ""
     delivery.save(update_fields=PROCESSED if delivery.body is not None else (*PROCESSED, "body"))
     return True

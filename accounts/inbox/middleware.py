@@ -1,4 +1,4 @@
-"""Doors at which only machines knock: a marketplace's webhooks.
+"""Doors at which only machines knock: those of the inbox's sources.
 
 A page's request passes middleware that finds out who the reader is, in which language, and what may be shown. A
 webhook has no session, no language, no form and no page, and proves itself by a signature; that chain costs more than
@@ -16,11 +16,11 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import resolve, reverse
 from django.utils import translation
 
+from accounts.inbox.sources import SOURCES
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
-#: Names of routes without parameters. Their views check each message themselves and need nothing from middleware.
-DOORS = ("github_webhook", "aws_sns", "aws_events")
-#: The same, under whatever name or address they are asked.
+#: Names of routes without parameters, answered under whatever name or address they are asked.
 PROBES = ("healthz", "readyz", "metrics")
 #: Files that are the same for every reader: who reads is not asked, so that they can be kept by whoever passes them on.
 FILES = ("brand_css", "brand_mark", "favicon")
@@ -31,9 +31,10 @@ class DoorsMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        # Found once, when the server starts.
-        self.doors = _views(*DOORS, *PROBES, *FILES)
-        self.probes = frozenset(_views(*PROBES))
+        # Found once, when the server starts. A source's view checks each message itself and needs no middleware.
+        probes = _views(*PROBES)
+        self.doors = {**probes, **_views(*FILES, *(source.door for source in SOURCES.all() if source.door))}
+        self.probes = frozenset(probes)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         door = self.doors.get(request.path_info)

@@ -1,7 +1,7 @@
-"""What was refused at the doors of AWS: counted by reason and hour, so that no flood of forgeries fills the table.
+"""What was refused at a source's door: counted by reason and hour, so that no flood of forgeries fills the table.
 
-The doors (`marketplace.aws.views.sns`, `marketplace.aws.views.events`) note it; `doctor` warns of the last day's;
-`accounts.inbox.retention` removes old rows. Nothing of the message is kept but the topic that it claimed.
+The source's view notes it; `doctor` warns of the last day's; `accounts.inbox.retention` removes old rows. Nothing of
+the message is kept but where it claimed to come from.
 """
 
 import logging
@@ -11,7 +11,7 @@ from typing import LiteralString
 from django.db import DatabaseError, connection, models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.inbox.delivery import Source
+from accounts.inbox.sources import LONGEST, InboxSource, refusal_choices, source_choices
 from accounts.jobs import invariants
 
 log = logging.getLogger(__name__)
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 SHOWN = timedelta(days=1)
 #: Rows are removed after so long.
 KEPT = timedelta(days=90)
-#: As long as the ARN of a topic may be, with room to see that it is none.
-MAX_TOPIC = 300
+#: As long as the name of a sender may be, an ARN of AWS's say, with room to see that it is none.
+MAX_CLAIMED = 300
 
 COUNT: LiteralString = """
 INSERT INTO marketplace_refusal (source, reason, hour, topic, count, first_at, last_at)
@@ -33,37 +33,19 @@ ON CONFLICT (source, reason, hour) DO UPDATE
 """
 
 
-class RefusalReason(models.TextChoices):
-    TOO_LARGE = "too_large", _("larger than any message of theirs")
-    RAW = "raw", _("raw delivery, which is not signed")
-    MALFORMED = "malformed", _("not a message of theirs")
-    HEADERS = "headers", _("header and body disagree")
-    TOPIC = "topic", _("a topic that is not ours")
-    VERSION = "version", _("an unknown signature version")
-    CERTIFICATE_ADDRESS = "certificate_address", _("a certificate from elsewhere")
-    CERTIFICATE = "certificate", _("a certificate that is not to be trusted")
-    SIGNATURE = "signature", _("a signature that does not match")
-    TIMESTAMP = "timestamp", _("too old, or from the future")
-    TOKEN = "token", _("without our token")
-    SENDER = "sender", _("an event of another service")
-    SELLER = "seller", _("an event of another seller")
-    PRODUCT = "product", _("an event of a product that is not ours")
-
-
 class RefusedMessage(models.Model):
     """How often messages were refused for one reason, in one hour (UTC)."""
 
-    source = models.CharField(_("source"), max_length=12, choices=Source.choices)
-    reason = models.CharField(_("reason"), max_length=20, choices=RefusalReason.choices)
+    source = models.CharField(_("source"), max_length=LONGEST, choices=source_choices)
+    reason = models.CharField(_("reason"), max_length=20, choices=refusal_choices)
     hour = models.DateTimeField(_("hour"))
-    #: What the newest of them said it was of. A claim: nothing about it is checked.
-    topic = models.CharField(_("claimed topic"), max_length=MAX_TOPIC, blank=True)
+    #: Where the newest of them said it came from. Nothing about it is checked.
+    claimed = models.CharField(_("claimed sender"), db_column="topic", max_length=MAX_CLAIMED, blank=True)
     count = models.PositiveBigIntegerField(_("how often"), default=1)
     first_at = models.DateTimeField(_("first"))
     last_at = models.DateTimeField(_("last"))
 
     class Meta:
-        app_label = "marketplace"
         db_table = "marketplace_refusal"
         verbose_name = _("refused message")
         verbose_name_plural = _("refused messages")
@@ -74,14 +56,14 @@ class RefusedMessage(models.Model):
         return f"{self.source} {self.reason} {self.hour:%Y-%m-%d %H}h"
 
 
-def note(source: Source, reason: RefusalReason, *, topic: str = "", at: datetime) -> None:
+def note(source: InboxSource, reason: models.TextChoices, *, claimed: str = "", at: datetime) -> None:
     """Count a refusal, by one statement. Without a database it is only logged: the answer is the same."""
-    log.warning("%s: refused (%s)", source.value, reason.value)
+    log.warning("%s: refused (%s)", source.name, reason.value)
     hour = at.replace(minute=0, second=0, microsecond=0)
-    claimed = topic[:MAX_TOPIC].replace("\x00", "").encode(errors="replace").decode()
+    claimed = claimed[:MAX_CLAIMED].replace("\x00", "").encode(errors="replace").decode()
     try:
         with connection.cursor() as cursor:
-            cursor.execute(COUNT, [source, reason, hour, claimed, at, at])
+            cursor.execute(COUNT, [source.name, reason, hour, claimed, at, at])
     except DatabaseError:
         log.exception("a refusal could not be counted")
 
@@ -100,7 +82,7 @@ def old(at: datetime) -> "models.QuerySet[RefusedMessage]":
 INVARIANTS = (
     invariants.Invariant(
         "refused-messages",
-        _("kinds of messages refused at the doors of AWS within a day: forged, or set up wrongly"),
+        _("kinds of messages refused at our doors within a day: forged, or set up wrongly"),
         lambda at: RefusedMessage.objects.filter(last_at__gt=at - SHOWN, last_at__lte=at),
         example="reason",
         warning=True,

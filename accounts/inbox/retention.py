@@ -1,7 +1,8 @@
 """Inbox hygiene: the `hygiene` sweep empties the bodies of old deliveries, and forgets old refusals.
 
-A raw body is kept to check a signature again and to process a delivery again; after `DELIVERY_BODY_DAYS` (90) neither
-is of use, and it may hold personal data. The row stays, with its id and digest.
+A raw body is kept to check a signature again and to process a delivery again; after `DELIVERY_BODY_DAYS` (90), or as
+many days as its source declares, neither is of use, and it may hold personal data. The row stays, with its id
+and digest.
 """
 
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models, transaction
+from django.db.models import Q
 
 from accounts.core import limits
 from accounts.inbox import refused_messages
 from accounts.inbox.delivery import Delivery, DeliveryQuerySet
+from accounts.inbox.sources import SOURCES
 from accounts.jobs import sweeps
 from accounts.jobs.batches import run_batches
 from accounts.jobs.queues import Queue
@@ -24,9 +27,14 @@ BATCH = 1000
 
 
 def old(at: datetime) -> DeliveryQuerySet:
-    """Deliveries whose body has been kept for long enough."""
-    limit = at - timedelta(days=settings.DELIVERY_BODY_DAYS)
-    return Delivery.objects.filter(received_at__lt=limit, body__isnull=False)
+    """Deliveries whose body has been kept for long enough: as their source says, or else as the setting does."""
+    own = {source.name: source.body_days for source in SOURCES.all() if source.body_days is not None}
+    over = Q(received_at__lt=at - timedelta(days=settings.DELIVERY_BODY_DAYS))
+    if own:
+        over &= ~Q(source__in=own)
+    for name, days in own.items():
+        over |= Q(source=name, received_at__lt=at - timedelta(days=days))
+    return Delivery.objects.filter(over, body__isnull=False)
 
 
 def preview(at: datetime) -> Iterator[str]:

@@ -7,13 +7,14 @@ applied to the one row (`marketplace.aws.lifecycle`), and its account is brought
 from dataclasses import dataclass
 from datetime import datetime
 
-from accounts.inbox.delivery import DeliveryOutcome, Source
+from accounts.inbox.delivery import DeliveryOutcome
 from marketplace import tombstone
 from marketplace.aws import matching
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.lifecycle import News
 from marketplace.aws.vocabulary import TAKES_AWAY, Names, Said, Word
 from marketplace.event_kinds import MarketplaceEvent
+from marketplace.tombstone import Marketplace
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ def _was_erased(said: Said, at: datetime) -> bool:
     """Whether it is about a purchase whose account was erased while AWS went on: a task for staff, and nobody's row."""
     names, over = said.names, said.word in (Word.ENDED, Word.OVER)
     for known in (names.agreement_id, names.licence_id):
-        if known and tombstone.named(Source.AWS_EVENTS, known, at):
+        if known and tombstone.named(Marketplace.AWS, known, at):
             if over:
-                tombstone.said_to_be_over(Source.AWS_EVENTS, known)
+                tombstone.said_to_be_over(Marketplace.AWS, known)
             return True
-    if said.previous_agreement_id and (before := tombstone.named(Source.AWS_EVENTS, said.previous_agreement_id, at)):
+    if said.previous_agreement_id and (before := tombstone.named(Marketplace.AWS, said.previous_agreement_id, at)):
         # Renewed or replaced: what was erased goes on under another agreement.
-        tombstone.leave(Source.AWS_EVENTS, names.agreement_id, account_id=before.account_id, at=at)
-        tombstone.named(Source.AWS_EVENTS, names.agreement_id, at)
+        tombstone.leave(Marketplace.AWS, names.agreement_id, account_id=before.account_id, at=at)
+        tombstone.named(Marketplace.AWS, names.agreement_id, at)
         before.delete()
         return True
     return False

@@ -14,11 +14,13 @@ from datetime import datetime
 from accounts.core import strict_json
 from accounts.inbox import inbox
 from accounts.inbox.delivery import Delivery, DeliveryOutcome
+from accounts.inbox.sources import InboxSource
 from marketplace.aws import matching, purchases
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.identification import identify
 from marketplace.aws.payload_shapes import Unreadable
 from marketplace.aws.payloads import kind_of_event, read_event, read_notification
+from marketplace.aws.refusals import AwsRefusal
 from marketplace.aws.sns_topics import handle_confirmation
 from marketplace.aws.vocabulary import Said
 
@@ -79,7 +81,7 @@ def _apply(said: Said | None, delivery: Delivery, at: datetime) -> DeliveryOutco
     if said is None:
         return DeliveryOutcome.UNKNOWN
     delivery.action = said.kind[:100]
-    delivery.marketplace_account = said.names.of_buyer()[:60]
+    delivery.external_account = said.names.of_buyer()[:60]
     delivery.alert = said.alert
     try:
         heard = hear(said, at)
@@ -100,3 +102,7 @@ def _object_in(delivery: Delivery) -> dict[str, object]:
     if not isinstance(value, dict):
         raise inbox.Unprocessable("The JSON is not an object.")
     return value
+
+
+SNS = InboxSource("aws_sns", "AWS SNS", handle_sns, door="aws_sns", refusals=AwsRefusal)
+EVENTS = InboxSource("aws_events", "AWS EventBridge", handle_event, door="aws_events", refusals=AwsRefusal)

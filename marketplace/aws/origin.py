@@ -11,10 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from accounts.inbox.refused_messages import RefusalReason
 from accounts.jobs import invariants
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.payloads import MANUFACTURER
+from marketplace.aws.refusals import AwsRefusal
 
 
 def is_set_up() -> bool:
@@ -23,7 +23,7 @@ def is_set_up() -> bool:
     return told or not settings.AWS_EVENTS_TOKEN
 
 
-def foreign(event: Mapping[str, Any]) -> RefusalReason | None:
+def foreign(event: Mapping[str, Any]) -> AwsRefusal | None:
     """Why this event is not about a product of ours; None: nothing that it says speaks against it.
 
     A channel partner proposes in its own name, and its events come to us as manufacturer (facts/aws-marketplace, 2.3):
@@ -32,18 +32,18 @@ def foreign(event: Mapping[str, Any]) -> RefusalReason | None:
     detail = _mapping(event.get("detail"))
     sellers = settings.AWS_SELLER_ACCOUNT_IDS
     if sellers and _differs(event.get("account"), sellers):
-        return RefusalReason.SELLER
+        return AwsRefusal.SELLER
     # Of a direct offer the seller is told as its proposer, on a bus of its own account.
     proposer = _mapping(detail.get("proposer")).get("accountId")
     by_us = not str(event.get("detail-type")).endswith(MANUFACTURER)
     if by_us and _differs(proposer, sellers or [str(event.get("account"))]):
-        return RefusalReason.SELLER
+        return AwsRefusal.SELLER
     product, agreement = _mapping(detail.get("product")), _mapping(detail.get("agreement"))
     ids, codes = settings.AWS_PRODUCT_IDS, settings.AWS_PRODUCT_CODES
     if ids and (_differs(product.get("id"), ids) or _differs(agreement.get("productId"), ids)):
-        return RefusalReason.PRODUCT
+        return AwsRefusal.PRODUCT
     if codes and _differs(product.get("code"), codes):
-        return RefusalReason.PRODUCT
+        return AwsRefusal.PRODUCT
     return None
 
 

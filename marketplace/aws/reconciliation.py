@@ -21,7 +21,6 @@ from django.conf import settings
 from accounts.checks import breaker
 from accounts.checks.schedule import ask_once
 from accounts.core import clock
-from accounts.inbox.delivery import Source
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import attempt
 from accounts.jobs.queues import Queue
@@ -31,6 +30,7 @@ from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
 from marketplace.aws.client import Entitled, Held
 from marketplace.aws.dimension import Catalogue
+from marketplace.tombstone import Marketplace
 
 #: Reading AWS's lists and carrying out what they say take no longer than this together. What is left over is asked
 #: about one by one.
@@ -120,8 +120,8 @@ def _look_for_the_erased(lists: Lists, at: datetime) -> None:
         return
     held = [held for found in lists.agreements.values() for held in found if held.status == "ACTIVE"]
     numbers = [number for each in held for number in (each.agreement_id, *each.licence_ids)]
-    tombstone.named_among(Source.AWS_EVENTS, numbers, at)
-    tombstone.lift_unnamed(Source.AWS_EVENTS, numbers, named_before=at)
+    tombstone.named_among(Marketplace.AWS, numbers, at)
+    tombstone.lift_unnamed(Marketplace.AWS, numbers, named_before=at)
 
 
 def _by(name: str, items: Iterable[_Item]) -> dict[str, list[_Item]]:

@@ -19,13 +19,13 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core.write_guard import refused_while_erasing
 from accounts.customers import history
 from accounts.customers.history import Actor
-from accounts.inbox.delivery import Source
 from accounts.models import Account, Membership, Role, User
 from marketplace import tombstone
 from marketplace.aws import client, matching, purchases
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.vocabulary import Names
 from marketplace.event_kinds import MarketplaceEvent
+from marketplace.tombstone import Marketplace
 
 #: AWS answers the same for a token for so long (facts/aws-marketplace, 2.5); from then on the buyer comes again from
 #: AWS.
@@ -197,7 +197,7 @@ def finish(
         assert account is not None
         for known in registration.ids():
             # The buyer is back, with an account again.
-            tombstone.lift(Source.AWS_EVENTS, known)
+            tombstone.lift(Marketplace.AWS, known)
         if registration.used_at is None:
             registration.used_at, registration.used_by, registration.account = at, by, account
             registration.save(update_fields=["used_at", "used_by", "account"])

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from django.conf import settings
 
 from accounts.core import strict_json
-from accounts.inbox.refused_messages import RefusalReason
 from marketplace.aws import sns_certificates
+from marketplace.aws.refusals import AwsRefusal
 
 NOTIFICATION = "Notification"
 SUBSCRIPTION = "SubscriptionConfirmation"
@@ -54,14 +54,14 @@ RAW_HEADER = "HTTP_X_AMZ_SNS_RAWDELIVERY"
 class RefusedSns(Exception):
     """The message is not accepted, now or later. The text says why, for the sender."""
 
-    def __init__(self, reason: RefusalReason, message: str, *, topic: str = "") -> None:
+    def __init__(self, reason: AwsRefusal, message: str, *, topic: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.topic = topic
 
     @property
     def status(self) -> int:
-        return 400 if self.reason is RefusalReason.MALFORMED else 403
+        return 400 if self.reason is AwsRefusal.MALFORMED else 403
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,15 @@ def verify(body: bytes, headers: Mapping[str, Any], *, at: datetime) -> Envelope
     `certificates.Unreachable`.
     """
     if str(headers.get(RAW_HEADER, "")).lower() not in ("", "false"):
-        raise RefusedSns(RefusalReason.RAW, "Raw message delivery is not signed. Switch it off for this subscription.")
+        raise RefusedSns(AwsRefusal.RAW, "Raw message delivery is not signed. Switch it off for this subscription.")
     message = _object_in(body)
     envelope = _envelope_in(message, headers)
     topic = envelope.topic
     if topic not in settings.AWS_SNS_TOPIC_ARNS:
-        raise RefusedSns(RefusalReason.TOPIC, "This topic is not one of ours.", topic=topic)
+        raise RefusedSns(AwsRefusal.TOPIC, "This topic is not one of ours.", topic=topic)
     version = message.get("SignatureVersion")
     if not isinstance(version, str) or version not in HASHES:
-        raise RefusedSns(RefusalReason.VERSION, "SignatureVersion must be 1 or 2.", topic=topic)
+        raise RefusedSns(AwsRefusal.VERSION, "SignatureVersion must be 1 or 2.", topic=topic)
     signed, signature = text_to_sign(message), _signature_in(message, topic)
     url = message.get("SigningCertURL")
     try:
@@ -95,13 +95,13 @@ def verify(body: bytes, headers: Mapping[str, Any], *, at: datetime) -> Envelope
             url if isinstance(url, str) else "", region=topic.split(":")[3], at=at
         )
     except sns_certificates.Elsewhere as error:
-        raise RefusedSns(RefusalReason.CERTIFICATE_ADDRESS, str(error), topic=topic) from error
+        raise RefusedSns(AwsRefusal.CERTIFICATE_ADDRESS, str(error), topic=topic) from error
     except sns_certificates.Untrusted as error:
-        raise RefusedSns(RefusalReason.CERTIFICATE, str(error), topic=topic) from error
+        raise RefusedSns(AwsRefusal.CERTIFICATE, str(error), topic=topic) from error
     try:
         certificate.key.verify(signature, signed, padding.PKCS1v15(), HASHES[version])
     except InvalidSignature as error:
-        raise RefusedSns(RefusalReason.SIGNATURE, "The signature does not match this message.", topic=topic) from error
+        raise RefusedSns(AwsRefusal.SIGNATURE, "The signature does not match this message.", topic=topic) from error
     _check_time(message["Timestamp"], at, topic)
     return envelope
 
@@ -116,7 +116,7 @@ def text_to_sign(message: Mapping[str, Any]) -> bytes:
         if value is None and name == OPTIONAL:
             continue
         if not isinstance(value, str):
-            raise RefusedSns(RefusalReason.MALFORMED, f"{name} is needed, as text.")
+            raise RefusedSns(AwsRefusal.MALFORMED, f"{name} is needed, as text.")
         lines.append(f"{name}\n{value}\n")
     return "".join(lines).encode()
 
@@ -125,9 +125,9 @@ def _object_in(body: bytes) -> dict[str, Any]:
     try:
         message = strict_json.parse(body)
     except strict_json.BadJSON as error:
-        raise RefusedSns(RefusalReason.MALFORMED, str(error)) from error
+        raise RefusedSns(AwsRefusal.MALFORMED, str(error)) from error
     if not isinstance(message, dict):
-        raise RefusedSns(RefusalReason.MALFORMED, "A message is a JSON object.")
+        raise RefusedSns(AwsRefusal.MALFORMED, "A message is a JSON object.")
     return message
 
 
@@ -137,17 +137,17 @@ def _envelope_in(message: Mapping[str, Any], headers: Mapping[str, Any]) -> Enve
     for name, header in (("Type", TYPE_HEADER), ("MessageId", ID_HEADER), ("TopicArn", TOPIC_HEADER)):
         value, said = message.get(name), headers.get(header)
         if not isinstance(value, str) or not value:
-            raise RefusedSns(RefusalReason.MALFORMED, f"{name} is needed, as text.")
+            raise RefusedSns(AwsRefusal.MALFORMED, f"{name} is needed, as text.")
         if said is None:
             raise RefusedSns(
-                RefusalReason.MALFORMED, "The headers x-amz-sns-message-type, -message-id and -topic-arn are needed."
+                AwsRefusal.MALFORMED, "The headers x-amz-sns-message-type, -message-id and -topic-arn are needed."
             )
         if said != value:
-            raise RefusedSns(RefusalReason.HEADERS, f"{name} and its header disagree.")
+            raise RefusedSns(AwsRefusal.HEADERS, f"{name} and its header disagree.")
         found.append(value)
     envelope = Envelope(*found)
     if envelope.type not in SIGNED or len(envelope.message_id) > MAX_ID:
-        raise RefusedSns(RefusalReason.MALFORMED, f"Type must be one of {', '.join(SIGNED)}.", topic=envelope.topic)
+        raise RefusedSns(AwsRefusal.MALFORMED, f"Type must be one of {', '.join(SIGNED)}.", topic=envelope.topic)
     return envelope
 
 
@@ -155,15 +155,15 @@ def _signature_in(message: Mapping[str, Any], topic: str) -> bytes:
     try:
         return base64.b64decode(str(message.get("Signature", "")), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise RefusedSns(RefusalReason.SIGNATURE, "The signature is not base64.", topic=topic) from error
+        raise RefusedSns(AwsRefusal.SIGNATURE, "The signature is not base64.", topic=topic) from error
 
 
 def _check_time(timestamp: str, at: datetime, topic: str) -> None:
     try:
         sent = datetime.fromisoformat(timestamp)
     except ValueError as error:
-        raise RefusedSns(RefusalReason.MALFORMED, "Timestamp is not a date.", topic=topic) from error
+        raise RefusedSns(AwsRefusal.MALFORMED, "Timestamp is not a date.", topic=topic) from error
     if sent.tzinfo is None:
-        raise RefusedSns(RefusalReason.MALFORMED, "Timestamp has no time zone.", topic=topic)
+        raise RefusedSns(AwsRefusal.MALFORMED, "Timestamp has no time zone.", topic=topic)
     if not at - LONGEST_RETRY - SLACK <= sent <= at + SLACK:
-        raise RefusedSns(RefusalReason.TIMESTAMP, "The message is too old, or from the future.", topic=topic)
+        raise RefusedSns(AwsRefusal.TIMESTAMP, "The message is too old, or from the future.", topic=topic)

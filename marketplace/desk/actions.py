@@ -11,8 +11,6 @@ from accounts.core.formats import brief
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, Values
-from accounts.inbox import inbox
-from accounts.inbox.delivery import Delivery
 from accounts.models import Account, Purge
 from marketplace import tombstone
 from marketplace.event_kinds import MarketplaceEvent
@@ -45,19 +43,6 @@ def retry_step(step: OffboardingStep, values: Values, by: Actor, at: datetime) -
 def skip_step(step: OffboardingStep, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     changed = runner.skip(step, because=values["reason"], by=by, at=at)
     return gettext("The step counts as done; the next one goes on.") if changed else None
-
-
-def process_again(delivery: Delivery, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    """Put a delivery that failed or was parked back in line; the sweep comes within seconds."""
-    return gettext("The delivery is processed with the next run.") if inbox.process_again(delivery, at=at) else None
-
-
-def acknowledge(delivery: Delivery, values: Values, by: Actor, at: datetime) -> str | Promise | None:
-    """Staff have looked at what could not be read; the alert goes, the history stays."""
-    if not Delivery.objects.filter(pk=delivery.pk).exclude(alert="").update(alert=""):
-        return None
-    history.record(delivery.account_id, MarketplaceEvent.DELIVERY_ACKNOWLEDGED, at=at, by=by, delivery=delivery.pk)
-    return gettext("The alert is acknowledged.")
 
 
 def deal_with(found: Tombstone, values: Values, by: Actor, at: datetime) -> str | Promise | None:
@@ -108,25 +93,5 @@ ACTIONS = (
         account_of=lambda step: step.offboarding.account_id,
         offered=lambda step, at: _is_open(step, at) and step.kind != StepKind.PURGE,
         is_grave=True,
-    ),
-    Act(
-        "process_again",
-        _("Process again"),
-        Delivery,
-        roles.MEND,
-        process_again,
-        account_of=lambda delivery: delivery.account_id,
-        in_bulk=True,
-        offered=lambda delivery, at: delivery.processed_at is None,
-    ),
-    Act(
-        "acknowledge",
-        _("Acknowledge the alert"),
-        Delivery,
-        roles.MEND,
-        acknowledge,
-        account_of=lambda delivery: delivery.account_id,
-        in_bulk=True,
-        offered=lambda delivery, at: bool(delivery.alert),
     ),
 )

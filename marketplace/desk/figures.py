@@ -1,4 +1,4 @@
-"""What this app shows on the desk's first page: steps and deliveries that fail, and how long each step takes.
+"""What this app shows on the desk's first page: steps that fail, and how long each takes.
 
 Declared in `marketplace.extension`.
 """
@@ -10,7 +10,6 @@ from typing import Any, LiteralString
 from django.db import connection
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, TruncWeek
-from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -21,7 +20,6 @@ from accounts.desk.dashboard.figures import Chart, Choice, Column, Link, Listing
 from accounts.desk.dashboard.svg_charts import Span, Words
 from accounts.desk.own.figures import ACCOUNT, ACCOUNT_ID
 from accounts.desk.pages import account_url
-from accounts.inbox.delivery import Delivery
 from accounts.models import Account
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.offboarding.offboarding import Offboarding, OffboardingCause, OffboardingStep, StepKind
@@ -92,45 +90,6 @@ def _step(step: Any, at: datetime) -> Row:
         step.attempts,
         step.next_attempt_at,
         step.last_error,
-    )
-
-
-def _deliveries() -> Listing:
-    return Listing(
-        name="deliveries",
-        title=_("Failing deliveries"),
-        definition=_("Messages of marketplaces that could not be processed; a parked one waits for staff."),
-        place=Place.AT_RISK,
-        columns=(
-            Column("received_at", _("received")),
-            Column("delivery_id", _("delivery")),
-            Column("source", _("source")),
-            Column("event", _("event")),
-            Column("attempts", _("attempts")),
-            Column("next_attempt_at", _("next attempt")),
-            Column("last_error", _("last error")),
-        ),
-        find=lambda at, zone: (
-            Delivery.objects.unprocessed()
-            .filter(Q(attempts__gt=0) | Q(next_attempt_at=None))
-            .defer("body")
-            # The parked ones first: they wait for staff.
-            .order_by("-next_attempt_at", "-id")
-        ),
-        row=_delivery,
-        empty=_("Every delivery was processed."),
-    )
-
-
-def _delivery(delivery: Delivery, at: datetime) -> Row:
-    return (
-        delivery.received_at,
-        Link(delivery.delivery_id, reverse("admin:marketplace_delivery_change", args=[delivery.pk])),
-        Choice(delivery.source, delivery.get_source_display()),
-        delivery.event,
-        delivery.attempts,
-        delivery.next_attempt_at or Choice("parked", _("parked")),
-        delivery.last_error,
     )
 
 
@@ -224,7 +183,6 @@ def _told_by_aws(begin: datetime, end: datetime) -> dict[date, Departures]:
 
 FIGURES = (
     _steps(),
-    _deliveries(),
     _times(),
 )
 

@@ -1,6 +1,6 @@
 """What this app shows of an account at the support desk: who it is at a marketplace, and how its offboarding stands.
 
-And what it adds to the desk's other parts: deliveries in the story, and logins and delivery ids to find accounts by.
+And what it adds to the desk's other parts: logins and purchases to find accounts by.
 """
 
 import re
@@ -11,13 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.desk.account_page import search
 from accounts.desk.account_page.panels import Panel, Subject
-from accounts.desk.account_page.timeline import Line
-from accounts.inbox.delivery import Delivery, Source
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import RepositoryHook
@@ -69,22 +66,6 @@ def offboardings(subject: Subject, at: datetime) -> dict[str, Any] | None:
     return {"offboardings": found, "at": at} if found else None
 
 
-def deliveries(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
-    """What a marketplace told us about the account."""
-    found = Delivery.objects.filter(account_id=account_id, received_at__lte=before).defer("body")
-    return [
-        Line(
-            delivery.received_at,
-            "delivery",
-            f"{delivery.get_source_display()} {delivery.event} {delivery.action}",
-            who=delivery.get_source_display(),
-            facts=delivery.alert or delivery.last_error or str(delivery.get_outcome_display()),
-            link=reverse("admin:marketplace_delivery_change", args=[delivery.pk]),
-        )
-        for delivery in found.order_by("-received_at", "-pk")[:limit]
-    ]
-
-
 def by_github(text: str) -> Iterable[uuid.UUID]:
     """Customers by the beginning of their login, or by GitHub's number."""
     if way := customer(text):
@@ -127,26 +108,13 @@ def aws_account(text: str) -> str:
     return digits if _AWS_ACCOUNT.fullmatch(digits) else ""
 
 
-def delivery(text: str) -> Q:
-    """A delivery by its id. The sources are named so that the search uses the index over source and id."""
-    return Q(source__in=Source.values, delivery_id=text)
-
-
-def by_delivery(text: str) -> Iterable[uuid.UUID]:
-    found = Delivery.objects.filter(delivery(text), account_id__isnull=False)
-    return [account_id for account_id in found.values_list("account_id", flat=True) if account_id]
-
-
 PANELS = (
     Panel(_("GitHub Marketplace"), "marketplace/desk/github.html", github, place=15),
     Panel(_("AWS Marketplace"), "marketplace/desk/aws.html", aws, place=16),
     Panel(_("Offboarding"), "marketplace/desk/offboarding.html", offboardings, place=50, is_wide=True),
 )
 
-TIMELINE_SOURCES = (deliveries,)
-
 FINDERS = (
     by_github,
     by_aws,
-    by_delivery,
 )

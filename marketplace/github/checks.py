@@ -17,7 +17,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.checks.schedule import SETTLING_TIME
-from accounts.inbox.delivery import Source
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import NotYet, overdue, run_due
 from marketplace import tombstone
@@ -27,6 +26,7 @@ from marketplace.github.listing import ListingPlan
 from marketplace.github.messages import end_doubt, hold, let_go, lock_customer
 from marketplace.github.payloads import read_subscription
 from marketplace.offboarding.offboarding import Offboarding, OffboardingCause
+from marketplace.tombstone import Marketplace
 
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
@@ -89,7 +89,7 @@ def apply_answer(github_id: int, answer: dict[str, Any] | None, at: datetime) ->
     """Make the customer what GitHub says, unless the answer may be stale. The caller's transaction."""
     customer = lock_customer(github_id)
     if customer is None:
-        if answer is not None and not tombstone.named(Source.GITHUB, github_id, at):
+        if answer is not None and not tombstone.named(Marketplace.GITHUB, github_id, at):
             purchase, pending = read_subscription(answer)
             hold(purchase, None, pending=pending, heard=False, at=at)
         return

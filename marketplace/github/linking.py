@@ -12,7 +12,6 @@ from django.db import transaction
 
 from accounts.customers import history
 from accounts.customers.history import Actor
-from accounts.inbox.delivery import Source
 from accounts.models import Account, Membership, Role
 from marketplace import tombstone
 from marketplace.event_kinds import MarketplaceEvent
@@ -21,6 +20,7 @@ from marketplace.github.customer import GitHubCustomer
 from marketplace.github.messages import hold, lock_customer
 from marketplace.github.payloads import Purchase, UnreadablePayload, read_subscription
 from marketplace.github.tokens import UserToken
+from marketplace.tombstone import Marketplace
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def _link(purchase: Purchase, token: UserToken, at: datetime) -> Account:
     customer = lock_customer(purchase.buyer.id)
     if customer is None or (customer.cancelled_at and not customer.may_be_stale(at)):
         # Bought, and the webhook is late or lost: GitHub's own answer is as good.
-        tombstone.lift(Source.GITHUB, purchase.buyer.id)
+        tombstone.lift(Marketplace.GITHUB, purchase.buyer.id)
         customer = hold(purchase, customer, heard=False, at=at)
         customer.ask(at)
         customer.save()

@@ -16,7 +16,8 @@ from accounts.core.locks import Lock
 from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
 from accounts.erasure import scheduling
-from accounts.inbox.delivery import Delivery, DeliveryOutcome, GitHubListing, Source, Unprocessable
+from accounts.inbox.delivery import Delivery, DeliveryOutcome, Unprocessable
+from accounts.inbox.sources import InboxSource
 from accounts.mail import notices
 from accounts.models import Account
 from marketplace import tombstone
@@ -33,8 +34,10 @@ from marketplace.github.payloads import (
     message_in,
     read_message,
 )
+from marketplace.github.signature import GitHubListing
 from marketplace.github.tokens import UserToken
 from marketplace.offboarding import offboarding
+from marketplace.tombstone import Marketplace
 from subscriptions.changes import change, end_locked, end_now
 from subscriptions.models import Channel, Interval, Subscription
 from subscriptions.starting import start
@@ -46,7 +49,7 @@ DOUBTED_FOR = timedelta(hours=1)
 
 def handle(delivery: Delivery, at: datetime) -> DeliveryOutcome:
     """Process one GitHub delivery: the inbox's handler. Raises `Unprocessable` for what staff must look at."""
-    if delivery.listing == GitHubListing.DRAFT:
+    if delivery.mode == GitHubListing.DRAFT:
         return DeliveryOutcome.TEST
     if delivery.event == "ping":
         return DeliveryOutcome.NO_CHANGE
@@ -65,7 +68,7 @@ def handle(delivery: Delivery, at: datetime) -> DeliveryOutcome:
     except UnreadablePayload as error:
         raise Unprocessable(str(error)) from error
     customer = lock_customer(message.buyer.id, new=message.action == "purchased")
-    delivery.marketplace_account = str(message.buyer.id)
+    delivery.external_account = str(message.buyer.id)
     if message.unreadable:
         delivery.alert = f"Could not read: {', '.join(message.unreadable)}. Applied as of its receipt."
     outcome, customer = _apply(message, customer, delivery, at)
@@ -110,7 +113,7 @@ def _apply(
 
 def _was_erased(message: PurchaseMessage, at: datetime) -> bool:
     """Whether it is about a purchase whose account was erased, and no new one: that is a task for staff."""
-    found = tombstone.named(Source.GITHUB, message.buyer.id, at)
+    found = tombstone.named(Marketplace.GITHUB, message.buyer.id, at)
     if found is None:
         return False
     is_new = message.effective_on is not None and message.effective_on > found.made_at.date()
@@ -206,7 +209,7 @@ def _cancelled(
 ) -> DeliveryOutcome:
     """`cancelled` means that it is over already: acted on at once, unless GitHub itself said something else since."""
     if customer is None:
-        tombstone.said_to_be_over(Source.GITHUB, message.buyer.id)
+        tombstone.said_to_be_over(Marketplace.GITHUB, message.buyer.id)
         return DeliveryOutcome.NO_CHANGE
     if customer.cancelled_at:
         return _ask(customer, at, DeliveryOutcome.NO_CHANGE)
@@ -396,3 +399,6 @@ def let_go(
 def marketplace_url() -> str:
     """Our page at GitHub Marketplace, where a customer can buy again."""
     return f"{settings.GITHUB_WEB_URL}/marketplace/{settings.GITHUB_LISTING_SLUG}"
+
+
+SOURCE = InboxSource("github", "GitHub", handle, door="github_webhook", modes=GitHubListing)

@@ -21,7 +21,6 @@ from accounts.checks import breaker
 from accounts.checks.schedule import ask_once
 from accounts.core import clock
 from accounts.core.errors import describe
-from accounts.inbox.delivery import Source
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import attempt
 from accounts.jobs.queues import Queue
@@ -31,6 +30,7 @@ from marketplace.github.checks import apply_answer
 from marketplace.github.customer import GitHubCustomer, GitHubCustomerQuerySet
 from marketplace.github.listing import learn
 from marketplace.github.payloads import UnreadablePayload, read_plan, read_subscription
+from marketplace.tombstone import Marketplace
 
 #: Reading GitHub's lists and carrying out what they say take no longer than this together. What is left over is asked
 #: about one by one.
@@ -76,7 +76,7 @@ def reconcile(at: datetime) -> int:
     ask_once(absent, at)
     ask_once(unlisted(found), at)
     if not found.unknown_plans:
-        tombstone.lift_unnamed(Source.GITHUB, found.answers, named_before=at)
+        tombstone.lift_unnamed(Marketplace.GITHUB, found.answers, named_before=at)
     if failures:
         raise NotTakenOver(f"{len(failures)} purchases of unknown buyers: {failures[0]}")
     return len(found.answers)

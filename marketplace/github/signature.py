@@ -4,6 +4,17 @@ import hmac
 import re
 from collections.abc import Iterable
 
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class GitHubListing(models.TextChoices):
+    """Whose secret signed a message: a secret belongs to a listing, and nothing else tells them apart."""
+
+    LIVE = "", _("live")
+    DRAFT = "draft", _("draft")
+
+
 _FORM = re.compile(rb"sha256=[0-9a-fA-F]{64}")
 
 

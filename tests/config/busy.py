@@ -19,9 +19,9 @@ from django.db import connection
 from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.inbox import inbox
+from accounts.inbox.sources import SOURCES
 from accounts.mail.notices import queue
-from accounts.models import Account, Membership, Notice, Role, User
-from marketplace.models import Delivery, Source
+from accounts.models import Account, Delivery, Membership, Notice, Role, User
 from subscriptions.models import Channel, Interval, Plan, Subscription
 from subscriptions.starting import start
 
@@ -76,7 +76,9 @@ def _round(by_hand: bool) -> dict[str, float]:
     account = Account.objects.create(name="Beside", created_at=now)
     owner = User.objects.create_user(email=f"{key}@example.org")
     Membership.objects.create(account=account, user=owner, role=Role.OWNER)
-    inbox.accept(Source.GITHUB, delivery_id=key, event="ping", content_type="application/json", body=b"{}", at=now)
+    inbox.accept(
+        SOURCES.named("github"), delivery_id=key, event="ping", content_type="application/json", body=b"{}", at=now
+    )
     inbox.nudge()
     queue("accounts/export_ready", to=[owner], account=account, occasion=key, at=now, expires_at=now)
     ended = start(

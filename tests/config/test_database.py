@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from marketplace.models import Delivery
+from accounts.models import Delivery
 from tests.accounts.inbox.test_middleware import knock
 
 #: As many as met a dead connection after an outage: all of a server's idle ones.

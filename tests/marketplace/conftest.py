@@ -11,11 +11,11 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.inbox import inbox
+from accounts.inbox.sources import SOURCES
 from accounts.jobs import sweeps
 from accounts.models import Account
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.payloads import accounts_in
-from marketplace.models import Source
 from tests.factories import NOW
 from tests.fakes.aws import FakeAWS
 from tests.fakes.aws.state import SELLER
@@ -78,7 +78,7 @@ def aws(one_aws: FakeAWS, settings: Settings, monkeypatch: pytest.MonkeyPatch, t
 def deliver(delivery: Delivery, at: datetime) -> None:
     """Put a delivery into the inbox as the webhook does, at an instant."""
     inbox.accept(
-        Source.GITHUB,
+        SOURCES.named("github"),
         delivery_id=delivery.guid,
         event=delivery.event,
         content_type=delivery.content_type,

@@ -27,8 +27,8 @@ from accounts.exports import export
 from accounts.jobs import sweeps
 from accounts.jobs.batches import RowsFailed
 from accounts.mail import notices
-from accounts.models import Notice, User
-from marketplace.models import Delivery, GitHubCustomer, OffboardingStep
+from accounts.models import Delivery, Notice, User
+from marketplace.models import GitHubCustomer, OffboardingStep
 from subscriptions.billing_record import keep
 from subscriptions.models import BillingRecord, Subscription
 from subscriptions.refunds import decisions

@@ -11,9 +11,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.core import clock, strict_json
 from accounts.inbox import inbox, refused_messages
-from accounts.inbox.delivery import Source
-from accounts.inbox.refused_messages import RefusalReason
-from marketplace.aws import origin
+from marketplace.aws import messages, origin
+from marketplace.aws.refusals import AwsRefusal
 
 #: EventBridge's own limit is 256 KiB.
 MAX_BYTES = 512 * 1024
@@ -41,32 +40,32 @@ def event(request: HttpRequest) -> HttpResponse:
     at = clock.now()
     # Before the body is read: who has no token has nothing to say.
     if not is_known(request.META.get(KEY_HEADER, ""), settings.AWS_EVENTS_TOKEN):
-        refused_messages.note(Source.AWS_EVENTS, RefusalReason.TOKEN, at=at)
+        refused_messages.note(messages.EVENTS, AwsRefusal.TOKEN, at=at)
         return _error(401, "bad_token", "X-Api-Key is not our token.")
     try:
         body = strict_json.read_body(request, limit=MAX_BYTES)
         envelope = strict_json.parse(body)
     except strict_json.TooLarge as error:
-        refused_messages.note(Source.AWS_EVENTS, RefusalReason.TOO_LARGE, at=at)
+        refused_messages.note(messages.EVENTS, AwsRefusal.TOO_LARGE, at=at)
         return _error(413, "too_large", str(error))
     except strict_json.BadJSON as error:
-        refused_messages.note(Source.AWS_EVENTS, RefusalReason.MALFORMED, at=at)
+        refused_messages.note(messages.EVENTS, AwsRefusal.MALFORMED, at=at)
         return _error(400, "bad_json", str(error))
     event_id, detail_type = _text_in(envelope, "id"), _text_in(envelope, "detail-type")
     if not event_id or not detail_type or len(event_id) > MAX_EVENT_ID:
-        refused_messages.note(Source.AWS_EVENTS, RefusalReason.MALFORMED, at=at)
+        refused_messages.note(messages.EVENTS, AwsRefusal.MALFORMED, at=at)
         return _error(400, "bad_event", "An event is a JSON object with `id` and `detail-type`.")
     if envelope.get("source") != SENDER:
-        refused_messages.note(Source.AWS_EVENTS, RefusalReason.SENDER, at=at)
+        refused_messages.note(messages.EVENTS, AwsRefusal.SENDER, at=at)
         return _error(403, "other_sender", f"Only events of {SENDER} are taken here: correct the rule's pattern.")
     if foreign := origin.foreign(envelope):
-        refused_messages.note(Source.AWS_EVENTS, foreign, at=at)
+        refused_messages.note(messages.EVENTS, foreign, at=at)
         return _error(
             403, f"other_{foreign.value}", "This event is not about our products: correct the rule's pattern."
         )
     try:
         inbox.accept(
-            Source.AWS_EVENTS,
+            messages.EVENTS,
             delivery_id=event_id,
             event=detail_type[:MAX_DETAIL_TYPE],
             content_type=(request.content_type or "")[:100],

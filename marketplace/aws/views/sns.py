@@ -8,9 +8,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.core import clock, strict_json
 from accounts.inbox import inbox, refused_messages
-from accounts.inbox.delivery import Source
-from accounts.inbox.refused_messages import RefusalReason
-from marketplace.aws import sns, sns_certificates
+from marketplace.aws import messages, sns, sns_certificates
+from marketplace.aws.refusals import AwsRefusal
 
 #: SNS's own limit is 256 KiB for a message, which its envelope writes as JSON text within JSON.
 MAX_BYTES = 512 * 1024
@@ -35,16 +34,16 @@ def notification(request: HttpRequest) -> HttpResponse:
         body = strict_json.read_body(request, limit=MAX_BYTES)
         envelope = sns.verify(body, request.META, at=at)
     except strict_json.TooLarge as error:
-        refused_messages.note(Source.AWS_SNS, RefusalReason.TOO_LARGE, at=at)
+        refused_messages.note(messages.SNS, AwsRefusal.TOO_LARGE, at=at)
         return _error(413, "too_large", str(error))
     except sns.RefusedSns as error:
-        refused_messages.note(Source.AWS_SNS, error.reason, topic=error.topic, at=at)
+        refused_messages.note(messages.SNS, error.reason, claimed=error.topic, at=at)
         return _error(error.status, f"refused_{error.reason.value}", str(error))
     except sns_certificates.Unreachable as error:
         return _error(503, "try_again", str(error))
     try:
         inbox.accept(
-            Source.AWS_SNS,
+            messages.SNS,
             delivery_id=envelope.message_id,
             event=envelope.type,
             content_type=(request.content_type or "")[:100],

@@ -8,9 +8,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.core import clock, strict_json
 from accounts.inbox import inbox
-from accounts.inbox.delivery import GitHubListing, Source
+from marketplace.github.messages import SOURCE
 from marketplace.github.payloads import accounts_in, message_in
-from marketplace.github.signature import is_signed
+from marketplace.github.signature import GitHubListing, is_signed
 
 #: Every real marketplace event is below 3 kB; GitHub's own limit is 25 MB.
 MAX_BYTES = 1024 * 1024
@@ -52,14 +52,14 @@ def webhook(request: HttpRequest) -> HttpResponse:
         return _error(400, "bad_json", str(error))
     try:
         inbox.accept(
-            Source.GITHUB,
+            SOURCE,
             delivery_id=delivery_id,
             event=event,
             content_type=content_type,
             body=body,
             at=clock.now(),
             hook=headers.get("HTTP_X_GITHUB_HOOK_ID", "")[:MAX_HOOK],
-            listing=listing,
+            mode=listing,
             named=accounts_in(message),
         )
     except DatabaseError:

@@ -12,9 +12,8 @@ from django.utils import translation
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.inbox import inbox
-from accounts.models import User
+from accounts.models import Delivery, User
 from marketplace.github.signature import sign
-from marketplace.models import Delivery
 
 pytestmark = pytest.mark.django_db
 WEBHOOK = "/marketplace/github/webhook/"

@@ -9,9 +9,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.jobs import opening, sweeps
-from accounts.models import Account, Notice, Opening, SweepRun, User
+from accounts.models import Account, Delivery, Notice, Opening, SweepRun, User
 from accounts.tasks import sweep
-from marketplace.models import Delivery
 from tests.accounts.erasure.purging import erase_all
 from tests.accounts.inbox.test_middleware import knock
 from tests.factories import NOW, AccountFactory

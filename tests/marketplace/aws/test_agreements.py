@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from accounts.models import Account, User
+from accounts.models import Account, Delivery, User
 from marketplace.aws.payload_shapes import licence_in
 from marketplace.models import AwsAgreement as Row
-from marketplace.models import Delivery
 from subscriptions.models import Channel
 from tests.accounts.erasure.dumping import lines_with
 from tests.accounts.erasure.purging import erase_all

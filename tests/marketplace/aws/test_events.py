@@ -10,8 +10,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.core import clock
 from accounts.inbox import inbox
+from accounts.models import Delivery, RefusedMessage
 from marketplace.aws.views.events import is_known
-from marketplace.models import Delivery, RefusedMessage
 from tests.fakes.aws import Event, FakeAWS, Message
 
 pytestmark = pytest.mark.django_db

@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.checks.breaker import BreakerOpen
-from accounts.models import Account, Membership, Notice, User
+from accounts.models import Account, Delivery, Membership, Notice, User
 from marketplace.aws.client import AwsError
 from marketplace.models import AwsAgreement as Row
-from marketplace.models import Delivery
 from subscriptions.models import Subscription
 from tests.factories import NOW
 from tests.fakes.aws import Agreement, Buyer, FakeAWS, Happened, Message

@@ -7,9 +7,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.jobs import invariants
-from accounts.models import Account, User
+from accounts.models import Account, Delivery, RefusedMessage, User
 from marketplace.models import AwsAgreement as Row
-from marketplace.models import Delivery, RefusedMessage
 from tests.factories import UserFactory
 from tests.fakes.aws import Agreement
 from tests.fakes.aws.messages import Event

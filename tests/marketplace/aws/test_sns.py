@@ -15,8 +15,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from accounts.core import clock
 from accounts.inbox import inbox
 from accounts.jobs import invariants
+from accounts.models import Delivery, RefusedMessage
 from marketplace.aws import sns, sns_certificates
-from marketplace.models import Delivery, RefusedMessage
 from tests.fakes.aws import FakeAWS, Message, SnsMessage, signing
 from tests.fakes.aws.signing import Signer
 
@@ -233,7 +233,7 @@ def test_a_certificate_address_that_is_no_text_is_refused(aws: FakeAWS, message:
 )
 def test_a_foreign_topic_is_refused_though_aws_itself_signed_it(aws: FakeAWS, topic: str) -> None:
     assert_refused(aws.notification(topic, "forged"), "topic", aws=aws)
-    assert RefusedMessage.objects.get().topic == topic
+    assert RefusedMessage.objects.get().claimed == topic
 
 
 def test_a_foreign_topic_that_asks_to_be_confirmed_is_refused(aws: FakeAWS, settings: Settings) -> None:
@@ -574,7 +574,7 @@ def test_china_and_a_sovereign_cloud_have_hosts_of_their_own(
 def test_a_flood_of_forgeries_fills_no_table_and_staff_are_warned(aws: FakeAWS) -> None:
     for number in range(20):
         post(aws.notification(f"arn:aws:sns:us-east-1:666666666666:topic-{number}", "forged"))
-    rows = RefusedMessage.objects.values_list("reason", "count", "topic")
+    rows = RefusedMessage.objects.values_list("reason", "count", "claimed")
     # Twenty within one hour, or on both sides of a full one.
     assert len(rows) <= 2
     assert sum(count for _reason, count, _topic in rows) == 20

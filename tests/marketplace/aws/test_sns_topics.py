@@ -7,10 +7,11 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.inbox import inbox
+from accounts.inbox.sources import SOURCES
 from accounts.jobs import invariants, sweeps
-from accounts.models import User
+from accounts.models import Delivery, User
 from marketplace.aws import sns_topics
-from marketplace.models import Delivery, Source, TopicSubscription
+from marketplace.models import TopicSubscription
 from tests.factories import NOW
 from tests.fakes.aws import FakeAWS, Message, SnsMessage
 
@@ -32,7 +33,7 @@ def switched_on(settings: Settings) -> None:
 def hears(aws: FakeAWS, *messages: Message) -> None:
     for message in messages:
         inbox.accept(
-            Source.AWS_SNS,
+            SOURCES.named("aws_sns"),
             delivery_id=message.delivery_id,
             event=message.event,
             content_type=message.content_type,

@@ -9,12 +9,12 @@ from django.test import Client
 
 from accounts.customers.entitlements import entitlements_of
 from accounts.inbox import inbox
+from accounts.inbox.sources import SOURCES
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import attempt
-from accounts.models import Account, Notice, User
+from accounts.models import Account, Delivery, Notice, User
 from marketplace.aws import checks, registration
 from marketplace.models import AwsAgreement as Row
-from marketplace.models import Delivery, Source
 from subscriptions.models import Subscription
 from tests.fakes.aws import Agreement, Buyer, FakeAWS, Happened, Message
 
@@ -50,7 +50,7 @@ class AwsWorld:
 
     def accept(self, message: Message) -> None:
         inbox.accept(
-            Source(message.source),
+            SOURCES.named(message.source),
             delivery_id=message.delivery_id,
             event=message.event,
             content_type=message.content_type,

@@ -12,7 +12,7 @@ from accounts.desk.account_page.search import find
 from accounts.desk.actions.action import act_named
 from accounts.inbox.delivery import Delivery
 from accounts.models import Account, Event, Purge, User
-from marketplace.models import AwsAgreement, Offboarding, OffboardingStep, Source, StepKind
+from marketplace.models import AwsAgreement, Offboarding, OffboardingStep, StepKind
 from tests.factories import NOW
 from tests.marketplace.conftest import World
 
@@ -105,7 +105,7 @@ def test_a_step_is_tried_again_at_once(left: Account, world: World, lead: User) 
 
 def test_a_parked_delivery_is_processed_again_and_an_alert_acknowledged(lead: User) -> None:
     parked = Delivery.objects.create(
-        source=Source.GITHUB, delivery_id="d-1", event="ping", body=b"{}", digest=b"x" * 32, received_at=NOW
+        source="github", delivery_id="d-1", event="ping", body=b"{}", digest=b"x" * 32, received_at=NOW
     )
     by = Actor.staff(lead)
     act_named("process_again").perform(parked, VALUES, by=by, at=NOW)

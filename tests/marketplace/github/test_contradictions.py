@@ -9,10 +9,10 @@ from pytest_django import Settings
 from accounts.checks.schedule import SETTLING_TIME
 from accounts.customers.entitlements import entitlements_of
 from accounts.jobs.invariants import warnings
-from accounts.models import Account, Membership, Notice, Purge, Role, User
+from accounts.models import Account, Delivery, Membership, Notice, Purge, Role, User
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.messages import DOUBTED_FOR
-from marketplace.models import Delivery, Offboarding
+from marketplace.models import Offboarding
 from subscriptions.models import Channel, Subscription
 from tests.factories import NOW, subscribe
 from tests.fakes.github import Account as Buyer

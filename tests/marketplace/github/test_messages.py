@@ -10,10 +10,10 @@ from django.db import connection
 
 from accounts.customers.entitlements import entitlements_of
 from accounts.jobs.invariants import warnings
-from accounts.models import Account, Event
+from accounts.models import Account, Delivery, Event
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.payloads import read_instant
-from marketplace.models import Delivery, ListingPlan, Offboarding
+from marketplace.models import ListingPlan, Offboarding
 from subscriptions.models import Plan, Subscription
 from tests.factories import NOW
 from tests.fakes.github import Delivery as Sent
@@ -239,7 +239,7 @@ def test_a_value_that_no_column_holds_is_parked_with_the_reason_and_the_others_g
     world.hears(changed_body(bought, "odd", marketplace_purchase=odd), other)
     parked = Delivery.objects.parked().get()
     assert parked.last_error == "StringDataRightTruncation: value too long for type character varying(40)"
-    assert (parked.attempts, parked.action, parked.marketplace_account) == (
+    assert (parked.attempts, parked.action, parked.external_account) == (
         1,
         "purchased",
         str(bought.payload["marketplace_purchase"]["account"]["id"]),

@@ -17,10 +17,10 @@ from pytest_django import Settings
 from accounts.core import clock
 from accounts.core.encryption import Undecipherable
 from accounts.models import Account, Membership, Role, User
+from accounts.models import Delivery as StoredDelivery
 from marketplace.github import tokens
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.tokens import UserToken
-from marketplace.models import Delivery as StoredDelivery
 from marketplace.models import Offboarding, RepositoryHook
 from tests.factories import NOW, AccountFactory
 from tests.fakes.github import Delivery, FakeGitHub

@@ -17,9 +17,9 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.core import clock
 from accounts.inbox import inbox
+from accounts.models import Delivery
 from config import celery_app
 from marketplace.github.signature import is_signed, sign
-from marketplace.models import Delivery
 from tests.factories import NOW
 from tests.fakes.github import FakeGitHub
 from tests.marketplace.conftest import WEBHOOK, World, post
@@ -206,7 +206,7 @@ def test_what_a_draft_listing_says_is_stored_and_never_applied(world: World, set
     assert post(world.github.buy(buyer, pro)) == 202
     assert post(world.github.cancel(buyer).signed("the draft's")) == 202
     inbox.process_due(clock.now())
-    outcomes = dict(Delivery.objects.values_list("listing", "outcome"))
+    outcomes = dict(Delivery.objects.values_list("mode", "outcome"))
     assert outcomes == {"": "applied", "draft": "test"}
     assert world.account_of(buyer).deactivated_at is None
 

@@ -9,12 +9,12 @@ from accounts.blueprints.models import Blueprint
 from accounts.erasure.purge import Purge
 from accounts.jobs.due_work import claim
 from accounts.jobs.invariants import violations, warnings
-from accounts.models import Account, Membership, Notice, Role, User
+from accounts.models import Account, Delivery, Membership, Notice, Role, User
 from marketplace.github import tokens
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.repository_hooks import register_hook
 from marketplace.github.tokens import UserToken
-from marketplace.models import Delivery, Offboarding, OffboardingStep, RateLimitPause, RepositoryHook
+from marketplace.models import Offboarding, OffboardingStep, RateLimitPause, RepositoryHook
 from marketplace.offboarding import runner
 from tests.accounts.erasure.purging import start_due
 from tests.factories import AccountFactory, BlueprintFactory, UserFactory, subscribe

@@ -14,8 +14,7 @@ from accounts.customers.history import Actor
 from accounts.desk.actions.action import act_named
 from accounts.desk.bulk import run as bulk
 from accounts.jobs import sweeps
-from accounts.models import Account, BulkItem, BulkRun, Event, StaffAction, User
-from marketplace.models import Delivery, Source
+from accounts.models import Account, BulkItem, BulkRun, Delivery, Event, StaffAction, User
 from subscriptions.models import Subscription
 from tests.factories import AccountFactory, subscribe
 
@@ -134,7 +133,7 @@ def test_a_run_begins_with_keys_and_names_and_never_reads_what_may_be_large(
     at = clock.now()
     for number in range(5):
         Delivery.objects.create(
-            source=Source.GITHUB,
+            source="github",
             delivery_id=str(number),
             event="ping",
             body=b"x" * 100_000,

@@ -21,10 +21,10 @@ from accounts.desk.dashboard.figures import Chart, Choice, Link, Listing, Progre
 from accounts.desk.own.figures import margins
 from accounts.erasure.starting import start
 from accounts.jobs import sweeps
-from accounts.models import Account, Event, Notice, Purge, SupportRequest, SweepRun, User
+from accounts.models import Account, Delivery, Event, Notice, Purge, SupportRequest, SweepRun, User
 from accounts.support.requests import RequestKind, ask
 from marketplace.desk.figures import step_times
-from marketplace.models import AwsAgreement, Delivery, Offboarding, OffboardingStep, StepKind
+from marketplace.models import AwsAgreement, Offboarding, OffboardingStep, StepKind
 from marketplace.offboarding.offboarding import OffboardingCause
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import cancel, withdraw
