@@ -5,6 +5,7 @@ first says so at `/readyz/` (503), for as long as a load balancer may take to no
 granian ends what it is at. So nobody who is sent here meets a closed door.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,16 @@ CONNECTIONS = 2048
 HEADER_MILLISECONDS = 10_000
 
 
+#: Granian's own lines, such as of a process that it starts again, as ours: for a collector of logs.
+LOGS = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "config.logs.JsonLine"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "loggers": {"_granian": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+}
+
+
 def command(*, host: str, port: str, workers: str) -> list[str]:
     """Granian's command line."""
     return [
@@ -40,7 +51,9 @@ def command(*, host: str, port: str, workers: str) -> list[str]:
 def main(arguments: Sequence[str] = ()) -> int:
     """Serves until SIGTERM or SIGINT; granian's exit code. Further arguments are granian's."""
     with tempfile.TemporaryDirectory(prefix="offboard-web-") as folder:
-        mark = Path(folder) / "leaving"
+        mark, logs = Path(folder) / "leaving", Path(folder) / "logs.json"
+        logs.write_text(json.dumps(LOGS))
+        as_json = ["--log-config", str(logs)] if os.environ.get("LOG_FORMAT") == "json" else []
         asked = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: asked.set())
@@ -51,6 +64,7 @@ def main(arguments: Sequence[str] = ()) -> int:
                     port=os.environ.get("PORT") or "8000",
                     workers=os.environ.get("WEB_WORKERS") or "2",
                 ),
+                *as_json,
                 *arguments,
             ],
             env={**os.environ, MARK: str(mark)},
