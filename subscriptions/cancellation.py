@@ -73,6 +73,12 @@ class AnotherFollows(Refused):
         self.following = following
 
 
+class EndsInBilling(Refused):
+    """Billing has told the end (`subscriptions.ending_elsewhere`): whoever keeps it here keeps nothing."""
+
+    text = _("The billing of this subscription ends on %(end)s. It can't be kept beyond that.")
+
+
 class ToBeDeleted(Refused):
     text = _(
         "The account is to be deleted, so its subscription is not renewed. Call the deletion off: then the "
@@ -180,6 +186,9 @@ def cancel(
         if existing := subscription.cancellations.open().first():
             return existing, False
         effective_at = subscription.paid_through(at)
+        if subscription.ends_at:
+            # Billing has told an earlier end.
+            effective_at = min(effective_at, subscription.ends_at)
         if promised_end not in (None, effective_at):
             raise OutOfDate
         cancellation = Cancellation.objects.create(
@@ -212,9 +221,9 @@ KEPT_AN_HOUR = 20
 def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
     """Keep the subscription, until the very instant at which it ends. Returns whether anything changed.
 
-    Raises `AlreadyEnded` from that instant on, or when settling came first, `Refunded`, `AnotherFollows`, and
-    `ToBeDeleted` where the whole account is about to go. `TooOften` for an owner who cancels and keeps all the time,
-    each with a mail: cancelling is never refused, so keeping is, until later.
+    Raises `AlreadyEnded` from that instant on, or when settling came first, `Refunded`, `EndsInBilling`,
+    `AnotherFollows`, and `ToBeDeleted` where the whole account is about to go. `TooOften` for an owner who cancels and
+    keeps all the time, each with a mail: cancelling is never refused, so keeping is, until later.
     """
     with transaction.atomic():
         subscription = (
@@ -227,6 +236,8 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
             raise AlreadyEnded
         if subscription.refunds.approved().exists():
             raise Refunded
+        if subscription.billed_until:
+            raise EndsInBilling(end=day(subscription.billed_until))
         if deletion.scheduled(subscription.account):
             raise ToBeDeleted
         later = Subscription.objects.of(subscription.account).holding(at).exclude(pk=subscription.pk)

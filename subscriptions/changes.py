@@ -65,17 +65,23 @@ def end_at_once(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
         return end_locked(Subscription.objects.locked().get(pk=subscription.pk), at=at, by=by)
 
 
-def end_locked(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
-    """As `end_at_once`, of a subscription that the caller has read under its lock, in the caller's transaction."""
-    if subscription.settled_at or not subscription.is_live(at):
+def end_locked(
+    subscription: Subscription, *, at: datetime, by: Actor, ends_at: datetime | None = None, **why: str
+) -> bool:
+    """As `end_at_once`, of a subscription that the caller has read under its lock, in the caller's transaction.
+
+    It was over at `ends_at` already, if that is said. `why`: codes for the history.
+    """
+    ends_at = ends_at or at
+    if subscription.settled_at or not subscription.is_live(ends_at):
         return False
     before = subscription.ends_at
-    subscription.ends_at = subscription.settled_at = at
+    subscription.ends_at, subscription.settled_at = ends_at, at
     subscription.next_reminder_at = None
     subscription.save(update_fields=["ends_at", "settled_at", "next_reminder_at"])
     if subscription.channel == Channel.DIRECT:
         # Elsewhere nobody can cancel here (`subscriptions.cancellation`).
-        subscription.cancellations.open().update(effective_at=Least("effective_at", Value(at)), carried_out_at=at)
+        subscription.cancellations.open().update(effective_at=Least("effective_at", Value(ends_at)), carried_out_at=at)
     history.record(
         subscription.account_id,
         SubscriptionEvent.SUBSCRIPTION_ENDED,
@@ -85,8 +91,9 @@ def end_locked(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
         plan=subscription.plan_id,
         channel=subscription.channel,
         plan_after=FREE,
-        ends_at=at.isoformat(),
+        ends_at=ends_at.isoformat(),
         ended_before_at=before.isoformat() if before else None,
+        **why,
     )
     return True
 

@@ -12,6 +12,7 @@ class SubscriptionEvent(models.TextChoices):
     SUBSCRIPTION_CHANGED = "subscription.changed", _("Subscription changed")
     SUBSCRIPTION_ENDED = "subscription.ended", _("Subscription ended")
     SUBSCRIPTION_RENEWED = "subscription.renewed", _("Subscription renewed without a gap")
+    END_TOLD = "subscription.end_told", _("End of the subscription told by the billing system")
     SUBSCRIPTION_CALLED_OFF = "subscription.called_off", _("Subscription called off before it began")
     CANCELLATION_REQUESTED = "cancellation.requested", _("Subscription cancelled")
     CANCELLATION_WITHDRAWN = "cancellation.withdrawn", _("Subscription kept after all")

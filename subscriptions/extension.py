@@ -13,6 +13,7 @@ from subscriptions import (
     reminders,
     settling,
 )
+from subscriptions.api import doors
 from subscriptions.channels.channel_extension import ChannelExtension
 from subscriptions.desk import actions, figures, panels, refund_actions
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
@@ -48,5 +49,6 @@ EXTENSION = Extension(
     figures=figures.FIGURES,
     finders=panels.FINDERS,
     entitlements=current_plan.entitlements,
+    doors=doors.DOORS,
     also=(ChannelExtension(departures=figures.DIRECT_DEPARTURES, payments=RecordedPayments()),),
 )

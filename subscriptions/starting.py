@@ -38,6 +38,7 @@ def start(
     ends_at: datetime | None = None,
     starts_at: datetime | None = None,
     order_reference: str = "",
+    external_id: str | None = None,
     event: SubscriptionEvent = SubscriptionEvent.SUBSCRIPTION_STARTED,
 ) -> Subscription:
     """Start a subscription of `account` at `at`. `cents` is the price of one seat and cycle; by default the list price.
@@ -66,6 +67,7 @@ def start(
             cents=cents,
             currency=currency,
             order_reference=order_reference,
+            external_id=external_id,
             started_at=began,
             trial_ends_at=trial_ends_at,
             anchor_at=trial_ends_at or began,

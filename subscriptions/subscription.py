@@ -124,6 +124,8 @@ class Subscription(models.Model):
     #: Cycles are counted from here: the end of the trial, or the start. Never changes (a trigger sees to it).
     anchor_at = models.DateTimeField(_("cycles counted from"))
     ends_at = models.DateTimeField(_("ends"), null=True, blank=True)
+    #: The end that the vendor's own billing has told, if it has: nobody keeps the subscription beyond it.
+    billed_until = models.DateTimeField(_("billed until"), null=True, blank=True)
     #: When the next reminder of the end is due. Kept by `subscriptions.reminders`.
     next_reminder_at = models.DateTimeField(_("next reminder"), null=True, blank=True)
     settled_at = models.DateTimeField(_("settled"), null=True, blank=True)

@@ -2,14 +2,15 @@
 
 from ninja import Router
 
-from accounts.api import accounts, entitlements, problems
+from accounts.api import accounts, entitlements, problems, usage
 from accounts.api.application import Doors
 from accounts.customers.opening import AddressTaken, OtherPerson
 from accounts.customers.places import OwnerStays
+from accounts.customers.promises import OutOfDate
 from accounts.support.ownership import NotProven
 
 router = Router()
-for part in (accounts.router, entitlements.router):
+for part in (accounts.router, entitlements.router, usage.router):
     router.add_router("", part)
 
 DOORS = Doors(
@@ -20,6 +21,7 @@ DOORS = Doors(
         AddressTaken: problems.ADDRESS_TAKEN,
         OwnerStays: problems.LAST_OWNER,
         NotProven: problems.NOT_PROVEN,
+        OutOfDate: problems.OUT_OF_DATE,
     },
     constraints={
         "account_external_id_is_unique": problems.EXTERNAL_ID_TAKEN,

@@ -15,7 +15,14 @@ from accounts.customers.losses import STAYS
 from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
 from subscriptions import losses
-from subscriptions.cancellation import AlreadyEnded, AnotherFollows, Cancellation, ToBeDeleted, cancel
+from subscriptions.cancellation import (
+    AlreadyEnded,
+    AnotherFollows,
+    Cancellation,
+    EndsInBilling,
+    ToBeDeleted,
+    cancel,
+)
 from subscriptions.cancellation import withdraw as withdraw_cancellation
 from subscriptions.channels.settings_notes import notes_for
 from subscriptions.current_plan import Standing, standing_of
@@ -82,7 +89,7 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
             standing_of(membership.account, at),
             _("The subscription has ended already and can't be kept any more. Your data is still there."),
         )
-    except (Refunded, AnotherFollows, ToBeDeleted) as refused:
+    except (Refunded, EndsInBilling, AnotherFollows, ToBeDeleted) as refused:
         return _refusal(request, standing_of(membership.account, at), str(refused))
     if changed:
         messages.success(request, _("You keep your subscription. It renews as before."))

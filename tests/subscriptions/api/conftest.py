@@ -1,0 +1,3 @@
+from tests.accounts.api.conftest import call
+
+__all__ = ["call"]
