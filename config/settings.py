@@ -325,6 +325,8 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = False
 ACCOUNT_FORMS = {
     "login": "accounts.customers.sign_in_form.SignInForm",
+    "change_password": "accounts.customers.sign_in_form.PasswordChangeForm",
+    "set_password": "accounts.customers.sign_in_form.PasswordSetForm",
     "reset_password": "accounts.customers.password_reset.ResetPasswordForm",
     "reset_password_from_key": "accounts.customers.password_reset.ResetPasswordKeyForm",
 }

@@ -21,10 +21,11 @@ from django.shortcuts import redirect
 
 from accounts.core import foreign_input
 from accounts.customers import addresses, session
+from accounts.customers.sign_in_form import InOurWords
 from accounts.customers.user import User
 
 
-class ResetPasswordForm(AllauthResetPasswordForm):  # type: ignore[misc]  # allauth has no types
+class ResetPasswordForm(InOurWords, AllauthResetPasswordForm):  # type: ignore[misc]  # allauth has no types
     def clean_email(self) -> str:
         """The link goes to whoever signs in by the address; never to one that somebody has only begun to change to."""
         email: str = super().clean_email()
@@ -32,7 +33,7 @@ class ResetPasswordForm(AllauthResetPasswordForm):  # type: ignore[misc]  # alla
         return email
 
 
-class ResetPasswordKeyForm(AllauthResetPasswordKeyForm):  # type: ignore[misc]  # allauth has no types
+class ResetPasswordKeyForm(InOurWords, AllauthResetPasswordKeyForm):  # type: ignore[misc]  # allauth has no types
     def save(self) -> None:
         """Set the new password, once: of several at the same instant the first one counts, the others are too late."""
         with transaction.atomic():

@@ -3,20 +3,20 @@
 import logging
 import smtplib
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.sites.requests import RequestSite
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
-from accounts.core import brand, foreign_input
+from accounts.core import foreign_input, letter
 from accounts.core.client_address import client_address, network_of
+from accounts.core.letter import Reader
 from accounts.customers import addresses
 from accounts.customers.fresh_proof import JUST_NOW, is_fresh
 from accounts.customers.session import end_all, note_place
@@ -97,16 +97,28 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """The address in the form in which addresses are kept."""
         return foreign_input.address(email)
 
+    def send_notification_mail(
+        self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """Tell somebody what has changed about their way in: in their own language, by their name."""
+        super().send_notification_mail(template_prefix, user, {**(context or {}), "user": user}, email)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send a sign-in mail at once: its link is a secret and never stored in a row. Failing is said, not hidden."""
-        site = RequestSite(self.request)
-        site.domain = urlsplit(settings.SITE_URL).netloc
-        site.name = brand.current().name
+        """Send a sign-in mail at once: its link is a secret and never stored in a row. Failing is said, not hidden.
+
+        Its template is `<template_prefix>.txt`, a letter like all others (`accounts.core.letter`); allauth's own are
+        not used.
+        """
+        person = context.get("user")
+        reader = Reader(email)
+        if isinstance(person, User):
+            reader = Reader(email, name=person.name, language=person.language, time_zone=person.time_zone)
+        facts = {name: fact for name, fact in _with_links(self.request, context).items() if name != "request"}
         try:
-            super().send_mail(template_prefix, email, {**_with_links(self.request, context), "current_site": site})
+            letter.write(template_prefix, to=reader, **{"email": email, **facts}).send()
         except (smtplib.SMTPException, OSError) as error:
             log.error("sign-in mail %s not sent: %s", template_prefix, type(error).__name__)
-            messages.error(self.request, _("The mail could not be sent just now. Please try again in a few minutes."))
+            messages.error(self.request, _("The email could not be sent just now. Please try again in a few minutes."))
 
 
 def _link(path: str) -> str:

@@ -228,7 +228,7 @@ def test_keeping_works_to_the_last_second_and_is_refused_after(
     page.get_by_role("link", name="Cancel subscription").click()
     # Days after the sign-in, who presses the button is asked who they are.
     page.locator("input[name=password]").fill(PASSWORD)
-    page.get_by_role("button", name="Confirm").click()
+    page.get_by_role("button", name="Go on").click()
     page.get_by_role("button", name="Cancel my account").click()
     expect(page.get_by_text("Your subscription is cancelled")).to_be_visible()
 
@@ -246,7 +246,7 @@ def test_the_keyboard_alone_is_enough_to_cancel_and_to_keep(
 ) -> None:
     page = open_window()
     page.goto("/auth/login/")
-    _tab_to(page, "Email")
+    _tab_to(page, "Email address")
     page.keyboard.type(owner.email)
     _tab_to(page, "Password")
     page.keyboard.type("correct horse battery")

@@ -170,16 +170,16 @@ def test_pages_for_people_who_forgot_their_password(open_window: OpenWindow, own
     page = open_window()
     visit(page, "/auth/password/reset/")
     page.locator("input[name=email]").fill(owner.email)
-    press(page, "Reset My Password")
+    press(page, "Send me a link")
     link = re.search(r"/auth/password/reset/key/\S+", str(mail.outbox[0].body))
     assert link
     visit(page, link[0])
     page.locator("input[name=password1]").fill("short")
     page.locator("input[name=password2]").fill("shorter")
-    press(page, "Change Password")
+    press(page, "Set password")
     page.locator("input[name=password1]").fill("a new and long password")
     page.locator("input[name=password2]").fill("a new and long password")
-    press(page, "Change Password")
+    press(page, "Set password")
 
 
 def test_pages_of_an_account_with_a_subscription(
@@ -315,12 +315,12 @@ def test_pages_about_signing_in(open_as: OpenAs, open_window: OpenWindow, owner:
         visit(page, path)
     visit(page, "/auth/2fa/totp/activate/")
     page.locator("input[name=password]").fill(PASSWORD)
-    press(page, "Confirm")
+    press(page, "Go on")
     secret = page.locator("#authenticator_secret").input_value()
     page.locator("input[name=code]").fill("000000")
-    press(page, "Activate")
+    press(page, "Switch it on")
     page.locator("input[name=code]").fill(_code(secret))
-    press(page, "Activate")
+    press(page, "Switch it on")
     for path in ("/auth/2fa/", "/auth/2fa/recovery-codes/", "/auth/2fa/recovery-codes/generate/"):
         visit(page, path)
     visit(page, "/auth/2fa/totp/deactivate/")
@@ -332,7 +332,7 @@ def test_pages_about_signing_in(open_as: OpenAs, open_window: OpenWindow, owner:
     another.locator("input[name=code]").wait_for()
     look_at_markup(another, "sign-in, second factor")
     another.locator("input[name=code]").fill("000000")
-    press(another, "Sign In")
+    press(another, "Sign in")
 
 
 def _code(secret: str) -> str:

@@ -142,7 +142,7 @@ def test_of_four_uses_of_a_link_at_the_same_instant_one_counts() -> None:
     user.refresh_from_db()
     assert user.check_password(won[0])
     (late,) = {location for password, location in statuses.items() if password not in won}
-    assert "already been used" in Client().get(late).content.decode()
+    assert "It was used already" in Client().get(late).content.decode()
 
 
 @pytest.mark.django_db

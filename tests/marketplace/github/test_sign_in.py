@@ -145,8 +145,3 @@ def test_an_address_of_before_that_was_never_proven_is_proven_by_mail_first(
     through_github(client, LOGIN)
     assert client.get("/user/preferences/").status_code == 302
     assert [message.to for message in mail.outbox] == [["victim@example.org"]]
-
-
-def test_a_mail_of_sign_in_says_whom_it_is_from(owner: User) -> None:
-    Client().post("/auth/password/reset/", {"email": owner.email})
-    assert "Hello from Blueprints!" in str(mail.outbox[0].body)
