@@ -24,7 +24,7 @@ from accounts.views.errors import server_error
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Interval, Subscription
 from tests.browser.conftest import OpenAs, OpenWindow, enter
-from tests.factories import PASSWORD, AccountFactory, BlueprintFactory, ConnectionFactory, UserFactory, owner_of
+from tests.factories import AccountFactory, BlueprintFactory, ConnectionFactory, UserFactory, owner_of
 from tests.factories import subscribe as subscribe_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
@@ -314,8 +314,6 @@ def test_pages_about_signing_in(open_as: OpenAs, open_window: OpenWindow, owner:
     for path in ("/auth/password/change/", "/auth/2fa/", "/auth/logout/", "/auth/sessions/", "/auth/3rdparty/"):
         visit(page, path)
     visit(page, "/auth/2fa/totp/activate/")
-    page.locator("input[name=password]").fill(PASSWORD)
-    press(page, "Go on")
     secret = page.locator("#authenticator_secret").input_value()
     page.locator("input[name=code]").fill("000000")
     press(page, "Switch it on")
@@ -325,6 +323,10 @@ def test_pages_about_signing_in(open_as: OpenAs, open_window: OpenWindow, owner:
         visit(page, path)
     visit(page, "/auth/2fa/totp/deactivate/")
     visit(page, "/auth/email/")
+    page.locator("input[name=email]").fill("another@harbour.example")
+    press(page, "Change address")
+    visit(page, "/auth/reauthenticate/")
+    visit(page, "/auth/2fa/reauthenticate/")
 
     another = open_window()
     another.goto("/")
@@ -332,7 +334,9 @@ def test_pages_about_signing_in(open_as: OpenAs, open_window: OpenWindow, owner:
     another.locator("input[name=code]").wait_for()
     look_at_markup(another, "sign-in, second factor")
     another.locator("input[name=code]").fill("000000")
-    press(another, "Sign in")
+    with another.expect_navigation():
+        another.get_by_role("button", name="Sign in", exact=True).click()
+    look_at_markup(another, "sign-in, second factor refused")
 
 
 def _code(secret: str) -> str:
