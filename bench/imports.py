@@ -10,7 +10,7 @@ second, and by how much our process has grown from the first tenth to the last. 
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,7 +32,6 @@ AT_LEAST = 0.4
 #: Constant memory: from the first tenth on the process grows by no more than buffers and caches do.
 MOST_GROWTH_MIB = 16
 PARTS = 10
-#: Imports again in which nothing is missing are measured with the last tenth.
 OURS, PLAIN = "imports_ours", "imports_plain"
 AT = datetime(2026, 3, 17, 9, 30, tzinfo=UTC)
 
@@ -142,7 +141,8 @@ def run(stage: Stage) -> Result:
     say(f"imports: {customers:,} customers, in {PARTS} parts …")
     with stage.connect(PLAIN) as connection:
         ours, plain = _Ours(file, part), _Plain(connection, part)
-        found = interleaved(PARTS, {"offboard": ours, "plain SQL": plain})
+        candidates: dict[str, Callable[[], float]] = {"offboard": ours, "plain SQL": plain}
+        found = interleaved(PARTS, candidates)
         again = [_again(file, part) for _number in range(3)]
         _require_the_same(stage, connection, customers)
     rates = {name: Samples(tuple(part / seconds for seconds in taken)) for name, taken in found.items()}

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import brand
 from accounts.core.private_files import FILE_MODE, FOLDER_MODE
+from config import sentry
 from config.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -474,5 +475,11 @@ LOGGING = {
         "botocore": {"level": "WARNING"},
     },
 }
+
+#: Where errors are told of (`config.sentry`). Empty: nowhere but in the log.
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+if SENTRY_DSN:
+    _problem = sentry.start(SENTRY_DSN, environment=_host)
+    env.check(not _problem, _problem)
 
 env.stop_if_wrong()

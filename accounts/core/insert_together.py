@@ -74,6 +74,6 @@ def _is_left_to_the_database(field: "models.Field[Any, Any]", row: models.Model)
 @cache
 def _statement(model: type[models.Model], fields: "tuple[models.Field[Any, Any], ...]", rows: int) -> str:
     quote = connection.ops.quote_name
-    columns = ", ".join(quote(field.column) for field in fields)
+    columns = ", ".join(quote(str(field.column)) for field in fields)
     marks = f"({', '.join(['%s'] * len(fields))})"
     return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES {', '.join([marks] * rows)}"  # noqa: S608  # our own names

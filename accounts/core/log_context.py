@@ -33,11 +33,16 @@ def about(**ids: object) -> Iterator[None]:
         _about.reset(token)
 
 
+def told_now() -> Mapping[str, str]:
+    """What a line would be about that is written now."""
+    return _about.get() or {}
+
+
 class ContextFilter(logging.Filter):
     """Gives each record `about`, as a mapping; the formatters write it (`config.logs`)."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.about = _about.get() or {}
+        record.about = told_now()
         return True
 
 
