@@ -281,6 +281,7 @@ CELERY_BEAT_SCHEDULE = {
     "settle": beat("settle", seconds=60),
     "refunds": beat("refunds", seconds=30),
     "remind": beat("remind", seconds=300),
+    "reprice": beat("reprice", seconds=300),
     "notices": beat("notices", seconds=10),
     "deliveries": beat("deliveries", seconds=5),
     "aws-confirm": beat("aws-confirm", seconds=60),

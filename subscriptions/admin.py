@@ -4,13 +4,16 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import foreign_input, references
+from accounts.core import clock, foreign_input, references
+from accounts.core.formats import money
+from accounts.customers import features
 from accounts.desk.account_page.search import of_account, same
 from accounts.desk.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
-from subscriptions.models import Cancellation, Plan, Price, Refund, Subscription
+from subscriptions.desk.plan_page import plan_page
+from subscriptions.models import Cancellation, Plan, Price, Refund, Repricing, Subscription
 from subscriptions.refunds.refund import RefundQuerySet
 
 
@@ -80,11 +83,43 @@ class CancellationAdmin(ReadOnlyAdmin):
     search_help_text = _("Reference, or whatever an account is found by")
 
 
-class PriceInline(ReadOnlyInline):
-    model = Price
-
-
 @admin.register(Plan)
 class PlanAdmin(ReadOnlyAdmin):
-    list_display = ["name", "code", "features"]
-    inlines = [PriceInline]
+    """The plans, and for each the page of what it grants and costs (`subscriptions.desk.plan_page`)."""
+
+    list_display = ["name", "code", "grants", "costs", "retired_at"]
+
+    @admin.display(description=_("features"))
+    def grants(self, plan: Plan) -> str:
+        return ", ".join(str(features.named(code).label) for code in plan.features) or "–"
+
+    @admin.display(description=_("price of a seat"))
+    def costs(self, plan: Plan) -> str:
+        prices = Price.objects.on_the_list(clock.now()).filter(plan=plan).order_by("currency", "interval")
+        return (
+            ", ".join(f"{money(price.cents, price.currency)} {price.get_interval_display()}" for price in prices) or "–"
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return plan_page(request, object_id)
+
+
+@admin.register(Repricing)
+class RepricingAdmin(ReadOnlyAdmin):
+    list_display = [
+        "subscription",
+        "price",
+        "from_at",
+        "notice_at",
+        "told_at",
+        "carried_out_at",
+        "dropped_at",
+        "last_error",
+    ]
+    list_filter = [("carried_out_at", admin.EmptyFieldListFilter), ("dropped_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["subscription", "price"]
+    ordering = ["-id"]
+    found_by = [of_account("subscription__account_id")]
+    search_help_text = _("Whatever an account is found by: name, e-mail, login, id or reference")

@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from dateutil.relativedelta import relativedelta
 from django.db import connection, models, transaction
@@ -52,6 +52,8 @@ class BillingRecord(models.Model):
     started_at = models.DateTimeField(_("started"))
     trial_ends_at = models.DateTimeField(_("trial ended"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    #: From when a seat and cycle cost what: `cents_before` until `from`, `cents` from then on. The last one is `cents`.
+    price_changes: "models.JSONField[Any, Any]" = models.JSONField(_("price changes"), default=list, db_default=[])
     refunded_cents = models.PositiveIntegerField(_("refunded, in cents"), default=0)
     refunded_at = models.DateTimeField(_("refunded"), null=True, blank=True)
     kept_until = models.DateTimeField(_("kept until"))
@@ -77,10 +79,15 @@ def keep(account_id: uuid.UUID, at: datetime) -> int:
             """
             INSERT INTO subscriptions_billingrecord
                    (id, account_id, plan, channel, interval, seats, cents, currency,
-                    started_at, trial_ends_at, ended_at, refunded_cents, refunded_at, kept_until)
+                    started_at, trial_ends_at, ended_at, price_changes, refunded_cents, refunded_at, kept_until)
             SELECT sold.id, sold.account_id, sold.plan_id, sold.channel, sold.interval, sold.seats, sold.cents,
-                   sold.currency, sold.started_at, sold.trial_ends_at, sold.ends_at, coalesce(refund.cents, 0),
-                   refund.paid_at, %s
+                   sold.currency, sold.started_at, sold.trial_ends_at, sold.ends_at, coalesce((
+                       SELECT jsonb_agg(jsonb_build_object(
+                                  'from', change.from_at, 'cents_before', change.cents_before, 'cents', change.cents
+                              ) ORDER BY change.from_at)
+                         FROM subscriptions_repricing AS change
+                        WHERE change.subscription_id = sold.id AND change.carried_out_at IS NOT NULL
+                   ), '[]'), coalesce(refund.cents, 0), refund.paid_at, %s
               FROM subscriptions_subscription AS sold
               LEFT JOIN subscriptions_refund AS refund
                      ON refund.subscription_id = sold.id AND refund.paid_at IS NOT NULL

@@ -21,6 +21,8 @@ class SubscriptionEvent(models.TextChoices):
     CONTRACT_RENEWED = "contract.renewed", _("New contract entered, to begin when the present one ends")
     REFUND_APPROVED = "refund.approved", _("Refund approved")
     REFUND_PAID = "refund.paid", _("Refund paid")
+    PRICE_ANNOUNCED = "price.announced", _("Owner told of a new price")
+    PRICE_CHANGED = "price.changed", _("New price of the subscription")
     BILLING_REMOVED = "billing.removed", _("Billing records removed: their ten years are over")
     REFUND_PROPOSED = "refund.proposed", _("Refund proposed")
     REFUND_DECLINED = "refund.declined", _("Refund declined")

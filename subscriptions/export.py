@@ -2,6 +2,7 @@
 
 from accounts.exports.parts import EXTERNAL_ID, INSTANT, INTEGER, TEXT, Rows, optional
 from subscriptions.cancellation import Cancellation
+from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund
 from subscriptions.subscription import Subscription
@@ -40,6 +41,20 @@ EXPORT_PARTS = (
             "anchor_at": {**INSTANT, "description": "billing cycles are counted from here"},
             "ends_at": optional(INSTANT),
             "settled_at": optional(INSTANT),
+        },
+    ),
+    Rows(
+        "price_changes.json",
+        lambda account: Repricing.objects.filter(subscription__account=account, told_at__isnull=False),
+        {
+            "id": INTEGER,
+            "subscription_id": INTEGER,
+            "cents_before": {**INTEGER, "description": "for one seat and one cycle"},
+            "cents": INTEGER,
+            "from_at": INSTANT,
+            "told_at": {**INSTANT, "description": "when the owner was told by mail"},
+            "carried_out_at": optional(INSTANT),
+            "dropped_at": {**optional(INSTANT), "description": "when it was called off, or did not come"},
         },
     ),
     Rows(

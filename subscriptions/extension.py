@@ -15,8 +15,9 @@ from subscriptions import (
 )
 from subscriptions.api import doors
 from subscriptions.channels.channel_extension import ChannelExtension
-from subscriptions.desk import actions, figures, panels, refund_actions
+from subscriptions.desk import actions, catalogue_actions, figures, panels, refund_actions
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
+from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.payments import RecordedPayments
 
@@ -24,9 +25,10 @@ EXTENSION = Extension(
     event_kinds=SubscriptionEvent,
     internal_event_kinds=INTERNAL,
     # What ends a subscription comes before what mails about it.
-    sweeps=(settling.SWEEP, paying.SWEEP, reminders.SWEEP, billing_record.SWEEP),
+    sweeps=(settling.SWEEP, paying.SWEEP, repricing.SWEEP, reminders.SWEEP, billing_record.SWEEP),
     invariants=(
         *settling.INVARIANTS,
+        *repricing.INVARIANTS,
         *reminders.INVARIANTS,
         *paying.INVARIANTS,
         *billing_record.INVARIANTS,
@@ -44,7 +46,7 @@ EXTENSION = Extension(
     before_erasing=(account_deletion.end_with_the_account,),
     pending=(current_plan.end_pending,),
     under_way=(decisions.under_way,),
-    actions=(*actions.ACTIONS, *refund_actions.ACTIONS),
+    actions=(*actions.ACTIONS, *refund_actions.ACTIONS, *catalogue_actions.ACTIONS),
     panels=panels.PANELS,
     figures=figures.FIGURES,
     finders=panels.FINDERS,

@@ -4,6 +4,7 @@ from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import Cancellation, Reason
 from subscriptions.imports.imported_row import ImportedRow
 from subscriptions.plan import Interval, Plan, Price
+from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Ends, Refund
 from subscriptions.subscription import Channel, Subscription
@@ -20,5 +21,6 @@ __all__ = [
     "Price",
     "Reason",
     "Refund",
+    "Repricing",
     "Subscription",
 ]

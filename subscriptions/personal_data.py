@@ -10,6 +10,7 @@ from accounts.erasure.inventory import Erased, Kept, Order
 from accounts.personal_data import ACCOUNTABILITY, NOTHING_PERSONAL, unlinked
 from subscriptions import account_deletion
 from subscriptions.cancellation import Cancellation
+from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund
 from subscriptions.subscription import Subscription
@@ -53,6 +54,11 @@ PERSONAL_DATA = (
         "subscriptions.Refund",
         Order.CONTENT,
         lambda account: Refund.objects.filter(subscription__account=account),
+    ),
+    Erased(
+        "subscriptions.Repricing",
+        Order.CONTENT,
+        lambda account: Repricing.objects.filter(subscription__account=account),
     ),
     Erased("subscriptions.Subscription", Order.CONTENT, lambda account: Subscription.objects.filter(account=account)),
     unlinked("subscriptions.Cancellation", "requested_by"),

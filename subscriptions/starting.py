@@ -16,11 +16,15 @@ from subscriptions.channels import returning
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import CURRENCY, Interval, Plan, Price
 from subscriptions.reminders import next_reminder
-from subscriptions.subscription import Channel, Subscription
+from subscriptions.subscription import MARKETPLACES, Channel, Subscription
 
 
 class NoListPrice(Refused):
     text = _("There is no list price of %(plan)s in %(currency)s. Say what a seat costs.")
+
+
+class NotSold(Refused):
+    text = _("The plan %(plan)s is not sold any more. Choose another one.")
 
 
 def start(
@@ -46,16 +50,20 @@ def start(
     Both are in `currency`: a price in another one is another price.
 
     What was bought ahead, or is written down late, begins at `starts_at` instead. `event` is its line of history.
-    Whoever was about to be left, because a marketplace said so, is back. Raises `NoListPrice`; `IntegrityError` if one
-    is live in the same period: the database allows one at a time; and `scheduling.TooLate` once the account is
-    being erased.
+    Whoever was about to be left, because a marketplace said so, is back. Raises `NoListPrice`; `NotSold` for a plan
+    that is retired (a marketplace that sells it all the same has sold it); `IntegrityError` if one is live in the same
+    period: the database allows one at a time; and `scheduling.TooLate` once the account is being erased.
     """
     if cents is None:
-        listed = Price.objects.filter(plan=plan, interval=interval, currency=currency).first()
+        # What is written down late cost what the list said then; what begins later is bought today.
+        bought_at = min(at, starts_at or at)
+        listed = Price.objects.on_the_list(bought_at).filter(plan=plan, interval=interval, currency=currency).first()
         if listed is None:
             raise NoListPrice(plan=plan.name, currency=currency)
         cents = listed.cents
     began = starts_at or at
+    if channel not in MARKETPLACES and not (plan.retired_at is None or began < plan.retired_at):
+        raise NotSold(plan=plan.name)
     with transaction.atomic():
         returning.come_back(account, at=at, by=by)
         subscription = Subscription.objects.create(

@@ -243,15 +243,10 @@ class Subscription(models.Model):
         """Whether a refund can be asked for at `at`: something was paid here, less than 30 days ago."""
         return self.channel == Channel.DIRECT and self.cents > 0 and self.anchor_at <= at < self.money_back_until
 
-    def paid_so_far(self, at: datetime) -> int:
-        """Cents: the price of every cycle that has begun by `at`, and before the end. Nothing during a trial.
-
-        Marketplaces and the sales team send bills of their own: there nothing was paid to us.
-        """
-        if self.channel != Channel.DIRECT:
-            return 0
+    def cycles_begun(self, at: datetime) -> int:
+        """How many cycles have begun by `at`, and before the end. None during a trial."""
         last = at if self.ends_at is None else min(at, self.ends_at - timedelta(microseconds=1))
-        return cycles_begun(self.anchor_at, self.interval, last) * self.total_cents
+        return cycles_begun(self.anchor_at, self.interval, last)
 
     @property
     def successor(self) -> "Subscription | None":

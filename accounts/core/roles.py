@@ -24,6 +24,8 @@ SELL = "accounts.sell_contracts"
 REACTIVATE = "accounts.reactivate"
 MEND = "accounts.mend"
 TOKENS = "accounts.manage_tokens"
+PLANS = "accounts.manage_plans"
+OPEN = "accounts.open_accounts"
 
 #: Code name and words of each permission, for `Account.Meta`.
 PERMISSIONS: list[tuple[str, Any]] = [
@@ -39,6 +41,8 @@ PERMISSIONS: list[tuple[str, Any]] = [
     ("reactivate", _("Can reactivate accounts")),
     ("mend", _("Can process deliveries again, and retry and skip steps")),
     ("manage_tokens", _("Can revoke tokens of the API")),
+    ("manage_plans", _("Can make, change and retire plans, and set prices")),
+    ("open_accounts", _("Can open accounts")),
 ]
 OF_AGENTS = (USE, ANSWER, CANCEL)
-OF_LEADS = (*OF_AGENTS, REFUND, DELETE, HOLD, HAND_OVER, END, SELL, REACTIVATE, MEND, TOKENS)
+OF_LEADS = (*OF_AGENTS, REFUND, DELETE, HOLD, HAND_OVER, END, SELL, REACTIVATE, MEND, TOKENS, PLANS, OPEN)

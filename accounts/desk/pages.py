@@ -25,7 +25,7 @@ from accounts.customers.history import Actor, Event
 from accounts.customers.user import User
 from accounts.desk.account_page.panels import Subject, panels_of
 from accounts.desk.account_page.timeline import story_of
-from accounts.desk.actions.action import Act, PlainForm, Row, act_named, rehearse
+from accounts.desk.actions.action import NEW, Act, PlainForm, Row, act_named, rehearse
 from accounts.desk.actions.denied import no_right
 from accounts.support.deletion import obstacle_to
 from accounts.support.requests import RequestKind, SupportRequest
@@ -131,7 +131,9 @@ def _found(request: HttpRequest, name: str, pk: str) -> tuple[Act, Row]:
     """The act and its row. Raises `Http404`, and `Denied` for those who may not do this."""
     try:
         act = act_named(name)
-        row = act.model._default_manager.get(pk=pk)
+        if act.makes and pk != NEW:
+            raise Http404
+        row = None if act.makes else act.model._default_manager.get(pk=pk)
     except (KeyError, ObjectDoesNotExist, ValueError, ValidationError) as error:
         raise Http404 from error
     if not request.user.has_perm(act.permission):

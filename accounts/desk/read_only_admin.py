@@ -59,6 +59,7 @@ class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # no
     """A list and its rows. Sorting by just any column would sort the whole table: `ordering` follows an index."""
 
     change_form_template = "admin/desk/row.html"
+    change_list_template = "admin/desk/list.html"
     show_full_result_count = False
     paginator = BoundedPaginator
     list_per_page = 50

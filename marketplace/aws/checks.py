@@ -239,7 +239,7 @@ def _keep(row: AwsAgreement, verdict: Verdict, at: datetime) -> None:
     if held and not is_new:
         row.on_trial = held.trial_ends_at is not None and held.trial_ends_at > at
     if entitlements:
-        row.dimension, row.seats = Catalogue().granted(entitlements)
+        row.dimension, row.seats = Catalogue(at).granted(entitlements)
         licences = {found.licence_id for found in entitlements if found.licence_id}
         names = Names(
             licence_id=licences.pop() if len(licences) == 1 else "",

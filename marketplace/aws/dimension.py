@@ -1,6 +1,7 @@
 """The dimensions of our products at AWS Marketplace, and which of our plans each one grants."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import ClassVar, Protocol
 
 from django.db import models
@@ -64,10 +65,11 @@ def learn(product_code: str, name: str) -> Dimension:
 
 
 class Catalogue:
-    """The dimensions and what their plans cost, read once: for one purchase, or for a walk over all of them."""
+    """The dimensions and what their plans cost at `at`, read once: for one purchase, or for a walk over all of them."""
 
-    def __init__(self) -> None:
-        self._prices = dict(Price.objects.filter(currency=CURRENCY).order_by("cents").values_list("plan_id", "cents"))
+    def __init__(self, at: datetime) -> None:
+        listed = Price.objects.on_the_list(at).filter(currency=CURRENCY).order_by("cents")
+        self._prices = dict(listed.values_list("plan_id", "cents"))
         self._known = {(row.product_code, row.name): row for row in Dimension.objects.all()}
 
     def granted(self, entitlements: Iterable[Grant]) -> tuple[Dimension, int]:

@@ -148,7 +148,7 @@ def _compared(lists: Lists, at: datetime) -> Iterator[tuple[AwsAgreement, Answer
 
 def _apply(runs: "list[tuple[AwsAgreement, Answer, Verdict]]", at: datetime, stop: datetime) -> None:
     """Carry out what the lists say of those that run, and note that the others are as we have them."""
-    catalogue = Catalogue()
+    catalogue = Catalogue(at)
     as_said: list[int] = []
     late: list[AwsAgreement] = []
     for row, answer, verdict in runs:

@@ -2,13 +2,14 @@
 
 import uuid
 from datetime import datetime
+from typing import Any, cast
 
 from django import forms
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import roles
+from accounts.core import clock, roles
 from accounts.core.form_fields import InstantField, MoneyField, NameField, SeatsField
 from accounts.core.formats import brief
 from accounts.core.refusal import Refused
@@ -19,7 +20,7 @@ from accounts.desk.own.account_actions import itself
 from accounts.models import Account
 from subscriptions import cancellation, changes, contracts
 from subscriptions.cancellation import CHOSEN, Cancellation
-from subscriptions.plan import FREE, Plan
+from subscriptions.plan import Plan
 from subscriptions.subscription import MARKETPLACES, MAX_ORDER_REFERENCE, Channel, Subscription
 
 
@@ -51,10 +52,15 @@ class CancelForm(ActForm):
 class _TermsForm(ActForm):
     """What both a first contract and one that follows another say."""
 
-    plan = forms.ModelChoiceField(label=_("Plan"), queryset=Plan.objects.exclude(code=FREE).order_by("code"))
+    plan = forms.ModelChoiceField(label=_("Plan"), queryset=Plan.objects.none())
     seats = SeatsField(label=_("Seats"))
     order_reference = NameField(label=_("Order reference"), limit=MAX_ORDER_REFERENCE)
     price = MoneyField(label=_("Price of a seat and year"), required=False, help_text=_("Empty: the list price."))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        plans = cast("forms.ModelChoiceField[Plan]", self.fields["plan"])
+        plans.queryset = Plan.objects.sold(clock.now()).order_by("code")
 
 
 class EnterContractForm(_TermsForm):

@@ -14,6 +14,7 @@ from accounts.desk.account_page.panels import Panel, Subject
 from subscriptions.billing_record import BillingRecord
 from subscriptions.current_plan import standing_of
 from subscriptions.models import Cancellation, Channel, Plan, Refund, Subscription
+from subscriptions.pricing.repricing import announced, price_at
 from subscriptions.refunds.refund import PAID_ELSEWHERE
 
 MARKETPLACES = (Channel.AWS_MARKETPLACE, Channel.GITHUB_MARKETPLACE)
@@ -31,6 +32,8 @@ def standing(subject: Subject, at: datetime) -> dict[str, Any] | None:
         "standing": found,
         "subscription": live,
         "plan": live.plan if live else Plan.objects.free(),
+        "cents": price_at(live, at) if live else None,
+        "new_price": announced(live) if live else None,
         "cycle": live.cycle(at) if live else None,
         "on_trial": bool(live and live.on_trial(at)),
         "money_back": bool(live and live.money_back_open(at)),

@@ -22,6 +22,7 @@ from accounts.models import RequestKind, SupportRequest
 from accounts.support.requests import RequestClosed
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.locks import locked
+from subscriptions.pricing.repricing import paid_so_far
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, PaidElsewhere, Refund
 from subscriptions.subscription import Channel, Subscription
 
@@ -82,7 +83,7 @@ def propose(
             if terms == (standing.cents, standing.ends, standing.payment_reference, standing.request_id):
                 return standing, False
             raise ProposedBefore(standing)
-        paid = subscription.paid_so_far(at)
+        paid = paid_so_far(subscription, at)
         if not 0 < cents <= paid:
             raise WrongAmount(paid=f"{paid / 100:.2f} {currency}")
         refund = Refund.objects.create(

@@ -11,6 +11,7 @@ from subscriptions import losses
 from subscriptions.channels.settings_notes import notes_for
 from subscriptions.current_plan import standing_of
 from subscriptions.plan import Plan
+from subscriptions.pricing.repricing import announced, price_at
 
 #: Lines of history on the page; staff see the rest.
 HISTORY = 20
@@ -24,6 +25,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
     account = membership.account
     standing = standing_of(account, at)
     live = standing.subscription
+    new_price = announced(live) if live else None
     return render(
         request,
         "subscriptions/settings.html",
@@ -34,6 +36,9 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "standing": standing,
             "subscription": live,
             "plan": live.plan if live else Plan.objects.free(),
+            "cycle_cents": price_at(live, at) * live.seats if live else None,
+            "new_price": new_price,
+            "new_cents": new_price.cents * live.seats if live and new_price else None,
             "cycle": live.cycle(at) if live else None,
             "on_trial": bool(live and live.on_trial(at)),
             "money_back": bool(live and live.money_back_open(at)),

@@ -32,6 +32,9 @@ from accounts.desk.actions.log import MAX_REASON, StaffAction
 from accounts.mail.notices import Notice
 from accounts.mail.sending import write
 
+#: What stands in place of a row's key where an act makes one.
+NEW = "new"
+
 #: A row of any model.
 Row = Any
 #: What a form found valid.
@@ -115,6 +118,8 @@ class Act:
     form: type[PlainForm] = ActForm
     #: Ends something for the customer: its button is red.
     is_grave: bool = False
+    #: Makes a new row: there is none that it could be done to, so `row` is None wherever an act gets one.
+    makes: bool = False
     #: Offered in lists, too, for many rows at once: its form must not hang on the row.
     in_bulk: bool = False
     #: The page to go on with; the account's by default.
@@ -143,12 +148,12 @@ class Act:
                 deed = StaffAction.objects.create(
                     account_id=account_id,
                     act=self.name,
-                    target=f"{self.model._meta.label_lower}:{row.pk}",
+                    target=f"{self.model._meta.label_lower}:{row.pk if row else NEW}",
                     reason=values["reason"],
                     by=staff,
                     at=at,
                 )
-                history.record(account_id, self.event, at=at, by=by, deed=deed.pk, target=str(row.pk))
+                history.record(account_id, self.event, at=at, by=by, deed=deed.pk, target=str(row.pk) if row else NEW)
         return str(said)
 
 
@@ -167,7 +172,12 @@ def registered() -> list[Act]:
 
 def acts_of(model: type[models.Model]) -> list[Act]:
     """What can be done to rows of a model, in the order of registration."""
-    return [act for act in registered() if act.model is model]
+    return [act for act in registered() if act.model is model and not act.makes]
+
+
+def acts_that_make(model: type[models.Model]) -> list[Act]:
+    """What makes new rows of a model."""
+    return [act for act in registered() if act.model is model and act.makes]
 
 
 class _Undone(Exception):
@@ -177,8 +187,11 @@ class _Undone(Exception):
 def rehearse(act: Act, row: Row, values: Values, *, by: Actor, at: datetime) -> Rehearsal:
     """What the act would do to this row: performed, looked at, and rolled back. Raises `Refused`."""
     account_id = act.account_of(row)
-    events = Event.objects.filter(account=account_id)
-    notices = Notice.objects.filter(account=account_id)
+    events, notices = Event.objects.filter(account=account_id), Notice.objects.filter(account=account_id)
+    if act.makes:
+        # Nobody can know yet which account it will be about.
+        events = Event.objects.filter(at=at, actor_id=by.user.pk if by.user else None)
+        notices = Notice.objects.filter(queued_at=at)
     rehearsal = None
     try:
         with transaction.atomic():
