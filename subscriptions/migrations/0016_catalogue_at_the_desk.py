@@ -10,7 +10,7 @@ import subscriptions.plan
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("subscriptions", "0014_versions"),
+        ("subscriptions", "0015_sales_team"),
     ]
 
     operations = [
