@@ -10,7 +10,7 @@ import subscriptions.plan
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("subscriptions", "0015_sales_team"),
+        ("subscriptions", "0016_billed_until"),
     ]
 
     operations = [

@@ -22,7 +22,7 @@ def allow(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0021_product_moves_out")]
+    dependencies = [("accounts", "0022_inbox")]
 
     operations = [
         migrations.AlterModelOptions(
