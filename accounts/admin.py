@@ -140,7 +140,7 @@ class EventAdmin(ReadOnlyAdmin):
 
 @admin.register(Notice)
 class NoticeAdmin(ReadOnlyAdmin):
-    list_display = ["kind", "account", "recipient", "queued_at", "sent_at", "attempts", "last_error"]
+    list_display = ["kind", "account", "recipient", "address", "queued_at", "sent_at", "attempts", "last_error"]
     list_filter = [("sent_at", admin.EmptyFieldListFilter)]
     list_select_related = ["account", "recipient"]
 

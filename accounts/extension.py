@@ -48,6 +48,7 @@ from accounts.jobs.measures import Deadline
 from accounts.jobs.surroundings import Surrounding
 from accounts.jobs.sweeps import Sweep
 from accounts.mail import sending
+from accounts.people import inviting
 from accounts.support import answers, deletion, ownership, requests, routing
 from accounts.support.routing import Router
 
@@ -161,6 +162,7 @@ EXTENSION = Extension(
     event_kinds=AccountEvent,
     internal_event_kinds=INTERNAL,
     doors=doors.DOORS,
+<<<<<<< HEAD
     sweeps=(
         sending.SWEEP,
         inbox.SWEEP,
@@ -171,6 +173,9 @@ EXTENSION = Extension(
         runner.SWEEP,
         retention.SWEEP,
     ),
+=======
+    sweeps=(sending.SWEEP, calls.SWEEP, builder.SWEEP, session.SWEEP, inviting.SWEEP, bulk_worker.SWEEP, runner.SWEEP),
+>>>>>>> bc1b7e8 (People invite each other, change roles, leave, and hand an account over)
     invariants=(
         *sending.INVARIANTS,
         *inbox.INVARIANTS,
@@ -189,7 +194,7 @@ EXTENSION = Extension(
     folders=(export.folder,),
     reasons_to_wait=(ReasonToWait("hold", holds.reason_to_wait, while_erasing=True),),
     export_parts=parts.EXPORT_PARTS,
-    pending=(ownership.deletion_pending,),
+    pending=(ownership.deletion_pending, ownership.refund_pending),
     under_way=(deletion.under_way,),
     actions=(
         *account_actions.ACTIONS,

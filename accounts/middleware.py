@@ -9,15 +9,16 @@ from django.shortcuts import render
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from accounts.core import foreign_input, limits
+from accounts.core import clock, limits, time_zones
 from accounts.core.limits import TooOften
-from accounts.customers import attempts, features
-from accounts.customers.access import SESSION_KEY, AccountDeactivated, OwnerOnly, current_membership
+from accounts.customers import addresses, attempts, features
+from accounts.customers.access import SESSION_KEY, AccountDeactivated, InNoAccount, OwnerOnly, current_membership
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import NotEntitled
 from accounts.customers.fresh_proof import ProofNeeded, ask_again, guard_ways_in
 from accounts.customers.promises import OutOfDate, page_again
 from accounts.customers.user import User
+from accounts.people.invitation import Invitation
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -50,7 +51,10 @@ class PreferencesMiddleware:
         if user.language in dict(settings.LANGUAGES):
             translation.activate(user.language)
             request.LANGUAGE_CODE = translation.get_language()
-        with timezone.override(foreign_input.zone(user.time_zone)):
+        if not user.has_zone:
+            # Signed in since before the browser was asked, or without the sign-in page.
+            user.note_browser_zone(time_zones.told_by_browser(request.COOKIES.get(time_zones.COOKIE, "")))
+        with timezone.override(user.zone):
             return self.get_response(request)
 
 
@@ -126,6 +130,8 @@ class RefusalMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, ProofNeeded):
             return ask_again(request)
+        if isinstance(exception, InNoAccount):
+            return _in_no_account(request)
         if isinstance(exception, OwnerOnly):
             # Answered here, not raised on: what is raised is written to the log, and this names a person.
             message = f"{exception} {_('Nothing was changed.')}"
@@ -157,7 +163,17 @@ class RefusalMiddleware:
         if isinstance(exception, OutOfDate):
             try:
                 return page_again(request, exception, shown.account_id if shown else None)
-            except (AccountDeactivated, NotEntitled, OwnerOnly, ProofNeeded, TooOften) as refusal:
+            except (AccountDeactivated, InNoAccount, NotEntitled, OwnerOnly, ProofNeeded, TooOften) as refusal:
                 # Whoever may not see the page either.
                 return self.process_exception(request, refusal)
         return None
+
+
+def _in_no_account(request: HttpRequest) -> HttpResponse:
+    """What to do next, for who belongs to no account; with what their proven address was invited to."""
+    user, at = User.signed_in(request.user), clock.of(request)
+    invitations: list[Invitation] = []
+    if addresses.is_proven(user):
+        found = Invitation.objects.to(user).open(at).filter(account__deactivated_at=None, account__purging_at=None)
+        invitations = list(found.select_related("account", "invited_by").order_by("-invited_at"))
+    return render(request, "accounts/no_account.html", {"invitations": invitations}, status=403)

@@ -22,10 +22,12 @@ from accounts.inbox.refused_messages import RefusedMessage
 from accounts.jobs.opening import Opening
 from accounts.jobs.sweeps import SweepRun
 from accounts.mail.notices import Notice
+from accounts.people.invitation import Invitation
 from accounts.support.deletion_proposal import DeletionProposal
 from accounts.support.identity import IdentityFact
 from accounts.support.internal_notes import InternalNote
 from accounts.support.messages import Message, Side
+from accounts.support.ownership_proposal import OwnershipProposal
 from accounts.support.requests import RequestKind, RequestOutcome, SupportRequest
 
 __all__ = [
@@ -47,10 +49,12 @@ __all__ = [
     "HourlyCount",
     "IdentityFact",
     "InternalNote",
+    "Invitation",
     "Membership",
     "Message",
     "Notice",
     "Opening",
+    "OwnershipProposal",
     "Purge",
     "PurgeObligation",
     "RefusedMessage",

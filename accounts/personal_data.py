@@ -28,9 +28,11 @@ from accounts.erasure.people import people_who_go
 from accounts.exports.export import Export
 from accounts.inbox.delivery import Delivery
 from accounts.mail.notices import Notice
+from accounts.people.invitation import Invitation
 from accounts.support.deletion_proposal import DeletionProposal
 from accounts.support.internal_notes import InternalNote
 from accounts.support.messages import Message
+from accounts.support.ownership_proposal import OwnershipProposal
 from accounts.support.requests import SupportRequest
 
 #: The text of a hold or a deed that has been emptied.
@@ -70,6 +72,11 @@ def sessions_of_people_who_go(account_id: uuid.UUID) -> "QuerySet[Session]":
         ]
     )
     return Session.objects.filter(Q(user__in=going) | Q(addresses__overlap=addresses))
+
+
+def addresses_of_people_who_go(account_id: uuid.UUID) -> "QuerySet[User, str]":
+    """By which they signed in: other accounts may have invited them."""
+    return User.objects.filter(pk__in=people_who_go(account_id), is_staff=False).values_list("email", flat=True)
 
 
 def unlinked(model: str, field: str) -> Scrubbed:
@@ -159,6 +166,17 @@ _CONTENT = (
         lambda account: Notice.objects.filter(account_id=account),
         many="account",
     ),
+    Erased(
+        "accounts.Invitation",
+        Order.CONTENT,
+        lambda account: Invitation.objects.filter(account_id=account),
+        many="account",
+    ),
+    Erased(
+        "accounts.OwnershipProposal",
+        Order.CONTENT,
+        lambda account: OwnershipProposal.objects.filter(account_id=account),
+    ),
     Erased("accounts.Message", Order.CONTENT, lambda account: Message.objects.filter(request__account=account)),
     Erased(
         "accounts.InternalNote",
@@ -214,6 +232,21 @@ _PEOPLE = (
     _owned("admin.LogEntry", "user", part="written by people who go", not_exported=_STAFF_ALONE),
     # What they left in accounts that they do not belong to any more.
     _owned("accounts.Notice", "recipient", part="to people who go"),
+    Erased(
+        "accounts.Notice",
+        Order.PERSONAL,
+        lambda account: Notice.objects.filter(address__in=addresses_of_people_who_go(account)),
+        part="to addresses of people who go",
+    ),
+    Erased(
+        "accounts.Invitation",
+        Order.PERSONAL,
+        lambda account: Invitation.objects.filter(email__in=addresses_of_people_who_go(account)),
+        part="of people who go",
+    ),
+    unlinked("accounts.Invitation", "invited_by"),
+    _owned("accounts.OwnershipProposal", "proposed_by", part="by people who go"),
+    _owned("accounts.OwnershipProposal", "new_owner", part="to people who go"),
     unlinked("accounts.SupportRequest", "made_by"),
     unlinked("accounts.Message", "written_by"),
     unlinked("accounts.DeletionProposal", "requested_by"),

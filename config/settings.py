@@ -293,6 +293,7 @@ CELERY_BEAT_SCHEDULE = {
     "bulk": beat("bulk", seconds=5),
     "purge": beat("purge", seconds=60),
     "hygiene": beat("hygiene", seconds=86_400),
+    "invitations": beat("invitations", seconds=86_400),
     "sessions": beat("sessions", seconds=86_400),
     "api-calls": beat("api-calls", seconds=86_400),
     "retention": beat("retention", seconds=86_400),
@@ -312,6 +313,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+#: Who may become a customer by themselves: nobody (`invitation`: by one, or by a purchase), or everybody (`open`).
+SIGN_UP = env.str("SIGN_UP", default="invitation")
+env.check(SIGN_UP in ("invitation", "open"), "SIGN_UP must be `invitation` or `open`.")
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "accounts.customers.sign_in.AccountAdapter"

@@ -115,7 +115,7 @@ TOLD_INSTANTS: dict[str, tuple[Any, str | None]] = {
     "number": (1_900_000_000, None),
     "list": ([], None),
     "words": ("soon", None),
-    "nothing": ("", None),
+    "nothing": ("", ""),
 }
 
 #: As somebody types a number of seats.

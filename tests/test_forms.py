@@ -28,8 +28,9 @@ from accounts.customers.promises import page_of, promise
 from accounts.erasure import inventory
 from accounts.erasure.inventory import Order
 from accounts.mail import notices, sending
-from accounts.models import Account, Event, Notice, SupportRequest, User
-from accounts.support import deletion
+from accounts.models import Account, Event, Membership, Notice, Role, SupportRequest, User
+from accounts.people import inviting
+from accounts.support import deletion, ownership_proposal
 from accounts.support.requests import RequestKind, ask
 from accounts.views.errors import MACHINE_PATHS
 from marketplace.aws.registration import Registration, hash_of
@@ -39,7 +40,7 @@ from marketplace.github.listing import ListingPlan
 from marketplace.offboarding import offboarding
 from subscriptions.cancellation import cancel, withdraw
 from subscriptions.models import Cancellation
-from tests.factories import NOW, PASSWORD, AccountFactory, BlueprintFactory, owner_of, subscribe
+from tests.factories import NOW, PASSWORD, AccountFactory, BlueprintFactory, UserFactory, owner_of, subscribe
 from tests.pages import form_on, press
 from tests.test_permissions import OUR_URLS, filled, patterns
 
@@ -50,6 +51,7 @@ SECOND = timedelta(seconds=1)
 SETTINGS = "/user/subscription/"
 CANCEL = "/user/subscription/cancellation/"
 KEEP = "/user/subscription/cancellation/withdraw/"
+PEOPLE = "/user/people/"
 SUPPORT = "/user/support/"
 REGISTER = "/marketplace/aws/register/"
 
@@ -114,6 +116,44 @@ def a_downgrade_at_github(account: Account) -> tuple[str, str]:
     return SETTINGS, "/marketplace/github/stay/"
 
 
+def nobody_invited(account: Account) -> tuple[str, str]:
+    return PEOPLE, f"{PEOPLE}invitations/"
+
+
+def an_invitation(account: Account) -> str:
+    invitation, _new = inviting.invite(
+        account, email=f"asked@{account.pk}.example", role=Role.USER, by=by(account), at=clock.now()
+    )
+    return f"{PEOPLE}invitations/{invitation.pk}/"
+
+
+def an_invitation_to_send_again(account: Account) -> tuple[str, str]:
+    return PEOPLE, f"{an_invitation(account)}resend/"
+
+
+def an_invitation_to_take_back(account: Account) -> tuple[str, str]:
+    return PEOPLE, f"{an_invitation(account)}revoke/"
+
+
+def a_member(account: Account) -> Membership:
+    return Membership.objects.create(account=account, user=UserFactory(), role=Role.USER)
+
+
+def a_member_with_a_role(account: Account) -> tuple[str, str]:
+    return PEOPLE, f"{PEOPLE}members/{a_member(account).user_id}/role/"
+
+
+def a_member_to_remove(account: Account) -> tuple[str, str]:
+    return PEOPLE, f"{PEOPLE}members/{a_member(account).user_id}/remove/"
+
+
+def an_offer_of_ownership(account: Account) -> tuple[str, str]:
+    owner = account.owner()
+    assert owner is not None
+    ownership_proposal.propose(account, to=a_member(account).user, stays=True, by=owner, at=clock.now())
+    return PEOPLE, f"{PEOPLE}ownership/take-back/"
+
+
 @dataclass(frozen=True)
 class Case:
     """A form about an account: how it comes to stand on a page, what is typed, and what the history then says."""
@@ -127,6 +167,12 @@ ABOUT_AN_ACCOUNT = {
     "blueprint": Case(a_blueprint, {"name": "Renamed"}),
     "blueprint_convert": Case(a_read_only_blueprint, {}, "blueprint.converted"),
     "export": Case(nothing_for_the_export, {}, "export.asked"),
+    "invite": Case(nobody_invited, {"email": "new@example.org", "role": "admin"}, "person.invited"),
+    "invitation_resend": Case(an_invitation_to_send_again, {}, "invitation.sent_again"),
+    "invitation_revoke": Case(an_invitation_to_take_back, {}, "invitation.revoked"),
+    "member_role": Case(a_member_with_a_role, {"role": "admin"}, "person.role_changed"),
+    "member_remove": Case(a_member_to_remove, {}, "person.removed"),
+    "ownership_take_back": Case(an_offer_of_ownership, {}, "ownership.taken_back"),
     "support": Case(nothing_for_support, {"kind": "deletion"}, "request.made"),
     "support_message": Case(an_open_request, {"text": "And another thing."}, "request.added_to"),
     "deletion_call_off": Case(a_deletion_that_was_asked_for, {}, "deletion.called_off"),
@@ -136,6 +182,10 @@ ABOUT_AN_ACCOUNT = {
 }
 #: Forms of buyers who may have no account yet: they name the purchase, or the sign-in at GitHub, that they are about.
 ABOUT_A_PURCHASE = {"github_setup", "aws_register_link", "aws_register_join"}
+#: Forms of members who are not the owner, and the offer to one of them: `tests/accounts/people/test_members.py`.
+ABOUT_ONESELF = {"member_leave", "ownership", "ownership_offer", "ownership_decline"}
+#: Forms of people who may belong to no account: `tests/accounts/people/`.
+ABOUT_JOINING = {"invitation_accept", "invitation_join", "invitation_sign_out", "sign_up", "sign_up_finish"}
 OTHERS = {
     "switch_account": "names the account to show, and does nothing else",
     "preferences": "is about the person; another person's sign-in makes its CSRF token void",
@@ -187,16 +237,18 @@ def held_by(account: Account) -> dict[str, list[str]]:
 
 
 def test_every_door_that_takes_a_post_has_a_place_in_these_tests(north: Account, owner: User, sign_in: SignIn) -> None:
-    client = sign_in(owner)
     blueprint = BlueprintFactory(account=north)
     world = dict.fromkeys(("account_id", "connection_id", "blueprint_id"), str(blueprint.pk))
+    world |= {"invitation_id": str(blueprint.pk), "user_id": "1"}
     world |= dict.fromkeys(("component_id", "reference", "key", "token"), "none")
     takes_a_post = {
         name
         for path, name in OUR_URLS
-        if not filled(path, world).startswith(MACHINE_PATHS) and client.post(filled(path, world)).status_code != 405
+        if not filled(path, world).startswith(MACHINE_PATHS)
+        # One of them signs out.
+        and sign_in(owner).post(filled(path, world)).status_code != 405
     }
-    assert takes_a_post == {*ABOUT_AN_ACCOUNT, *ABOUT_A_PURCHASE, *OTHERS}
+    assert takes_a_post == {*ABOUT_AN_ACCOUNT, *ABOUT_A_PURCHASE, *ABOUT_ONESELF, *ABOUT_JOINING, *OTHERS}
 
 
 @pytest.mark.parametrize("name", ABOUT_AN_ACCOUNT)
@@ -251,7 +303,9 @@ def test_a_form_whose_page_promised_something_else_does_nothing_and_shows_its_pa
     client = sign_in(owner)
     form = form_on(client, page, door)
     if "shown" not in form.hidden:
-        assert name in {"blueprint_convert", "export", "support", "support_message"}, "their pages promise nothing"
+        assert name in {"blueprint_convert", "export", "invite", "support", "support_message"}, (
+            "their pages promise nothing"
+        )
         return
     before = held_by(north)
     for shown in ("", "something else"):

@@ -14,11 +14,12 @@ from accounts.customers.history import Actor
 from accounts.customers.promises import promise
 from accounts.exports.builder import export_due
 from accounts.exports.export import Export, ask, link_token
-from accounts.models import Account, Event, User
+from accounts.models import Account, Event, Membership, Role, User
+from accounts.people import inviting
 from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
 from subscriptions.models import Cancellation, Subscription
-from tests.factories import BlueprintFactory, ConnectionFactory, subscribe
+from tests.factories import BlueprintFactory, ConnectionFactory, UserFactory, subscribe
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -62,6 +63,29 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "connection": (Door("GET", (200, 200, 200, 404, 404, 302)),),
     "preferences": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (302, 302, 302, 302, 302, 302))),
     "switch_account": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 302, 404, 404, 302))),
+    # Users see the owner and themselves, and can leave. The owner hands over first.
+    "people": (Door("GET", (200, 200, 200, 200, 403, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
+    "invite": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 403, 409, 403, 302))),
+    "invitation_resend": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 403, 409, 403, 302))),
+    "invitation_revoke": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 403, 409, 403, 302))),
+    "member_role": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 403, 409, 403, 302))),
+    "member_remove": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 302, 403, 409, 403, 302))),
+    # The form of a plain user; whoever has another role sends what their page never promised.
+    "member_leave": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (409, 409, 302, 409, 403, 302))),
+    "ownership": (Door("GET", (200, 403, 403, 200, 403, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),
+    "ownership_take_back": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (409, 403, 403, 409, 403, 302))),
+    # Nothing is offered to anybody here: back to the page of people; a form about it is out of date.
+    "ownership_offer": (Door("GET", (302, 302, 302, 302, 403, 302)), Door("POST", (409, 409, 409, 409, 403, 302))),
+    "ownership_decline": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (409, 409, 409, 409, 403, 302))),
+    # Nobody here has opened the link of an invitation, nor of a sign-up; the vendor lets nobody sign up.
+    "invitation": (Door("GET", all_alike(410)), Door("POST", all_alike(405))),
+    "invitation_open": (Door("GET", all_alike(410)), Door("POST", all_alike(405))),
+    "invitation_accept": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (410, 410, 410, 410, 410, 302))),
+    "invitation_join": (Door("GET", all_alike(405)), Door("POST", all_alike(302))),
+    "invitation_sign_out": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", all_alike(302))),
+    "sign_up": (Door("GET", all_alike(200)), Door("POST", all_alike(200))),
+    "sign_up_open": (Door("GET", (302, 302, 302, 302, 302, 410)), Door("POST", all_alike(405))),
+    "sign_up_finish": (Door("GET", all_alike(405)), Door("POST", all_alike(302))),
     "export": (Door("GET", (200, 403, 403, 200, 403, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),
     # A link that was made for the owner.
     "export_file": (Door("GET", (200, 404, 404, 404, 404, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
@@ -110,6 +134,13 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
 }
 #: What a POST sends beside the account; anything else is sent empty.
 POSTED = {
+    "invite": {"email": "new@example.org", "role": "user"},
+    "invitation_resend": {"shown": "{invitation_id} 1"},
+    "invitation_revoke": {"shown": "{invitation_id}"},
+    "member_role": {"role": "admin", "shown": "{user_id} user"},
+    "member_remove": {"shown": "{user_id} user"},
+    "member_leave": {"shown": "user"},
+    "ownership": {"new_owner": "{place_id}", "stays": "yes", "shown": "nothing"},
     "blueprint": {"name": "New", "components": "[]", "shown": "{blueprint}"},
     "cancellation": {"shown": "{cancellation}"},
     "preferences": {"name": "", "language": "", "time_zone": "UTC"},
@@ -118,6 +149,8 @@ POSTED = {
 }
 
 
+#: Where else nobody is sent, by doors that need no sign-in.
+ELSEWHERE = {"invitation_join": ("/invitation/",), "sign_up_finish": ("/sign-up/",)}
 #: What the address of a page says after its path.
 ASKED = {"blueprint_bits": "component=web"}
 
@@ -151,7 +184,15 @@ def world(account: Account, owner: User) -> dict[str, str]:
     made, _new = ask_support(
         account, kind=RequestKind.OTHER, message="A question.", by=Actor.owner(owner), at=clock.now()
     )
+    colleague = UserFactory(email="colleague@example.org")
+    place = Membership.objects.create(account=account, user=colleague, role=Role.USER)
+    invitation, _new = inviting.invite(
+        account, email="asked@example.org", role=Role.USER, by=Actor.owner(owner), at=clock.now()
+    )
     return {
+        "invitation_id": str(invitation.pk),
+        "user_id": str(colleague.pk),
+        "place_id": str(place.pk),
         "account_id": str(account.pk),
         "blueprint_id": str(blueprint.pk),
         "blueprint": promise(blueprint.changed_at),
@@ -191,7 +232,7 @@ def test_who_may_knock_at_which_door(
             response = client.generic(door.method, filled(path, world), QUERY_STRING=ASKED.get(name, ""))
         assert response.status_code == door.statuses[ROLES.index(role)], f"{door.method} {path} as {role}"
         if role == "nobody" and response.status_code == 302:
-            assert response["Location"].startswith("/auth/login/")
+            assert response["Location"].startswith(("/auth/login/", *ELSEWHERE.get(name, ())))
 
 
 @pytest.mark.parametrize("role", ["admin", "member", "stranger", "staff", "nobody"])

@@ -6,7 +6,6 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from accounts.customers.account import Membership, Role
@@ -91,8 +90,15 @@ def put_in_front(request: HttpRequest, membership: Membership) -> None:
         request.session[SESSION_KEY] = str(membership.account_id)
 
 
+class InNoAccount(Exception):
+    """The person belongs to no account. Answered by a page that says what to do next (403)."""
+
+
 class OwnerOnly(Exception):
-    """Refused to a member who is not the owner. Says who is; so it is answered before anything could log it."""
+    """Refused to a member who is not the owner (or, where that is enough, an administrator).
+
+    Says who is; so it is answered before anything could log it.
+    """
 
 
 class AccountDeactivated(Exception):
@@ -131,7 +137,7 @@ def _for_members(view: MemberView[P], *, leaving: frozenset[str]) -> View[P]:
     @wraps(view)
     def inner(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not memberships(request):
-            return render(request, "accounts/no_account.html", status=403)
+            raise InNoAccount
         membership = _asked_about(request)
         _require_active(membership, leaving=leaving)
         return view(request, membership, *args, **kwargs)
@@ -142,6 +148,18 @@ def _for_members(view: MemberView[P], *, leaving: frozenset[str]) -> View[P]:
 def for_owner(view: MemberView[P]) -> View[P]:
     """Hand the view the owner's membership. Other members get 403 and are told who the owner is."""
     return for_members(_owner_only(view))
+
+
+def for_managers(view: MemberView[P]) -> View[P]:
+    """Hand the view the membership of the owner or of an administrator. Other members get 403."""
+
+    @wraps(view)
+    def inner(request: HttpRequest, membership: Membership, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not membership.is_manager:
+            raise OwnerOnly(_("Only the owner and the administrators of this account can do this."))
+        return view(request, membership, *args, **kwargs)
+
+    return for_members(inner)
 
 
 def for_leaving_owner(view: MemberView[P]) -> View[P]:

@@ -14,6 +14,9 @@ from accounts.core.versions import counts_versions
 from accounts.core.write_guard import BeingErased, people_who_go_stay_out, refused_while_erasing
 from accounts.customers.user import User
 
+#: Longest name of an account.
+MAX_ACCOUNT_NAME = 200
+
 
 class AccountQuerySet(models.QuerySet["Account"]):
     def of(self, user: User) -> "AccountQuerySet":
@@ -39,7 +42,7 @@ class Account(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(_("name"), max_length=200)
+    name = models.CharField(_("name"), max_length=MAX_ACCOUNT_NAME)
     #: What the vendor's own systems call this customer.
     external_id = ExternalId()
     #: By which staff find it (`accounts.desk.account_page.search`).
@@ -135,3 +138,8 @@ class Membership(models.Model):
     @property
     def is_owner(self) -> bool:
         return self.role == Role.OWNER
+
+    @property
+    def is_manager(self) -> bool:
+        """Whether this member invites, removes and changes the roles of others."""
+        return self.role in (Role.OWNER, Role.ADMIN)

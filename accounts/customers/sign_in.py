@@ -14,7 +14,11 @@ from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
+<<<<<<< HEAD
 from accounts.core import foreign_input, letter
+=======
+from accounts.core import brand, foreign_input, time_zones
+>>>>>>> bc1b7e8 (People invite each other, change roles, leave, and hand an account over)
 from accounts.core.client_address import client_address, network_of
 from accounts.core.letter import Reader
 from accounts.customers import addresses
@@ -27,7 +31,7 @@ log = logging.getLogger(__name__)
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """People come in through a purchase or an invitation, not through an open form."""
+        """Not by allauth's form, which keeps addresses before they are proven (`accounts.customers.sign_up`)."""
         return False
 
     def get_client_ip(self, request: HttpRequest) -> str:
@@ -73,7 +77,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         return _link(reverse("account_confirm_email", args=[emailconfirmation.key]))
 
     def login(self, request: HttpRequest, user: User) -> None:
+        is_first = user.last_login is None
         super().login(request, user)
+        told = time_zones.told_by_browser(request.COOKIES.get(time_zones.COOKIE, ""))
+        user.note_browser_zone(told, is_first_sign_in=is_first)
         note_place(request, client_address(request))
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:

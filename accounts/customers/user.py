@@ -1,5 +1,6 @@
 """A person who can sign in."""
 
+from datetime import tzinfo
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import clock, foreign_input
+from accounts.core import clock, foreign_input, time_zones
 from accounts.core.external_ids import ExternalId
 from accounts.core.search_fields import SearchWords, no_controls
 
@@ -52,7 +53,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     #: What the browser asked for at the last sign-in: the language of mails to people who chose none.
     browser_language = models.CharField(_("language of the browser"), max_length=7, blank=True, editable=False)
-    time_zone = models.CharField(_("time zone"), max_length=64, default="UTC", validators=[validate_time_zone])
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=64,
+        blank=True,
+        validators=[validate_time_zone],
+        help_text=_("Empty: as the browser says."),
+    )
+    #: What the browser said last, where nothing is chosen. Empty: it never said.
+    browser_time_zone = models.CharField(_("time zone of the browser"), max_length=64, blank=True, editable=False)
     is_staff = models.BooleanField(_("staff"), default=False)
     is_active = models.BooleanField(_("may sign in"), default=True)
     joined_at = models.DateTimeField(_("joined"), default=clock.now, editable=False)
@@ -75,6 +84,39 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    @property
+    def zone(self) -> tzinfo:
+        """In which this person reads times: what they chose, else what their browser said, else UTC."""
+        return foreign_input.zone(self.time_zone or self.browser_time_zone)
+
+    @property
+    def has_zone(self) -> bool:
+        """Whether `zone` is theirs: chosen, or told by the browser."""
+        return bool(self.time_zone or self.browser_time_zone)
+
+    @property
+    def place(self) -> str:
+        """Where `zone` is, as people call it."""
+        return time_zones.place(str(self.zone))
+
+    def note_browser_zone(self, zone: str, *, is_first_sign_in: bool = False) -> None:
+        """Keep what their browser says of its time zone (`time_zones.told_by_browser`), for who chose none.
+
+        UTC at the first sign-in is nobody's choice: it is what a system says that made this person and did not know.
+        """
+        changed = {"browser_time_zone": zone} if zone and zone != self.browser_time_zone else {}
+        if zone and is_first_sign_in and self.time_zone == time_zones.UTC:
+            changed["time_zone"] = ""
+        if changed:
+            for name, value in changed.items():
+                setattr(self, name, value)
+            self.save(update_fields=list(changed))
+
+    @property
+    def mail_language(self) -> str:
+        """The language of mails to this person."""
+        return self.language or self.browser_language or settings.LANGUAGE_CODE
 
     def get_short_name(self) -> str:
         """What the admin calls the person who has signed in."""

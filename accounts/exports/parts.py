@@ -27,7 +27,9 @@ from accounts.customers.user import User
 from accounts.erasure import inventory
 from accounts.exports.archive import Archive
 from accounts.mail.notices import Notice
+from accounts.people.invitation import Invitation
 from accounts.support.messages import Message
+from accounts.support.ownership_proposal import OwnershipProposal
 from accounts.support.requests import SupportRequest
 
 #: Rows read by one statement, and written between two notes of progress.
@@ -326,6 +328,34 @@ EXPORT_PARTS = (
         {"id": INTEGER, "code": TEXT, "count": INTEGER, "as_of": INSTANT},
     ),
     Rows(
+        "invitations.json",
+        lambda account: Invitation.objects.filter(account=account),
+        {
+            "id": ID,
+            "email": TEXT,
+            "role": TEXT,
+            "invited_by_id": optional(INTEGER),
+            "invited_at": INSTANT,
+            "expires_at": INSTANT,
+            "accepted_at": optional(INSTANT),
+            "revoked_at": optional(INSTANT),
+        },
+    ),
+    Rows(
+        "ownership_offers.json",
+        lambda account: OwnershipProposal.objects.filter(account=account),
+        {
+            "id": INTEGER,
+            "proposed_by_id": INTEGER,
+            "new_owner_id": INTEGER,
+            "stays": {"type": "boolean", "description": "whether the old owner remains as an administrator"},
+            "proposed_at": INSTANT,
+            "expires_at": INSTANT,
+            "accepted_at": optional(INSTANT),
+            "closed_at": optional(INSTANT),
+        },
+    ),
+    Rows(
         "requests.json",
         lambda account: SupportRequest.objects.filter(account=account),
         {
@@ -355,7 +385,8 @@ EXPORT_PARTS = (
         lambda account: Notice.objects.filter(account=account, sent_at__isnull=False),
         {
             "id": ID,
-            "recipient_id": INTEGER,
+            "recipient_id": optional(INTEGER),
+            "address": {**TEXT, "description": "where it went, if not to a member"},
             "kind": TEXT,
             "facts": {**OBJECT, "description": "what the mail said"},
             "queued_at": INSTANT,

@@ -33,7 +33,8 @@ class Notice(DueWork):
     """One mail to one person, sent once.
 
     `occasion` names what it is about; the database allows one notice of an occasion for each person, so whatever
-    queues it twice queues it once.
+    queues it twice queues it once. Somebody who is invited is no person here as far as the account may know: such a
+    mail goes to an `address`, and nobody can tell from the row whether anybody signs in by it.
     """
 
     LONGEST_WAIT = timedelta(hours=6)
@@ -44,7 +45,11 @@ class Notice(DueWork):
     account = models.ForeignKey(
         Account, on_delete=models.CASCADE, null=True, blank=True, related_name="notices", verbose_name=_("account")
     )
-    recipient = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices", verbose_name=_("recipient"))
+    recipient = models.ForeignKey(
+        User, on_delete=models.CASCADE, null=True, blank=True, related_name="notices", verbose_name=_("recipient")
+    )
+    #: Where it goes if not to a recipient; else empty.
+    address = models.EmailField(_("address"), blank=True, default="", db_default="")
     #: The template: `<app>/<name>` is `templates/<app>/mail/<name>.txt` and `.html`.
     kind = models.CharField(_("kind"), max_length=80)
     occasion = models.CharField(_("occasion"), max_length=120)
@@ -60,6 +65,14 @@ class Notice(DueWork):
         verbose_name_plural = _("mails")
         constraints = [
             models.UniqueConstraint(fields=["recipient", "occasion"], name="notice_once_an_occasion"),
+            models.UniqueConstraint(
+                fields=["address", "occasion"], condition=~models.Q(address=""), name="notice_once_an_address"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(recipient__isnull=False, address="")
+                | (models.Q(recipient=None) & ~models.Q(address="")),
+                name="notice_to_a_person_or_an_address",
+            ),
         ]
         indexes = [
             # As small as the backlog: nothing due costs nothing, however many were ever sent.
@@ -71,6 +84,16 @@ class Notice(DueWork):
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.occasion})"
+
+    @property
+    def reader(self) -> User | None:
+        """Whose language and zone the mail is written in; None for an address by which nobody signs in."""
+        return self.recipient or User.objects.filter(email=self.address).first()
+
+    @property
+    def sent_to(self) -> str:
+        """The address that it goes to."""
+        return self.recipient.email if self.recipient else self.address
 
 
 #: Whether mails are queued at all (`sent_if`).
@@ -88,14 +111,15 @@ def sent_if(wanted: bool) -> Iterator[None]:
 
 
 def draft(
-    kind: str, *, to: Iterable[User | None], account: Account | None, occasion: str, at: datetime, **facts: object
+    kind: str, *, to: Iterable[User | str | None], account: Account | None, occasion: str, at: datetime, **facts: object
 ) -> list[Notice]:
-    """One notice for each person, not yet stored: for callers that store many with `store`."""
+    """One notice for each person or address, not yet stored: for callers that store many with `store`."""
     stored = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in facts.items()}
     return [
         Notice(
             account=account,
-            recipient=person,
+            recipient=person if isinstance(person, User) else None,
+            address=person if isinstance(person, str) else "",
             kind=kind,
             occasion=occasion,
             facts=stored,
@@ -114,7 +138,9 @@ def store(drafts: Iterable[Notice]) -> None:
 
 
 def queue(
-    kind: str, *, to: Iterable[User | None], account: Account | None, occasion: str, at: datetime, **facts: object
+    kind: str, *, to: Iterable[User | str | None], account: Account | None, occasion: str, at: datetime, **facts: object
 ) -> None:
-    """Queue one notice for each person, in the caller's transaction; the same occasion again changes nothing."""
+    """Queue one notice for each person or address, in the caller's transaction; the same occasion again changes
+    nothing.
+    """
     store(draft(kind, to=to, account=account, occasion=occasion, at=at, **facts))

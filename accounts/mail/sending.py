@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import letter
 from accounts.core.letter import Reader
 from accounts.customers import way_in
+from accounts.customers.user import User
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import overdue, run_due
 from accounts.mail.notices import Notice
@@ -66,24 +67,30 @@ def write(notice: Notice, *, rehearsed: bool = False) -> EmailMultiAlternatives:
 
     A mail that is only `rehearsed` has no link in it by which whoever reads it first could come in.
     """
-    reader = notice.recipient
+    reader = notice.reader
     app, name = notice.kind.split("/")
     facts = {
         key: datetime.fromisoformat(value) if key.endswith("_at") and value else value
         for key, value in notice.facts.items()
     }
-    language = reader.language or reader.browser_language or settings.LANGUAGE_CODE
     return letter.write(
         f"{app}/mail/{name}",
-        to=Reader(reader.email, name=reader.name, language=language, time_zone=reader.time_zone),
+        to=_letter_reader(notice, reader),
         concerning=notice.account.name if notice.account else "",
         message_id=f"notice-{notice.pk}",
         **facts,
         account=notice.account,
         desk=notice.account is None,
         reader=reader,
-        way_in=_hidden_way_in if rehearsed else lambda: way_in.link(reader),
+        way_in=_hidden_way_in if rehearsed else lambda: way_in.link(reader) if reader else "",
     )
+
+
+def _letter_reader(notice: Notice, reader: User | None) -> Reader:
+    """Who reads it, and how. Whoever is not here yet reads what whoever wrote to them reads."""
+    if reader is None:
+        return Reader(notice.address, language=str(notice.facts.get("language") or settings.LANGUAGE_CODE))
+    return Reader(notice.sent_to, name=reader.name, language=reader.mail_language, time_zone=str(reader.zone))
 
 
 def _hidden_way_in() -> str:

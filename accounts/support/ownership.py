@@ -1,7 +1,8 @@
 """Handing an account over to a new owner.
 
-A support matter (reference: Cloudcraft's transfer of ownership): whoever takes over has a sign-in of their own already;
-the old owner stays as an administrator, or leaves. Both are told.
+Whoever takes over has a sign-in of their own already; the old owner stays as an administrator, or leaves. Both are
+told. Support does it at once, on grounds that it notes; an owner offers it, and the new one accepts
+(`accounts.support.ownership_proposal`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,11 +38,19 @@ class NotProven(Refused):
 
 
 def hand_over(
-    account: Account, *, to: User, stays: bool, by: Actor, at: datetime, identity: Sequence[str] = ()
+    account: Account,
+    *,
+    to: User,
+    stays: bool,
+    by: Actor,
+    at: datetime,
+    identity: Sequence[str] = (),
+    offered: bool = False,
 ) -> bool:
     """Make `to` the owner. `stays`: the old owner remains as an administrator, else leaves the account.
 
-    `identity`: which facts staff compared (`accounts.support.identity.proven`), for the history. Returns whether
+    `identity`: which facts staff compared (`accounts.support.identity.proven`), for the history. `offered`: the old
+    owner offered it and the new one accepted; else the old owner's mail says that support did it. Returns whether
     anything changed: who owns it already stays its owner. The new owner's mail says what is about to happen to the
     account: it is theirs to decide about now. Raises `CannotTakeOver`, `NotProven` and `BeingErased`.
     """
@@ -89,9 +98,16 @@ def hand_over(
                 at=at,
                 is_new_owner=is_new_owner,
                 stays=stays,
+                offered=offered,
                 **(pending if is_new_owner else {}),
             )
     return True
+
+
+def refund_pending(account: Account, at: datetime) -> dict[str, object]:
+    """That a refund was asked for, and waits."""
+    asked = account.requests.open().filter(kind=RequestKind.REFUND).first()
+    return {"refund_reference": asked.reference} if asked else {}
 
 
 def deletion_pending(account: Account, at: datetime) -> dict[str, object]:

@@ -7,6 +7,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.core import clock
 from accounts.customers.access import membership_in, put_in_front
 from accounts.customers.promises import account_named
 from accounts.customers.user import User
@@ -19,14 +20,14 @@ def preferences(request: HttpRequest) -> HttpResponse:
     # A copy of the person: a refused form must not put the page itself into a zone that doesn't exist.
     user = User.objects.get(pk=User.signed_in(request.user).pk)
     if request.method == "POST":
-        form = PreferencesForm(request.POST, instance=user)
+        form = PreferencesForm(request.POST, instance=user, at=clock.of(request))
         if form.is_valid():
             form.save()
             with translation.override(user.language or translation.get_language()):
                 messages.success(request, _("Saved."))
             return redirect("preferences")
     else:
-        form = PreferencesForm(instance=user)
+        form = PreferencesForm(instance=user, at=clock.of(request))
     return render(request, "accounts/preferences.html", {"form": form}, status=422 if form.errors else 200)
 
 

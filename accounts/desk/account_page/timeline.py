@@ -140,7 +140,9 @@ def mails(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
             facts = gettext("queued")
         link = reverse("admin:accounts_notice_change", args=[notice.pk])
         what = _("Mail “%(kind)s”") % {"kind": notice.kind.split("/")[1].replace("_", " ")}
-        lines.append(Line(notice.queued_at, "mail", what, who=str(notice.recipient), facts=facts, link=link))
+        lines.append(
+            Line(notice.queued_at, "mail", what, who=str(notice.recipient or notice.address), facts=facts, link=link)
+        )
     return lines
 
 

@@ -209,4 +209,4 @@ def rehearse(act: Act, row: Row, values: Values, *, by: Actor, at: datetime) -> 
 
 def _mail(notice: Notice) -> Mail:
     message = write(notice, rehearsed=True)
-    return Mail(notice.recipient.email, str(message.subject), str(message.body))
+    return Mail(notice.sent_to, str(message.subject), str(message.body))

@@ -10,14 +10,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Literal
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import foreign_input
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.customers.user import User
@@ -104,8 +102,7 @@ def _on_behalf_of(run: BulkRun) -> Iterator[tuple[Act, Actor]]:
     person = User.objects.filter(pk=run.by_id).first()
     if person is None or not (person.is_active and person.is_staff and person.has_perm(act.permission)):
         raise Refused(gettext("Who began this may no longer do it."))
-    language = person.language or person.browser_language or settings.LANGUAGE_CODE
-    with translation.override(language), timezone.override(foreign_input.zone(person.time_zone)):
+    with translation.override(person.mail_language), timezone.override(person.zone):
         yield act, Actor.staff(person)
 
 
