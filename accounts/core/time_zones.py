@@ -46,7 +46,8 @@ def offered(at: datetime) -> list[Group]:
 
 def canonical(name: str) -> str:
     """The name under which a zone is offered; the same for one that is not."""
-    return str(get_global("zone_aliases").get(name, name))
+    found = str(get_global("zone_aliases").get(name, name))
+    return UTC if found in ("Etc/UTC", "Etc/GMT") else found
 
 
 def is_offered(name: str) -> bool:
