@@ -115,7 +115,7 @@ TOLD_INSTANTS: dict[str, tuple[Any, str | None]] = {
     "number": (1_900_000_000, None),
     "list": ([], None),
     "words": ("soon", None),
-    "nothing": ("", ""),
+    "nothing": ("", None),
 }
 
 #: As somebody types a number of seats.
@@ -192,5 +192,5 @@ ZONES: dict[str, tuple[str, str | None]] = {
     "NUL": ("UTC\x00", None),
     "long": ("x" * 300, None),
     "offset": ("+02:00", None),
-    "nothing": ("", None),
+    "nothing": ("", ""),
 }
