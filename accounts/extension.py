@@ -162,20 +162,17 @@ EXTENSION = Extension(
     event_kinds=AccountEvent,
     internal_event_kinds=INTERNAL,
     doors=doors.DOORS,
-<<<<<<< HEAD
     sweeps=(
         sending.SWEEP,
         inbox.SWEEP,
         calls.SWEEP,
         builder.SWEEP,
         session.SWEEP,
+        inviting.SWEEP,
         bulk_worker.SWEEP,
         runner.SWEEP,
         retention.SWEEP,
     ),
-=======
-    sweeps=(sending.SWEEP, calls.SWEEP, builder.SWEEP, session.SWEEP, inviting.SWEEP, bulk_worker.SWEEP, runner.SWEEP),
->>>>>>> bc1b7e8 (People invite each other, change roles, leave, and hand an account over)
     invariants=(
         *sending.INVARIANTS,
         *inbox.INVARIANTS,

@@ -14,11 +14,7 @@ from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
-<<<<<<< HEAD
-from accounts.core import foreign_input, letter
-=======
-from accounts.core import brand, foreign_input, time_zones
->>>>>>> bc1b7e8 (People invite each other, change roles, leave, and hand an account over)
+from accounts.core import foreign_input, letter, time_zones
 from accounts.core.client_address import client_address, network_of
 from accounts.core.letter import Reader
 from accounts.customers import addresses
@@ -119,7 +115,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         person = context.get("user")
         reader = Reader(email)
         if isinstance(person, User):
-            reader = Reader(email, name=person.name, language=person.language, time_zone=person.time_zone)
+            reader = Reader(email, name=person.name, language=person.language, time_zone=str(person.zone))
         facts = {name: fact for name, fact in _with_links(self.request, context).items() if name != "request"}
         try:
             letter.write(template_prefix, to=reader, **{"email": email, **facts}).send()

@@ -13,7 +13,7 @@ import accounts.customers.user
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0021_product_moves_out"),
+        ("accounts", "0023_plans_and_accounts"),
     ]
 
     operations = [
