@@ -146,4 +146,4 @@ def _url(name: str, *args: str) -> str:
 
 
 def _closed(request: HttpRequest) -> HttpResponse:
-    return render(request, "accounts/sign_up_closed.html")
+    return render(request, "account/signup_closed.html")
