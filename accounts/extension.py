@@ -27,9 +27,10 @@ from accounts.desk.account_page.search import Finder
 from accounts.desk.actions import action, denied
 from accounts.desk.actions.action import Act
 from accounts.desk.bulk import worker as bulk_worker
-from accounts.desk.dashboard import figures
+from accounts.desk.dashboard import figures, first_steps
 from accounts.desk.dashboard import page as dashboard
 from accounts.desk.dashboard.figures import Figure
+from accounts.desk.dashboard.first_steps import FirstStep
 from accounts.desk.own import account_actions, deliveries, request_actions, token_actions
 from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
@@ -107,6 +108,8 @@ class Extension:
     actions: tuple[Act, ...] = ()
     panels: tuple[Panel, ...] = ()
     figures: tuple[Figure, ...] = ()
+    #: What a new installation needs before it serves its first customer.
+    first_steps: tuple[FirstStep, ...] = ()
     finders: tuple[Finder, ...] = ()
     timeline_sources: tuple[timeline.Source, ...] = ()
     #: Who says what an account may do; one app alone.
@@ -147,6 +150,7 @@ class Extension:
         history.KINDS.add(*(act.event for act in self.actions))
         panels.REGISTRY.add(*self.panels)
         figures.REGISTRY.add(*self.figures)
+        first_steps.REGISTRY.add(*self.first_steps)
         search.FINDERS.add(*self.finders)
         timeline.SOURCES.add(*self.timeline_sources)
         if self.entitlements is not None:
@@ -201,6 +205,7 @@ EXTENSION = Extension(
     ),
     panels=own_panels.PANELS,
     figures=(*dashboard.FIGURES, *own_figures.FIGURES, *deliveries.FIGURES),
+    first_steps=first_steps.STEPS,
     finders=(*search.OWN_FINDERS, *deliveries.FINDERS),
     timeline_sources=(*timeline.TIMELINE_SOURCES, *deliveries.TIMELINE_SOURCES),
 )

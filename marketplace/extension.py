@@ -12,6 +12,7 @@ from marketplace.aws import origin, sns_topics
 from marketplace.aws import reconciliation as aws_reconciliation
 from marketplace.aws import settings_note as aws_note
 from marketplace.desk import actions, figures, panels
+from marketplace.desk.first_steps import STEPS
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import checks as github_checks
 from marketplace.github import messages as github_messages
@@ -51,6 +52,7 @@ EXTENSION = Extension(
     actions=actions.ACTIONS,
     panels=panels.PANELS,
     figures=figures.FIGURES,
+    first_steps=STEPS,
     finders=panels.FINDERS,
     also=(
         ChannelExtension(

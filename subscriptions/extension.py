@@ -15,7 +15,7 @@ from subscriptions import (
 )
 from subscriptions.api import doors
 from subscriptions.channels.channel_extension import ChannelExtension
-from subscriptions.desk import actions, catalogue_actions, figures, panels, refund_actions
+from subscriptions.desk import actions, catalogue_actions, figures, first_steps, panels, refund_actions
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
 from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
@@ -49,6 +49,7 @@ EXTENSION = Extension(
     actions=(*actions.ACTIONS, *refund_actions.ACTIONS, *catalogue_actions.ACTIONS),
     panels=panels.PANELS,
     figures=figures.FIGURES,
+    first_steps=first_steps.STEPS,
     finders=panels.FINDERS,
     entitlements=current_plan.entitlements,
     doors=doors.DOORS,

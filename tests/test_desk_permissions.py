@@ -178,7 +178,9 @@ def _price_ahead(account: Account, lead: User) -> Model:
 
 
 #: Acts about nobody's account.
-OF_NOBODY = frozenset(act.name for act in action.registered() if act.model in (Plan, Price, tokens.ApiToken))
+OF_NOBODY = frozenset(
+    act.name for act in action.registered() if act.makes or act.model in (Plan, Price, tokens.ApiToken)
+)
 TERMS = {"plan": "pro", "seats": 5, "order_reference": "Q-1", "price": ""}
 COMPARED = {"identity": ["owner_email", "card_digits"]}
 REFUND = {"amount": "10.00", "currency": "USD", "payment_reference": "ch_1", "ends": "now"}
@@ -187,6 +189,11 @@ NEXT_YEAR = {"ends_at_0": "{next_year}", "ends_at_1": "12:00"}
 #: For each act: the permission that it needs, a row that it can be done to, and what its form asks for.
 EXPECTED: dict[str, tuple[str, Row, dict[str, Any]]] = {
     "hand_over": (roles.HAND_OVER, lambda account, lead: account, {"new_owner": "member@example.org", **COMPARED}),
+    "open_account": (
+        roles.OPEN,
+        lambda account, lead: Account(pk=action.NEW),
+        {"name": "Fresh", "owner": "fresh@example.org"},
+    ),
     "hold": (roles.HOLD, lambda account, lead: account, {"until_0": "{tomorrow}", "until_1": "12:00"}),
     "confirm_hold": (roles.HOLD, _hold, {}),
     "release_hold": (roles.HOLD, _hold, {}),

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from django.db.models import Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
@@ -9,7 +10,8 @@ from accounts.api.answers import MAY_CARRY_IF_NONE_MATCH, answer
 from accounts.api.caller import Token
 from accounts.api.fields import Told
 from accounts.api.tokens import Scope
-from subscriptions.plan import Interval, Plan
+from accounts.core import clock
+from subscriptions.plan import Interval, Plan, Price
 
 router = Router(tags=["plans"])
 
@@ -38,9 +40,16 @@ class PlanList(Told):
 
 @router.get("plans/", auth=Token(Scope.ACCOUNTS_READ), response=PlanList, openapi_extra=MAY_CARRY_IF_NONE_MATCH)
 def list_plans(request: HttpRequest) -> HttpResponse:
-    """Every plan, with its features and list prices. The free one is that of accounts without a subscription."""
+    """Every plan, with its features, and what it costs today. The free one is that of accounts without a subscription.
+
+    One that is sold no longer is among them, for those who have it, without prices.
+    """
+    now = clock.now()
+    listed = Prefetch(
+        "prices", Price.objects.on_the_list(now).filter(Q(plan__retired_at=None) | Q(plan__retired_at__gt=now))
+    )
     return answer(
-        request, PlanList(items=[_told(plan) for plan in Plan.objects.prefetch_related("prices").order_by("code")])
+        request, PlanList(items=[_told(plan) for plan in Plan.objects.prefetch_related(listed).order_by("code")])
     )
 
 

@@ -4,6 +4,7 @@ What a marketplace bills is read here and changed there (409); so is a contract 
 """
 
 import uuid
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from django.core.exceptions import ValidationError
@@ -269,7 +270,7 @@ def change_subscription(request: HttpRequest, subscription_id: int, body: Subscr
         cents = body.cents
         if cents is None:
             same = (plan.pk, interval) == (found.plan_id, found.interval)
-            cents = found.cents if same else _list_price(plan, interval, found.currency)
+            cents = found.cents if same else _list_price(plan, interval, found.currency, caller.at)
         changes.change(
             found,
             plan_id=plan.pk,
@@ -377,8 +378,8 @@ def _plan(code: str) -> Plan:
     return plan
 
 
-def _list_price(plan: Plan, interval: int, currency: str) -> int:
-    listed = Price.objects.filter(plan=plan, interval=interval, currency=currency).first()
+def _list_price(plan: Plan, interval: int, currency: str, at: datetime) -> int:
+    listed = Price.objects.on_the_list(at).filter(plan=plan, interval=interval, currency=currency).first()
     if listed is None:
         raise NoListPrice(plan=plan.name, currency=currency)
     return listed.cents

@@ -1,5 +1,9 @@
-"""The default catalogue: what a diagramming service sells (design, section 2). Prices are US cents a seat and cycle."""
+"""The default catalogue: the free plan; and, where the demo's product is installed, what a diagramming service sells.
 
+(design, section 2.) Prices are US cents a seat and cycle. Who sells something else makes their own plans at the desk.
+"""
+
+from django.apps import apps as installed
 from django.db import migrations
 
 EVERYTHING = ["infinite_grid", "live", "cloud_updates", "bits_menu"]
@@ -20,6 +24,9 @@ PRICES = [
 def add(apps, schema_editor):
     plan_model = apps.get_model("subscriptions", "Plan")
     price_model = apps.get_model("subscriptions", "Price")
+    if not installed.is_installed("accounts.blueprints"):
+        plan_model.objects.create(code="free", name="Free", features=[])
+        return
     plan_model.objects.bulk_create(
         [plan_model(code=code, name=name, features=features) for code, name, features in PLANS]
     )

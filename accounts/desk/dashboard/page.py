@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.core import clock
-from accounts.desk.dashboard import csv_sheets, figures
+from accounts.desk.dashboard import csv_sheets, figures, first_steps
 from accounts.desk.dashboard.figures import Chart, Choice, Column, Excerpt, Figure, Link, Listing, Place, Row
 from accounts.jobs import invariants
 from accounts.jobs.invariants import Violation
@@ -64,6 +64,7 @@ def at(now: datetime, zone: tzinfo) -> dict[str, Any]:
         return [_shown(figure, now, zone, read_once) for figure in found]
 
     return {
+        "first_steps": first_steps.missing(),
         "alarms": alarms(now),
         "at_risk": shown(Place.AT_RISK),
         "ends": shown(Place.ENDS),

@@ -4,17 +4,19 @@ import uuid
 from datetime import datetime, timedelta
 
 from django import forms
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import clock, roles
-from accounts.core.form_fields import AddressField, InstantField
+from accounts.core import clock, foreign_input, roles
+from accounts.core.form_fields import AddressField, InstantField, NameField
 from accounts.core.formats import brief
 from accounts.core.refusal import Refused
 from accounts.customers.account import Account
 from accounts.customers.history import Actor
 from accounts.customers.user import User
+from accounts.desk.account_opening import open_for
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.erasure import holds
@@ -92,7 +94,36 @@ def release_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | P
     return gettext("The hold is released.") if holds.release_hold(hold, at=at, by=by) else None
 
 
+class OpenAccountForm(ActForm):
+    name = NameField(label=_("Name"), limit=Account._meta.get_field("name").max_length or 0)
+    owner = AddressField(
+        label=_("E-mail of the owner"), help_text=_("Who is new here is mailed a link to choose a password.")
+    )
+    external_id = NameField(
+        label=_("External id"),
+        limit=foreign_input.MAX_EXTERNAL_ID,
+        required=False,
+        help_text=_("What your own systems call the account; may stay empty."),
+    )
+
+
+def open_account(row: None, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    account, is_new = open_for(values["name"], values["owner"], external_id=values["external_id"] or None, by=by, at=at)
+    return gettext("The account %(account)s is open.") % {"account": account} if is_new else None
+
+
 ACTIONS = (
+    Act(
+        "open_account",
+        _("Open an account"),
+        Account,
+        roles.OPEN,
+        open_account,
+        account_of=lambda row: row.pk if row else None,
+        form=OpenAccountForm,
+        makes=True,
+        leads_to=lambda row: reverse("admin:accounts_account_changelist"),
+    ),
     Act(
         "hand_over",
         _("Hand over ownership"),
