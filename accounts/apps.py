@@ -9,6 +9,9 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from accounts.extension import EXTENSION
+        from accounts.customers import product_file
+        from accounts.extension import EXTENSION, of_file
 
         EXTENSION.install()
+        if declared := product_file.configured():
+            of_file(declared).install()

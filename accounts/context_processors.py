@@ -4,6 +4,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from accounts.core import brand as brands
+from accounts.core import clock
 from accounts.customers import product
 from accounts.customers.account import Membership
 from accounts.support.deletion import scheduled
@@ -20,6 +21,11 @@ def deletion_banner(request: HttpRequest) -> dict[str, object]:
 def navigation(request: HttpRequest) -> dict[str, object]:
     """`navigation`: the places of the product (`accounts.customers.product`)."""
     return {"navigation": product.NAVIGATION.all()}
+
+
+def carried(request: HttpRequest) -> dict[str, object]:
+    """`carried_to`: the instant ahead of the clock as of which this page is shown (`accounts.customers.carried`)."""
+    return {"carried_to": clock.carried_to(request)}
 
 
 def brand(request: HttpRequest) -> dict[str, object]:

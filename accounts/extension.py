@@ -21,6 +21,7 @@ from accounts.customers.event_kinds import INTERNAL, AccountEvent
 from accounts.customers.features import Feature
 from accounts.customers.losses import Loss, Stay
 from accounts.customers.product import DemoContent, Entry, Page
+from accounts.customers.product_file import ProductFile
 from accounts.desk.account_page import panels, search, timeline
 from accounts.desk.account_page.panels import Panel
 from accounts.desk.account_page.search import Finder
@@ -159,6 +160,17 @@ class Extension:
             application.REGISTRY.add(self.doors)
         for declaration in self.also:
             declaration.install()
+
+
+def of_file(declared: ProductFile) -> Extension:
+    """What a product adds that is no app of ours, and says so in a file (`PRODUCT_FILE`)."""
+    return Extension(
+        home=declared.home,
+        navigation=declared.navigation,
+        features=declared.features,
+        losses=declared.losses,
+        stays=declared.stays,
+    )
 
 
 #: What this app itself adds.

@@ -139,6 +139,8 @@ REFUND_LIMIT_CENTS = env.int("REFUND_LIMIT_CENTS", default=50_000)
 
 #: The Django apps of what is being sold, by their module's name (docs/your-own-product.md). Empty: Offboard runs bare.
 PRODUCT_APPS = env.listed("PRODUCT_APPS", default=["accounts.blueprints"])
+#: What a product in another process sells and what is lost with it: a file (`accounts.customers.product_file`).
+PRODUCT_FILE = env.str("PRODUCT_FILE", default="")
 
 INSTALLED_APPS = [
     "config.apps.OffboardAdminConfig",
@@ -203,6 +205,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.context_processors.deletion_banner",
                 "accounts.context_processors.navigation",
+                "accounts.context_processors.carried",
                 "accounts.context_processors.brand",
                 "subscriptions.context_processors.ending_banner",
             ],

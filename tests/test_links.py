@@ -48,6 +48,7 @@ EMAILS = (
     "member@direct.example",
     "owner@cancelling.example",
     "owner@new.example",
+    "owner@two.example",
     "owner@leaving.example",
     "owner@trial.example",
     "owner@ended.example",

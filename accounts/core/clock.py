@@ -26,6 +26,18 @@ def of(request: HttpRequest) -> datetime:
     return at
 
 
+def carry(request: HttpRequest, to: datetime) -> None:
+    """Show a page as of a later instant, unless it was asked for as of another one (`accounts.customers.carried`)."""
+    if request.method in ("GET", "HEAD") and not _asked_for(request) and to > of(request):
+        request._instant = request._carried_to = to  # type: ignore[attr-defined]  # of this module alone
+
+
+def carried_to(request: HttpRequest) -> datetime | None:
+    """The later instant as of which this page is shown; None if it is of the present."""
+    at: datetime | None = getattr(request, "_carried_to", None)
+    return at
+
+
 def _asked_for(request: HttpRequest) -> datetime | None:
     if not settings.ALLOW_TIME_TRAVEL or request.method not in ("GET", "HEAD"):
         return None

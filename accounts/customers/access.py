@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from accounts.customers.account import Membership, Role
+from accounts.customers.carried import show_as_of_its_last
 from accounts.customers.promises import ACCOUNT, OfNoAccount, account_named
 
 P = ParamSpec("P")
@@ -46,6 +47,7 @@ def membership_in(request: HttpRequest, account_id: uuid.UUID, *, leaving_owner:
     if membership is None:
         raise Http404
     _show(request, membership)
+    show_as_of_its_last(request, membership.account)
     _require_active(membership, leaving=OWNER if leaving_owner else NOBODY)
     if request.method == "POST" and account_named(request.POST) != account_id:
         raise OfNoAccount
@@ -139,6 +141,7 @@ def _for_members(view: MemberView[P], *, leaving: frozenset[str]) -> View[P]:
         if not memberships(request):
             raise InNoAccount
         membership = _asked_about(request)
+        show_as_of_its_last(request, membership.account)
         _require_active(membership, leaving=leaving)
         return view(request, membership, *args, **kwargs)
 

@@ -42,7 +42,7 @@ class DemoContent(Protocol):
 
 
 #: Pages at `/`, each shown to members and asking for one itself; the first product's is the one that is shown.
-HOMES: Registry[Page] = Registry(key=function_name)
+HOMES: Registry[Page] = Registry(key=str)
 #: Modules with `urlpatterns`.
 URLS: Registry[str] = Registry(key=str)
 NAVIGATION: Registry[Entry] = Registry(key=attrgetter("page"))

@@ -40,8 +40,9 @@ class Command(BaseCommand):
         failed = [sweep.name for sweep in self._chosen(options["names"]) if not work(sweep, at)]
         if at > clock.now() and not dry_run:
             self.stdout.write(
-                "Pages and API go on by the clock. To see one as of that instant, add "
-                f"?at={at:%Y-%m-%dT%H:%M:%SZ} to its address."
+                "The clock goes on as before. Pages of accounts to which something has happened ahead of it are shown "
+                "as of then, and say so; to see any page, or an answer of the API, as of that instant, add "
+                f"?at={at:%Y-%m-%dT%H:%M:%SZ} to its address. `manage.py demo --reset` goes back."
             )
         if failed:
             raise CommandError(f"Failed: {', '.join(failed)}.")

@@ -18,6 +18,7 @@ from accounts.erasure import runner
 from accounts.models import Account, Certificate, Membership, Role, User
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, SupportRequest, ask
+from marketplace import demo_reset
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.dimension import Dimension, learn
 from marketplace.aws.messages import hear
@@ -40,6 +41,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--if-empty", action="store_true", help="do nothing if there is an account already")
+        parser.add_argument(
+            "--reset",
+            action="store_true",
+            help="first remove everything, mails and files included; refused where SITE_URL is https",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["if_empty"] and Account.objects.exists():
@@ -48,7 +54,17 @@ class Command(BaseCommand):
                 note_proven(person)
             self.stdout.write("There are accounts already; no demo data added.")
             return
+        if options["reset"]:
+            try:
+                demo_reset.refuse_where_real()
+            except demo_reset.NotADemo as refusal:
+                raise CommandError(str(refusal)) from refusal
         with transaction.atomic():
+            if options["reset"]:
+                # Before the new demo makes its own; with the old rows everywhere until this commits.
+                demo_reset.empty_tables()
+                transaction.on_commit(demo_reset.forget_what_was_counted)
+                demo_reset.remove_files()
             Demo(clock.now()).create()
         self.stdout.write(self.style.SUCCESS("Demo data is there. Sign in as owner@direct.example, password “demo”."))
         for place in Membership.objects.filter(role=Role.OWNER, user__email__endswith=".example").order_by(
@@ -70,6 +86,7 @@ class Demo:
         self.active()
         self.cancelling()
         self.new()
+        self.two()
         self.leaving()
         self.trying()
         self.ended()
@@ -119,6 +136,15 @@ class Demo:
         bought = self.at - timedelta(days=6)
         self.subscribe(account, Channel.DIRECT, bought, interval=Interval.ANNUAL, order_reference="ORD-20417")
         self.asks(account, RequestKind.REFUND, "We bought the wrong plan.", timedelta(hours=20))
+
+    def two(self) -> None:
+        """One person who owns two accounts: one renews, the other one is a trial."""
+        east = self.account("Twin Docks East", "two")
+        self.content(east)
+        self.subscribe(east, Channel.DIRECT, self.at - relativedelta(months=2, days=4), seats=2)
+        west = self.account("Twin Docks West", "two")
+        self.content(west)
+        self.subscribe(west, Channel.DIRECT, self.at - timedelta(days=3), trial_ends_at=self.at + timedelta(days=11))
 
     def leaving(self) -> None:
         """The owner has asked for deletion, and an agent has proposed it: a lead can approve."""

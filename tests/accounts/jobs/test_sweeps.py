@@ -81,7 +81,7 @@ def test_the_future_is_for_demonstrations(settings: Settings) -> None:
     settings.ALLOW_TIME_TRAVEL = True
     said = run("sweep", "settle", "--at", future)
     assert said.startswith("settle: 0 done\n")
-    assert "To see one as of that instant, add ?at=" in said
+    assert "as of that instant, add ?at=" in said
 
 
 @pytest.mark.parametrize("args", [["--at", "tomorrow"], ["nonsense"]])

@@ -1,0 +1,1 @@
+"""A product with one model: the example of docs/your-own-product.md."""
