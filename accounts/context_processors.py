@@ -1,5 +1,6 @@
 """What every page shows of a deletion that has been approved, and in whose name it speaks."""
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -31,4 +32,4 @@ def carried(request: HttpRequest) -> dict[str, object]:
 def brand(request: HttpRequest) -> dict[str, object]:
     """`brand`: the vendor (`accounts.core.brand`), and `buy_url`, where people subscribe again; maybe nowhere."""
     current = brands.current()
-    return {"brand": current, "buy_url": current.buy_url}
+    return {"brand": current, "buy_url": current.buy_url, "can_sign_up": settings.SIGN_UP == "open"}

@@ -12,19 +12,26 @@ from accounts.erasure import inventory
 from accounts.erasure.certificates import Certificate
 from accounts.erasure.holds import Hold
 from accounts.erasure.purge import Purge
+from accounts.support.ownership_proposal import standing_offer
 
 #: Members and requests on the page; the lists in the admin have the rest.
 MOST = 20
 
 
 def members(subject: Subject, at: datetime) -> dict[str, Any] | None:
-    """Owner first, then the administrators."""
+    """Owner first, then the administrators; who is invited; to whom the account is offered."""
     if subject.account is None:
         return None
     places = subject.account.memberships.select_related("user")
     rank = {"owner": 0, "admin": 1}
     found = sorted(places.order_by("joined_at", "pk")[: MOST + 1], key=lambda place: rank.get(place.role, 2))
-    return {"members": found[:MOST], "more": max(places.count() - MOST, 0)}
+    invitations = subject.account.invitations.unanswered().order_by("-invited_at", "-pk")[:MOST]
+    return {
+        "members": found[:MOST],
+        "more": max(places.count() - MOST, 0),
+        "invitations": [(row, row.is_open(at)) for row in invitations],
+        "offer": standing_offer(subject.account, at),
+    }
 
 
 def requests(subject: Subject, at: datetime) -> dict[str, Any] | None:
