@@ -336,6 +336,8 @@ ACCOUNT_FORMS = {
     "login": "accounts.customers.sign_in_form.SignInForm",
     "change_password": "accounts.customers.sign_in_form.PasswordChangeForm",
     "set_password": "accounts.customers.sign_in_form.PasswordSetForm",
+    "reauthenticate": "accounts.customers.sign_in_form.PasswordAgainForm",
+    "add_email": "accounts.customers.sign_in_form.NewAddressForm",
     "reset_password": "accounts.customers.password_reset.ResetPasswordForm",
     "reset_password_from_key": "accounts.customers.password_reset.ResetPasswordKeyForm",
 }
@@ -359,6 +361,11 @@ if GITHUB_WEB_URL != "https://github.com":
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 # The second factor proves the person; whether a mail address was clicked on has nothing to do with it.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_FORMS = {
+    "authenticate": "accounts.customers.second_factor_forms.CodeForm",
+    "reauthenticate": "accounts.customers.second_factor_forms.CodeAgainForm",
+    "activate_totp": "accounts.customers.second_factor_forms.FirstCodeForm",
+}
 MFA_ADAPTER = "accounts.customers.second_factor.SecondFactorAdapter"
 #: Whether the support desk asks for a second factor. Off in `make run` alone, so that the demo sign-ins get in.
 STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=True)

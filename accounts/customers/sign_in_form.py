@@ -5,7 +5,7 @@ Apart from `sign_in`, which allauth's own forms import before they are there.
 
 from typing import Any
 
-from allauth.account.forms import ChangePasswordForm, LoginForm, SetPasswordForm
+from allauth.account.forms import AddEmailForm, ChangePasswordForm, LoginForm, ReauthenticateForm, SetPasswordForm
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import foreign_input
@@ -17,7 +17,9 @@ LABELS = {
     "oldpassword": _("Current password"),
     "password1": _("New password"),
     "password2": _("New password, once more"),
+    "password": _("Password"),
     "email": _("Email address"),
+    "code": _("Code"),
 }
 
 
@@ -37,6 +39,14 @@ class PasswordChangeForm(InOurWords, ChangePasswordForm):  # type: ignore[misc] 
 
 class PasswordSetForm(InOurWords, SetPasswordForm):  # type: ignore[misc]  # allauth has no types
     """A first password, of whoever came in by another way."""
+
+
+class PasswordAgainForm(InOurWords, ReauthenticateForm):  # type: ignore[misc]  # allauth has no types
+    """The password as fresh proof."""
+
+
+class NewAddressForm(InOurWords, AddEmailForm):  # type: ignore[misc]  # allauth has no types
+    """The address that somebody changes to."""
 
 
 class SignInForm(InOurWords, LoginForm):  # type: ignore[misc]  # allauth has no types
