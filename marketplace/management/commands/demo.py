@@ -162,7 +162,7 @@ class Demo:
         self.subscribe(account, Channel.DIRECT, self.at - timedelta(days=4), trial_ends_at=self.at + timedelta(days=10))
 
     def ended(self) -> None:
-        """Cancelled five weeks ago, ended a week ago: on Free, with a read-only blueprint and paused connections."""
+        """Cancelled five weeks ago, ended a week ago: on Free, with what that takes away."""
         account = self.account("Old Pier", "ended")
         # Nothing was updated since the end.
         self.content(account, updated=timedelta(days=7, hours=1))
