@@ -219,7 +219,16 @@ _database = env.db_url("DATABASE_URL", default=f"postgres:///offboard?host={DATA
 _database["CONN_MAX_AGE"] = 0  # the pool keeps the connections
 # A connection is tried before it is handed out: after the database was away, dead ones are replaced, not met.
 _database["CONN_HEALTH_CHECKS"] = True
-_database["OPTIONS"] = {**_database.get("OPTIONS", {}), "connect_timeout": 3}
+#: Who has not answered for about this many seconds is gone. Without it a machine that is cut off in the middle of a
+#: transaction would hold its locks for two hours, and would itself wait for a quarter of one. A Unix socket has none.
+GONE_SECONDS = 10
+_alive = {"keepalives_idle": GONE_SECONDS // 2, "keepalives_interval": 2, "keepalives_count": 3}
+_database["OPTIONS"] = {
+    **_alive,
+    "tcp_user_timeout": GONE_SECONDS * 1000,
+    **_database.get("OPTIONS", {}),
+    "connect_timeout": 3,
+}
 #: DATABASE_URL leads to a PgBouncer that pools transactions (docs/operating.md): nothing may be left in a session then.
 PGBOUNCER = env.bool("PGBOUNCER", default=False)
 if PGBOUNCER:
@@ -227,6 +236,14 @@ if PGBOUNCER:
     _database["CONN_MAX_AGE"] = 600
     _database["DISABLE_SERVER_SIDE_CURSORS"] = True
 else:
+    # The same for the server's side of the connection. PgBouncer has settings of its own for it.
+    _database["OPTIONS"]["options"] = " ".join(
+        [
+            *(f"-c tcp_{name}={value}" for name, value in _alive.items()),
+            f"-c tcp_user_timeout={GONE_SECONDS * 1000}",
+            _database["OPTIONS"].get("options", ""),
+        ]
+    ).strip()
     # One connection a thread of the web server, and a few to spare. The time-out turns an absent database
     # into a fast 503 instead of a hung request.
     _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 12, "timeout": 3}
