@@ -126,7 +126,7 @@ class Extension:
         product.HOMES.add(*filter(None, [self.home]))
         product.NAVIGATION.add(*self.navigation)
         product.DEMO.add(*self.demo)
-        product.SALES_TEAMS.add(*filter(None, [self.sales_team]))
+        product.SALES_TEAMS.add(*([self.sales_team] if self.sales_team else []))
         features.REGISTRY.add(*self.features)
         losses.REGISTRY.add(*self.losses)
         losses.STAYS.add(*self.stays)

@@ -75,7 +75,7 @@ class RoleForm(forms.Form):
     role = forms.ChoiceField(label=_("Role"), choices=_ROLES)
 
     def __init__(self, *args: Any, prefix_ids: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, auto_id=f"member-{prefix_ids}-%s", **kwargs)
+        super().__init__(*args, **{**kwargs, "auto_id": f"member-{prefix_ids}-%s"})
 
 
 class _MemberField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not subscriptable at run time

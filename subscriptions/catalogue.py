@@ -8,14 +8,14 @@ with notice (`subscriptions.pricing`). A plan that is no longer wanted is retire
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db import models, transaction
+from django.db import transaction
 from django.db.models import ProtectedError
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.foreign_input import MAX_CENTS, is_within_years
 from accounts.core.refusal import Refused
 from subscriptions.billing_record import BillingRecord
-from subscriptions.plan import FREE, Interval, Plan, Price
+from subscriptions.plan import FREE, Interval, Plan, Price, PriceQuerySet
 from subscriptions.subscription import Subscription
 
 #: Less notice than that no owner can act upon; more than a year nobody remembers.
@@ -223,7 +223,7 @@ def call_off(price: Price, *, at: datetime) -> bool:
     return True
 
 
-def _beside(price: Price) -> "models.QuerySet[Price]":
+def _beside(price: Price) -> PriceQuerySet:
     """The other prices of the same plan, interval and currency."""
     same = Price.objects.filter(plan_id=price.plan_id, interval=price.interval, currency=price.currency)
     return same.exclude(pk=price.pk)

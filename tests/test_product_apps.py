@@ -111,7 +111,7 @@ def test_without_a_product_offboard_runs_bare_and_speaks_of_none(database: str, 
     found = seen(database, tmp_path, products="")
     assert "blueprints" not in found["apps"]
     pages = found["pages"]
-    assert pages["/"][:2] == [302, "/user/subscription/"]
+    assert list(pages["/"][:2]) == [302, "/user/subscription/"]
     assert {name: page[0] for name, page in pages.items() if name != "/"} == dict.fromkeys(
         [
             "/user/subscription/",

@@ -44,7 +44,7 @@ def _header(name: str, description: str, *, required: bool = False, **schema: An
 
 
 _KEY = "Stands for this call and its repetitions, for seven days."
-_KEY_SCHEMA = {"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"}
+_KEY_SCHEMA: dict[str, Any] = {"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"}
 #: For the document (`openapi_extra`): which headers a call may, or has to, carry.
 MAY_CARRY_KEY: dict[str, Any] = {"parameters": [_header(HEADER, _KEY, **_KEY_SCHEMA)]}
 CARRIES_KEY: dict[str, Any] = {"parameters": [_header(HEADER, _KEY, required=True, **_KEY_SCHEMA)]}

@@ -114,7 +114,7 @@ def the_api() -> NinjaAPI:
 @cache
 def _queries() -> dict[tuple[str | None, str | None], frozenset[str]]:
     """What may stand in the address of a call behind its path, by the name of its route and its method."""
-    known = {}
+    known: dict[tuple[str | None, str | None], frozenset[str]] = {}
     for bound in the_api()._get_bound_routers():
         for view in bound.path_operations.values():
             route = the_api().get_operation_url_name(view.operations[0], bound.template)

@@ -106,8 +106,8 @@ def _read(request: HttpRequest) -> None:
     if settings.ALLOW_TIME_TRAVEL:
         allowed |= {"at"}
     if not set(request.GET) <= allowed:
-        error = FieldError("query:", "unknown_field", "There is a parameter here that we do not know.")
-        raise Problem(problems.INVALID, errors=[error])
-    request._body = body  # type: ignore[attr-defined]  # where Django keeps what it has read
+        unknown = FieldError("query:", "unknown_field", "There is a parameter here that we do not know.")
+        raise Problem(problems.INVALID, errors=[unknown])
+    request._body = body  # where Django keeps what it has read
     if body and request.content_type != "application/json":
         raise Problem(problems.NOT_JSON)

@@ -1,5 +1,6 @@
 """Handing an account over: the owner offers it to a member, who accepts or declines."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from django.contrib import messages
@@ -136,7 +137,7 @@ def _others(membership: Membership) -> "QuerySet[Membership]":
     return membership.account.memberships.exclude(user=membership.user_id).select_related("user").order_by("pk")
 
 
-def _facts(pending: "dict[str, object]") -> str:
+def _facts(pending: "Mapping[str, object]") -> str:
     """What is about to happen, as a form carries it."""
     return promise(*(part for name in sorted(pending) for part in (name, pending[name]))) or "nothing"
 

@@ -221,7 +221,15 @@ def record_subscription(request: HttpRequest, account_id: uuid.UUID, body: Subsc
 
 def _require_same(there: Subscription, account: Account, body: SubscriptionIn) -> None:
     """Raise 409 if the subscription that is called so is not the one that is told."""
-    told = (account.pk, body.plan, body.interval, body.seats, body.currency, body.started_at, body.trial_ends_at)
+    told: tuple[object, ...] = (
+        account.pk,
+        body.plan,
+        body.interval,
+        body.seats,
+        body.currency,
+        body.started_at,
+        body.trial_ends_at,
+    )
     is_there = (
         there.account_id,
         there.plan_id,

@@ -28,7 +28,7 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         "DATABASE_URL": "postgres://someone:hidden@db.example:5432/offboard\n",
         "PGBOUNCER": "0\n",
     }
-    files = {}
+    files: dict[str, str] = {}
     for name, text in secrets.items():
         (tmp_path / name).write_text(text)
         files |= {f"{name}_FILE": str(tmp_path / name), name: "-"}

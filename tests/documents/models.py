@@ -1,4 +1,5 @@
 import uuid
+from typing import ClassVar
 
 from django.db import models
 
@@ -10,6 +11,8 @@ class Document(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="documents")
     title = models.CharField(max_length=200)
+
+    objects: ClassVar[models.Manager["Document"]] = models.Manager()
 
     class Meta:
         # Nothing is written to an account that is being erased.

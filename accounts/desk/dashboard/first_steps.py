@@ -62,7 +62,7 @@ def missing() -> list[Seen]:
 
 def is_on_real_server() -> bool:
     """Whether customers come here: over https. On http somebody is trying it."""
-    return urlsplit(settings.SITE_URL).scheme == "https"
+    return str(urlsplit(settings.SITE_URL).scheme) == "https"
 
 
 def _has_named_its_brand() -> bool:

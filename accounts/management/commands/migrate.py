@@ -4,10 +4,9 @@ A migration that waits for a table's lock makes all who come after it wait, too:
 one long transaction of somebody else's. So it gives up soon, and is run again. Behind a PgBouncer it goes past it.
 """
 
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import OperationalError, connection
 from psycopg.errors import LockNotAvailable, QueryCanceled
@@ -23,7 +22,7 @@ STATEMENT_SECONDS = 3600
 class Command(migrate.Command):
     help = f"{migrate.Command.help} Gives up rather than keep everybody waiting: run it again then."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--lock-timeout",

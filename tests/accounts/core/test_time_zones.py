@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import translation
 
 from accounts.core import time_zones
+from accounts.core.foreign_input import words
 from accounts.models import Account, User
 from tests.factories import PASSWORD, UserFactory
 
@@ -38,7 +39,7 @@ def test_no_alias_and_nothing_that_is_no_place_is_offered() -> None:
     assert 380 < len(found) < 480
     assert set(found) <= zoneinfo.available_timezones()
     for _heading, zones in time_zones.offered(WINTER):
-        cities = [time_zones.words(label) for _name, label in zones]
+        cities = [words(label) for _name, label in zones]
         assert cities == sorted(cities)
 
 

@@ -89,7 +89,7 @@ def test_every_mail_about_signing_in_is_a_letter_with_one_button(template: str, 
     assert message.reply_to == ["help@acme.example"]
     assert 8 <= len(message.subject) <= 60
     # Sentences, not Titles Of Their Own.
-    assert not re.search(r" [A-Z][a-z]+ [A-Z][a-z]+", message.subject), message.subject
+    assert not re.search(r" [A-Z][a-z]+ [A-Z][a-z]+", str(message.subject)), message.subject
     assert "\n\n\n" not in str(message.body)
 
 

@@ -37,7 +37,7 @@ def test_it_prints_the_id_alone_and_mails_its_owner_a_way_in() -> None:
     sending.send_due(clock.now())
     (sent,) = mail.outbox
     assert sent.to == [OWNER]
-    assert choose_password(link_in(sent.body)) == 302
+    assert choose_password(link_in(str(sent.body))) == 302
     client = Client()
     assert client.post("/auth/login/", {"login": OWNER, "password": PASSWORD})["Location"] == "/"
     assert client.get("/user/subscription/").status_code == 200

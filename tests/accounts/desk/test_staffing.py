@@ -65,7 +65,7 @@ def test_who_is_new_is_created_and_mailed_a_way_in_that_works_once(settings: Set
     assert "You are a support lead" in sent.body
     # No link stands in a row.
     assert Notice.objects.get().facts == {"role": "lead", "is_change": False, "needs_way_in": True}
-    link = link_in(sent.body)
+    link = link_in(str(sent.body))
     assert choose_password(link) == 302
     # Another one who has read the mail is too late.
     assert choose_password(link) == 200
