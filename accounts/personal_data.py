@@ -151,6 +151,7 @@ _CONTENT = (
         Order.CONTENT,
         lambda account: Delivery.objects.with_texts().filter(account_id=account),
         values=DELIVERY_EMPTIED,
+        held_by_workers=True,
     ),
     # Before their rows, which say whose they are.
     Scrubbed("accounts.BulkRun", Order.CONTENT, bulk_runs, {"values": None}, part="reasons"),

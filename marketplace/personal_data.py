@@ -112,6 +112,7 @@ PERSONAL_DATA = (
         deliveries,
         values=DELIVERY_EMPTIED,
         part="by the marketplace's name",
+        held_by_workers=True,
     ),
     Scrubbed(
         "accounts.Delivery",
@@ -119,6 +120,7 @@ PERSONAL_DATA = (
         naming_the_account,
         values={"body": None, "named": None},
         part="naming the account",
+        held_by_workers=True,
     ),
     Scrubbed(
         "accounts.Delivery",
@@ -126,6 +128,7 @@ PERSONAL_DATA = (
         naming_people,
         values={"body": None, "named": None},
         part="naming people who go",
+        held_by_workers=True,
     ),
     Scrubbed("marketplace.OffboardingStep", Order.CONTENT, step_remarks, values={"remark": "", "last_error": ""}),
     Erased("marketplace.RepositoryHook", Order.CONTENT, hooks),

@@ -27,7 +27,7 @@ from accounts.support import deletion
 from subscriptions import losses, reminders
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.refunds.refund import Refunded
-from subscriptions.subscription import Channel, Subscription
+from subscriptions.subscription import Channel, Subscription, locked_in_order
 
 MAX_COMMENT = 2000
 
@@ -178,7 +178,7 @@ def cancel(
     another one nothing is done. Raises `CannotCancelHere`, `AlreadyEnded`, and `OutOfDate`.
     """
     with transaction.atomic():
-        subscription = Subscription.objects.locked().select_related("account", "plan").get(pk=subscription.pk)
+        subscription = locked_in_order(subscription)
         if subscription.channel != Channel.DIRECT:
             raise CannotCancelHere(Channel(subscription.channel))
         if subscription.settled_at or not subscription.is_live(at):
@@ -226,9 +226,7 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
     keeps all the time, each with a mail: cancelling is never refused, so keeping is, until later.
     """
     with transaction.atomic():
-        subscription = (
-            Subscription.objects.locked().select_related("account", "plan").get(pk=cancellation.subscription_id)
-        )
+        subscription = locked_in_order(cancellation.subscription)
         cancellation = Cancellation.objects.get(pk=cancellation.pk)
         if cancellation.withdrawn_at:
             return False

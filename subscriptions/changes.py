@@ -11,7 +11,7 @@ from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import FREE, Interval
-from subscriptions.subscription import MARKETPLACES, Channel, Subscription
+from subscriptions.subscription import MARKETPLACES, Channel, Subscription, locked_in_order
 
 
 def change(
@@ -29,30 +29,44 @@ def change(
     What is over stays as it was: a late word about it changes nothing.
     """
     with transaction.atomic():
-        subscription = Subscription.objects.locked().get(pk=subscription.pk)
-        if subscription.is_over(at):
-            return False
-        before = (subscription.plan_id, subscription.interval, subscription.seats, subscription.cents)
-        after = (plan_id, interval, seats, cents)
-        if before == after:
-            return False
-        subscription.plan_id, subscription.interval, subscription.seats, subscription.cents = after
-        subscription.save(update_fields=["plan", "interval", "seats", "cents"])
-        history.record(
-            subscription.account_id,
-            SubscriptionEvent.SUBSCRIPTION_CHANGED,
-            at=at,
-            by=by,
-            subscription=subscription.pk,
-            plan=plan_id,
-            plan_before=before[0],
-            interval=int(interval),
-            interval_before=before[1],
-            seats=seats,
-            seats_before=before[2],
-            cents=cents,
-            cents_before=before[3],
-        )
+        subscription = locked_in_order(subscription)
+        return change_locked(subscription, plan_id=plan_id, interval=interval, seats=seats, cents=cents, at=at, by=by)
+
+
+def change_locked(
+    subscription: Subscription,
+    *,
+    plan_id: str,
+    interval: Interval,
+    seats: int,
+    cents: int,
+    at: datetime,
+    by: Actor,
+) -> bool:
+    """As `change`, of a subscription that the caller has read under its lock, in the caller's transaction."""
+    if subscription.is_over(at):
+        return False
+    before = (subscription.plan_id, subscription.interval, subscription.seats, subscription.cents)
+    after = (plan_id, interval, seats, cents)
+    if before == after:
+        return False
+    subscription.plan_id, subscription.interval, subscription.seats, subscription.cents = after
+    subscription.save(update_fields=["plan", "interval", "seats", "cents"])
+    history.record(
+        subscription.account_id,
+        SubscriptionEvent.SUBSCRIPTION_CHANGED,
+        at=at,
+        by=by,
+        subscription=subscription.pk,
+        plan=plan_id,
+        plan_before=before[0],
+        interval=int(interval),
+        interval_before=before[1],
+        seats=seats,
+        seats_before=before[2],
+        cents=cents,
+        cents_before=before[3],
+    )
     return True
 
 
@@ -62,7 +76,7 @@ def end_at_once(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
     Returns whether anything changed: what has ended already stays as it ended.
     """
     with transaction.atomic():
-        return end_locked(Subscription.objects.locked().get(pk=subscription.pk), at=at, by=by)
+        return end_locked(locked_in_order(subscription), at=at, by=by)
 
 
 def end_locked(
@@ -130,7 +144,7 @@ def _still_billed(subscription: Subscription, by: Actor) -> dict[str, str]:
 def call_off(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
     """Call off a subscription that begins later than `at`: it will never be live. Returns whether anything changed."""
     with transaction.atomic():
-        subscription = Subscription.objects.locked().get(pk=subscription.pk)
+        subscription = locked_in_order(subscription)
         if subscription.settled_at or subscription.started_at <= at:
             return False
         # An empty period: nothing was ever live, and nothing is left to settle or to remind of.

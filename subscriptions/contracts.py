@@ -22,11 +22,10 @@ from accounts.mail import notices
 from accounts.models import Account
 from accounts.support import deletion
 from subscriptions.event_kinds import SubscriptionEvent
-from subscriptions.locks import locked, locked_account
 from subscriptions.plan import Interval, Plan
 from subscriptions.reminders import set_end
 from subscriptions.starting import start
-from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription
+from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription, locked
 
 
 class NotAContract(Refused):
@@ -105,7 +104,7 @@ def enter(
     if ends_at <= max(starts_at, at):
         raise WrongTerms(_("A contract has to end after it begins, and later than now."))
     with transaction.atomic():
-        account = locked_account(account)
+        account = Account.objects.locked(account.pk)
         entered = Subscription.objects.of(account).ordered_as(reference)
         if same := entered.filter(started_at=starts_at, ends_at=ends_at).first():
             return same, False

@@ -14,8 +14,7 @@ from accounts.customers.history import Actor
 from accounts.mail import notices
 from subscriptions import changes, reminders
 from subscriptions.event_kinds import SubscriptionEvent
-from subscriptions.locks import locked
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import Subscription, locked
 
 
 class EndReason(models.TextChoices):

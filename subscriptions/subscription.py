@@ -14,7 +14,7 @@ from accounts.core.external_ids import ExternalId
 from accounts.core.foreign_input import LAST_YEAR
 from accounts.core.search_fields import SearchKey
 from accounts.core.versions import counts_versions
-from accounts.core.write_guard import refused_while_erasing
+from accounts.core.write_guard import BeingErased, refused_while_erasing
 from accounts.erasure.purge import Purge
 from accounts.models import Account
 from subscriptions.cycles import Cycle, cycle_at, cycles_begun
@@ -262,3 +262,19 @@ class Subscription(models.Model):
     def total_cents(self) -> int:
         """What one cycle costs, all seats together."""
         return self.cents * self.seats
+
+
+def locked(subscription: Subscription) -> Subscription:
+    """The subscription as it is now, locked after its account until the transaction ends. Raises `BeingErased`."""
+    subscription = locked_in_order(subscription)
+    if subscription.account.purging_at:
+        raise BeingErased(subscription.account_id)
+    return subscription
+
+
+def locked_in_order(subscription: Subscription) -> Subscription:
+    """As `locked`, also while the account is being erased: for what only ends, and for the erasing itself."""
+    account = Account.objects.select_for_update(no_key=True).get(pk=subscription.account_id)
+    subscription = Subscription.objects.locked().select_related("plan").get(pk=subscription.pk)
+    subscription.account = account
+    return subscription

@@ -1,7 +1,18 @@
-"""Advisory locks of the database, by name: what no row can be locked for.
+"""The order of locks, and the advisory locks of the database, by name: what no row can be locked for.
 
-Rows are locked in one order: the account first, then what hangs on it (a subscription, a purchase, an offboarding, a
-purge). An advisory lock comes before all of them.
+One order, so that no two transactions wait for each other:
+
+1. a delivery that is being processed, held by its worker alone (`accounts.jobs.due_work`);
+2. advisory locks, by this file's numbers;
+3. accounts, by their ids where there are several: `FOR NO KEY UPDATE` by transitions, `FOR UPDATE` by the start of a
+   purge, `FOR KEY SHARE` by whoever writes a row of the account (`accounts.core.write_guard`);
+4. what hangs on the account: its purge, a purchase at a marketplace, an offboarding, a request, a hold;
+5. subscriptions; 6. refunds.
+
+An erasing goes the same way: account, purge, then rows. It passes over deliveries that a worker holds, because that
+worker may be waiting for the account (`accounts.erasure.inventory.Scrubbed`). Sweeps that claim rows pass over those
+that are held; settling alone goes on from many subscriptions to their accounts, for a key share that only the start of
+a purge makes it wait for: if these two meet, PostgreSQL ends one of them, and it is done again.
 """
 
 from enum import IntEnum

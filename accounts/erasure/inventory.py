@@ -110,20 +110,28 @@ class Erased:
 
 @dataclass(frozen=True)
 class Scrubbed:
-    """Rows that stay, emptied of what is personal. `find` gives only those that have not been emptied yet."""
+    """Rows that stay, emptied of what is personal. `find` gives only those that have not been emptied yet.
+
+    `held_by_workers`: a worker may hold one of them while it waits for this account. Those are passed over, and there
+    is more to do until none is left.
+    """
 
     model: str
     order: Order
     find: Find
     values: Mapping[str, Any]
     part: str = ""
+    held_by_workers: bool = False
 
     @property
     def name(self) -> str:
         return f"{self.model} ({self.part})" if self.part else self.model
 
     def erase(self, account_id: uuid.UUID, limit: int) -> int:
-        return scrub(self.find(account_id), self.values, limit)
+        rows = self.find(account_id)
+        if self.held_by_workers:
+            rows = rows.select_for_update(skip_locked=True, no_key=True)
+        return scrub(rows, self.values, limit)
 
     def count(self, account_id: uuid.UUID) -> int:
         return self.find(account_id).count()

@@ -54,7 +54,7 @@ def close_final_hours(at: datetime) -> int:
 
     def close(row: AwsAgreement, at: datetime) -> bool:
         with transaction.atomic():
-            matching.lock()
+            matching.lock(pk=row.pk)
             due = over(at).locked().select_related("account", "dimension")
             if (found := due.filter(pk=row.pk).first()) is None:
                 return False
@@ -113,7 +113,7 @@ def ask(row: AwsAgreement, at: datetime) -> Answer:
 
 def apply_answer(pk: int, answer: Answer, at: datetime) -> None:
     """Make the purchase what AWS says, unless the answer may be stale. The caller's transaction."""
-    matching.lock()
+    matching.lock(pk=pk)
     row = AwsAgreement.objects.locked().select_related("account", "dimension").filter(pk=pk).first()
     if row is None:
         return

@@ -4,6 +4,8 @@ An agreement or a licence names one purchase. Without them a purchase is found b
 nothing speaks against it and there is no other: two purchases by one AWS account must never become one.
 """
 
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -12,6 +14,7 @@ from django.db.models import Q
 
 from accounts.core import locks
 from accounts.core.locks import Lock
+from accounts.models import Account
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.vocabulary import Names
 
@@ -19,13 +22,31 @@ from marketplace.aws.vocabulary import Names
 CLOCKS_DIFFER = timedelta(minutes=10)
 
 
-def lock() -> None:
-    """Have all of AWS for ourselves until the transaction ends.
+def lock(
+    names: Names | None = None, *, ids: Iterable[str] = (), pk: int | None = None, account_id: uuid.UUID | None = None
+) -> None:
+    """Have all of AWS for ourselves until the transaction ends, then the accounts of whatever purchases are meant.
 
     One lock for all: the names of a purchase come separately, so nobody knows beforehand which rows a message is
-    about. No calls to elsewhere are made under it, and AWS sells by the hour, not by the millisecond.
+    about. No calls to elsewhere are made under it, and AWS sells by the hour, not by the millisecond. Accounts come
+    before purchases, as everywhere (`accounts.core.locks`): those of every purchase with one of these names or `ids`,
+    or this `pk`, and of all that their buyers have; `account_id`: and of this one.
     """
     locks.take(Lock.AWS)
+    known = [known for known in ((names.agreement_id, names.licence_id) if names else ()) if known]
+    known = [*known, *(each for each in ids if each)]
+    meant = Q(pk=pk) | Q(agreement_id__in=known) | Q(licence_id__in=known) | Q(former_ids__overlap=known)
+    if names and names.aws_account_id:
+        meant |= Q(aws_account_id=names.aws_account_id)
+    if names and names.customer_identifier:
+        meant |= Q(customer_identifier=names.customer_identifier)
+    buyers = list(AwsAgreement.objects.filter(meant).values_list("aws_account_id", "customer_identifier"))
+    accounts = {account for account, _customer in buyers if account}
+    customers = {customer for _account, customer in buyers if customer}
+    theirs = meant | Q(aws_account_id__in=accounts) | Q(customer_identifier__in=customers)
+    ours = Q(pk__in=AwsAgreement.objects.filter(theirs, account__isnull=False).values("account_id")) | Q(pk=account_id)
+    # In one order, whoever locks several.
+    list(Account.objects.filter(ours).order_by("pk").select_for_update(no_key=True).values_list("pk"))
 
 
 @dataclass(frozen=True)

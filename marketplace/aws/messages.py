@@ -58,7 +58,7 @@ def handle_event(delivery: Delivery, at: datetime) -> DeliveryOutcome:
 
 def hear(said: Said, at: datetime) -> Heard:
     """Which purchase is it about, what does it change there, what follows for the account. Raises `Conflict`."""
-    matching.lock()
+    matching.lock(said.names, ids=[said.previous_agreement_id])
     found = identify(said, at)
     row = found.row
     if row is None:

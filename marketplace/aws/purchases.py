@@ -18,7 +18,7 @@ from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.lifecycle import News
 from marketplace.event_kinds import MarketplaceEvent
 from subscriptions import losses
-from subscriptions.changes import call_off, change, end_at_once
+from subscriptions.changes import call_off, change_locked, end_at_once
 from subscriptions.models import Channel, Interval, Plan, Subscription
 from subscriptions.starting import start
 
@@ -109,7 +109,9 @@ def _subscribe(row: AwsAgreement, account: Account, current: Subscription | None
     if current and was_ended_here(current, at):
         return False
     if current:
-        return change(current, plan_id=row.plan_id, interval=INTERVAL, seats=row.seats, cents=CENTS, at=at, by=AWS)
+        return change_locked(
+            current, plan_id=row.plan_id, interval=INTERVAL, seats=row.seats, cents=CENTS, at=at, by=AWS
+        )
     begins_at = max(row.starts_at or at, at)
     others = Subscription.objects.of(account).filter(Q(ends_at=None) | Q(ends_at__gt=begins_at))
     if other := others.order_by("started_at").first():

@@ -182,7 +182,7 @@ def finish(
     `TakenByAnother`, `NotOffered`, and `holding.Conflict`; then nothing has changed.
     """
     with transaction.atomic():
-        matching.lock()
+        matching.lock(registration.names, ids=registration.ids(), account_id=account_id)
         registration = Registration.objects.select_for_update(no_key=True).get(pk=registration.pk)
         if registration.used_at and registration.used_by_id != by.pk:
             raise TakenByAnother

@@ -38,7 +38,7 @@ from marketplace.github.signature import GitHubListing
 from marketplace.github.tokens import UserToken
 from marketplace.offboarding import offboarding
 from marketplace.tombstone import Marketplace
-from subscriptions.changes import change, end_locked, end_now
+from subscriptions.changes import change_locked, end_locked, end_now
 from subscriptions.models import Channel, Interval, Subscription
 from subscriptions.starting import start
 
@@ -79,15 +79,25 @@ def handle(delivery: Delivery, at: datetime) -> DeliveryOutcome:
 
 
 def lock_customer(github_id: int, *, new: bool = False) -> GitHubCustomer | None:
-    """This customer, ours alone until the transaction ends; also when there is none yet, so that none is made twice.
+    """This customer, ours alone until the transaction ends, after its account, as everywhere (`accounts.core.locks`).
 
-    `new`: there is probably none, so the row is looked for once, not twice.
+    Also when there is none yet, so that none is made twice; `new`: that is probably so, and it is looked for once.
     """
-    row = GitHubCustomer.objects.locked().filter(github_id=github_id)
-    if not new and (customer := row.first()):
-        return customer
-    locks.take(Lock.GITHUB_CUSTOMER, github_id)
-    return row.first()
+    accounts = Account.objects.select_for_update(no_key=True, of=("self",)).filter(github_customer__github_id=github_id)
+    account = None if new else accounts.first()
+    if account is None:
+        locks.take(Lock.GITHUB_CUSTOMER, github_id)
+        account = accounts.first()
+    if account is None:
+        return None
+    customer = GitHubCustomer.objects.locked().filter(github_id=github_id).first()
+    if customer and customer.account_id == account.pk:
+        # Already read, and as it is now.
+        customer.account = account
+    elif customer:
+        # Given a fresh account while we waited: nobody erases that one, so nobody waits for us.
+        customer.account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)
+    return customer
 
 
 def _apply(
@@ -320,7 +330,7 @@ def _subscribe(customer: GitHubCustomer, listing_plan: ListingPlan, *, new_accou
     cents = listing_plan.yearly_cents if customer.yearly else listing_plan.monthly_cents
     current = _current(customer)
     if current and current.ends_at is None:
-        change(
+        change_locked(
             current,
             plan_id=listing_plan.granted_plan_id,
             interval=interval,
@@ -361,6 +371,7 @@ def let_go(
 ) -> None:
     """The customer holds nothing at GitHub any more: end the subscription of that purchase, and no other.
 
+    The caller has locked both (`lock_customer`).
     If nothing else holds the account, now or ahead, its offboarding begins, and the owner is told so (design, idea 12).
     If something does, such as a contract entered meanwhile, the account stays with all that is in it.
     """
@@ -369,8 +380,7 @@ def let_go(
     customer.forget_doubt()
     customer.authorisation_needed_at = customer.conflict_since = None
     customer.save()
-    # Account first, as everywhere.
-    account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)
+    account = customer.account
     found = {each.pk: each for each in Subscription.objects.of(account).holding(at).locked()}
     # None, where it has ended already: nothing is left to end.
     current = found.pop(customer.subscription_id, None) if customer.subscription_id else None

@@ -37,14 +37,14 @@ from accounts.core import foreign_input
 from accounts.core.write_guard import BeingErased
 from accounts.mail import notices
 from accounts.models import Account
-from subscriptions import cancellation, changes, ending_elsewhere, locks
+from subscriptions import cancellation, changes, ending_elsewhere
 from subscriptions.api.plans import INTERVALS, NAMES, IntervalName
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import CHOSEN, MAX_COMMENT, AlreadyEnded, Cancellation
 from subscriptions.ending_elsewhere import EndReason
 from subscriptions.plan import CURRENCY, FREE, Plan, Price
 from subscriptions.starting import NoListPrice, start
-from subscriptions.subscription import MARKETPLACES, MAX_ORDER_REFERENCE, Channel, Subscription
+from subscriptions.subscription import MARKETPLACES, MAX_ORDER_REFERENCE, Channel, Subscription, locked
 
 router = Router(tags=["subscriptions"])
 READ, WRITE = Token(Scope.ACCOUNTS_READ), Token(Scope.SUBSCRIPTIONS_WRITE)
@@ -369,7 +369,7 @@ def _found(subscription_id: int) -> Subscription:
 def _locked_direct(subscription_id: int) -> Subscription:
     """The same, locked after its account, if it is ours to change. Raises 409 for what others bill."""
     try:
-        found = locks.locked(_found(subscription_id))
+        found = locked(_found(subscription_id))
     except BeingErased as erasing:
         raise gone_or_unknown(erasing.args[0]) from None
     if found.channel in MARKETPLACES:

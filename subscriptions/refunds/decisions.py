@@ -21,10 +21,9 @@ from accounts.mail import notices
 from accounts.models import RequestKind, SupportRequest
 from accounts.support.requests import RequestClosed
 from subscriptions.event_kinds import SubscriptionEvent
-from subscriptions.locks import locked
 from subscriptions.pricing.repricing import paid_so_far
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, PaidElsewhere, Refund
-from subscriptions.subscription import Channel, Subscription
+from subscriptions.subscription import Channel, Subscription, locked
 
 
 class WrongAmount(Refused):

@@ -23,11 +23,10 @@ from accounts.support.requests import conclude
 from subscriptions.cancellation import AlreadyEnded, cancel
 from subscriptions.changes import end_at_once
 from subscriptions.event_kinds import SubscriptionEvent
-from subscriptions.locks import locked
 from subscriptions.refunds.decisions import record, tell
 from subscriptions.refunds.payments import by_hand, payments
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, Refund, RefundQuerySet
-from subscriptions.subscription import Subscription
+from subscriptions.subscription import Subscription, locked
 
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)

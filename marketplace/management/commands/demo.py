@@ -25,7 +25,7 @@ from marketplace.aws.messages import hear
 from marketplace.aws.vocabulary import Names, Said, Terms, Word
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan
-from marketplace.github.messages import hold, let_go
+from marketplace.github.messages import hold, let_go, lock_customer
 from marketplace.github.payloads import Buyer, ListedPlan, Purchase
 from marketplace.offboarding.offboarding import OffboardingCause
 from subscriptions.cancellation import cancel
@@ -231,7 +231,9 @@ class Demo:
         left = self.buys_at_github("Ghost Tankers", "left", github_id=1002)
         if left.cancelled_at is None:
             received = self.at - timedelta(days=3)
-            let_go(left, cause=OffboardingCause.CANCELLED, received_at=received, at=received)
+            found = lock_customer(left.github_id)
+            assert found
+            let_go(found, cause=OffboardingCause.CANCELLED, received_at=received, at=received)
 
     def gone(self) -> None:
         """Asked for deletion six weeks ago: erased since, with a certificate. Its history still tells of it."""
