@@ -12,7 +12,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from accounts.core.private_files import private_folder, write_private
 
@@ -171,6 +171,11 @@ class Archive:
         self._body.flush()
         os.fsync(self._body.fileno())
         return self._body.tell()
+
+    def content(self) -> BinaryIO:
+        """All that has been written, to be read from its beginning."""
+        self._body.seek(0)
+        return self._body
 
     def _local_header(self, packed: int) -> bytes:
         place, name = self.position, self.position.member.encode()

@@ -9,8 +9,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
+from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
@@ -22,7 +25,7 @@ from accounts.customers.history import Actor
 from accounts.erasure.purge import Purge
 from accounts.exports.archive import Archive, Interrupted, Position, index_of
 from accounts.exports.export import KEPT_FOR, Export
-from accounts.exports.parts import account_document, as_json, parts, plain, readme, schema
+from accounts.exports.parts import Part, account_document, as_json, parts, plain, readme, schema
 from accounts.jobs import due_work, invariants, sweeps
 from accounts.jobs.due_work import MORE, Turn, attempt, overdue, run_due
 from accounts.jobs.queues import Queue
@@ -56,33 +59,61 @@ def take_turn(at: datetime, turn: datetime) -> bool | Literal[Turn.MORE] | None:
 
 
 def _go_on(export: Export, at: datetime) -> bool | Literal[Turn.MORE]:
-    """One batch, in the caller's transaction, which holds the row. Returns whether that was the last, or `MORE`."""
+    """One batch, in the caller's transaction, which holds the row. Returns whether that was the last, or `MORE`.
+
+    Of a storage elsewhere all batches: half an archive on the disk of one worker is of no use to another one, and an
+    erasing that another one carries out would not find it.
+    """
+    if not export.is_built_in_place:
+        return _build_at_once(export, at)
     with _opened(export) as archive:
         part = next((part for part in parts() if not export.progress[part.name]["complete"]), None)
         if part is None:
             _finish(export, archive, at)
             return True
-        noted = export.progress[part.name]
-        batch = part.write(archive, export.account_id, noted["after"])
-        noted |= {"done": noted["done"] + batch.written, "after": batch.after, "complete": batch.complete}
-        # Rows may come and go meanwhile; the count never runs over.
-        noted["total"] = noted["done"] if batch.complete else max(noted["total"], noted["done"])
+        _write_batch(export, part, archive)
         export.position = archive.save()
     export.save(update_fields=["progress", "position"])
     return MORE
 
 
+def _build_at_once(export: Export, at: datetime) -> bool:
+    """The whole archive, in files without a name: whatever ends this process, nothing of them is left on its disk."""
+    refuse_if_purging(export.account_id)
+    with TemporaryDirectory() as folder:
+        archive = _begun(export, Path(folder) / "archive.part")
+    with archive:
+        for part in parts():
+            while not export.progress[part.name]["complete"]:
+                _write_batch(export, part, archive)
+        _finish(export, archive, at)
+    return True
+
+
+def _write_batch(export: Export, part: Part, archive: Archive) -> None:
+    noted = export.progress[part.name]
+    batch = part.write(archive, export.account_id, noted["after"])
+    noted |= {"done": noted["done"] + batch.written, "after": batch.after, "complete": batch.complete}
+    # Rows may come and go meanwhile; the count never runs over.
+    noted["total"] = noted["done"] if batch.complete else max(noted["total"], noted["done"])
+
+
 def _opened(export: Export) -> Archive:
     """The archive where it was left; a new one if there is none, or if not all of it is there."""
-    path, dated = export.unfinished_path, export.asked_at
+    path = export.unfinished_path
     if export.position and export.progress.keys() == {part.name for part in parts()}:
         try:
-            return Archive(path, Position(**export.position), dated=dated)
+            return Archive(path, Position(**export.position), dated=export.asked_at)
         except Interrupted:
             pass
     # Holds up a purge that starts just now: no file is begun that nobody would delete.
     refuse_if_purging(export.account_id)
-    archive = Archive.begin(path, dated=dated)
+    return _begun(export, path)
+
+
+def _begun(export: Export, path: Path) -> Archive:
+    """A new archive, with what every archive begins with."""
+    archive = Archive.begin(path, dated=export.asked_at)
     account = export.account
     archive.add("README.txt", readme(account, export.asked_at).encode())
     archive.add("schema.json", as_json(schema(), indent=2))
@@ -96,11 +127,9 @@ def _opened(export: Export) -> Archive:
 def _finish(export: Export, archive: Archive, at: datetime) -> None:
     """Put the archive in its place, and tell the owner. What was exported before goes with the next run."""
     export.size = archive.finish()
-    with archive.path.open("rb") as file:
-        export.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    export.sha256 = hashlib.file_digest(archive.content(), "sha256").hexdigest()
     refuse_if_purging(export.account_id)
-    os.replace(archive.path, default_storage.path(export.name))
-    index_of(archive.path).unlink(missing_ok=True)
+    _put_in_place(export, archive)
     export.file.name = export.name
     export.finished_at, export.expires_at = at, _expiry(export, at)
     export.position, export.attempts, export.last_error = {}, 0, ""
@@ -119,6 +148,16 @@ def _finish(export: Export, archive: Archive, at: datetime) -> None:
         at=at,
         expires_at=export.expires_at,
     )
+
+
+def _put_in_place(export: Export, archive: Archive) -> None:
+    if export.is_built_in_place:
+        os.replace(archive.path, default_storage.path(export.name))
+        index_of(archive.path).unlink(missing_ok=True)
+    else:
+        # What an attempt before this one has left there.
+        default_storage.delete(export.name)
+        default_storage.save(export.name, File(archive.content()))
 
 
 def _expiry(export: Export, at: datetime) -> datetime:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from django.core import signing
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -101,7 +101,8 @@ class Export(DueWork):
     def fail(self, error: Exception, at: datetime) -> None:
         """As all due work. Without room on the disk, or without an account, what has been written goes at once."""
         if self.finished_at is None and isinstance(error, OSError | BeingErased):
-            discard(self.unfinished_path)
+            if self.is_built_in_place:
+                discard(self.unfinished_path)
             self.put_off(describe(error), at, progress={}, position={})
         else:
             super().fail(error, at)
@@ -110,6 +111,11 @@ class Export(DueWork):
     def name(self) -> str:
         """The archive's name in the storage."""
         return f"{folder(self.account_id)}/{self.pk}.zip"
+
+    @property
+    def is_built_in_place(self) -> bool:
+        """Whether archives lie on a disk of this machine, so that one can grow where it will lie."""
+        return isinstance(default_storage, FileSystemStorage)
 
     @property
     def unfinished_path(self) -> Path:
