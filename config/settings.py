@@ -16,8 +16,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import brand
-from accounts.core.private_files import FILE_MODE, FOLDER_MODE
-from config import sentry
+from config import media, sentry
 from config.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -407,11 +406,7 @@ STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or DATA_DIR / "static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "media"
 STORAGES = {
-    # What customers own: for the user that runs the product, and for no other one of the machine.
-    "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"file_permissions_mode": FILE_MODE, "directory_permissions_mode": FOLDER_MODE},
-    },
+    "default": media.storage(env),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 

@@ -11,8 +11,9 @@ import struct
 import zlib
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from io import BufferedRandom
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from accounts.core.private_files import private_folder, write_private
 
@@ -172,7 +173,7 @@ class Archive:
         os.fsync(self._body.fileno())
         return self._body.tell()
 
-    def content(self) -> BinaryIO:
+    def content(self) -> BufferedRandom:
         """All that has been written, to be read from its beginning."""
         self._body.seek(0)
         return self._body

@@ -56,9 +56,11 @@ def _on_disk() -> frozenset[tuple[str, str]]:
 
 
 def storage(_at: datetime) -> Fault | None:
-    """Whether a file can be written where exports and thumbnails go. Asked of this machine's disk alone."""
+    """Whether files can be written where exports and thumbnails go; in a bucket, whether they can be erased there."""
     if not isinstance(default_storage, FileSystemStorage):
-        return None
+        ask: Callable[[], str] | None = getattr(default_storage, "fault", None)
+        why = ask() if ask else ""
+        return Fault(_("bucket of files can't be used, or would keep what is erased"), [why]) if why else None
     folder = Path(default_storage.location)
     while not folder.exists():
         # Made when the first file is.
