@@ -426,7 +426,7 @@ if EMAIL_BACKEND == "django.core.mail.backends.filebased.EmailBackend":
 #: A mail server that does not answer within this many seconds is tried again later.
 EMAIL_TIMEOUT = 10
 #: `Name <address>`. A name with letters beyond ASCII stays as it is; Django encodes it in the mail's head.
-_no_reply = f"no-reply@{_host if _is_real else 'blueprints.example'}"
+_no_reply = f"no-reply@{SUPPORT_EMAIL.rpartition('@')[2]}"
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or (
     formataddr((BRAND_NAME, _no_reply)) if BRAND_NAME.isascii() else f'"{quote(BRAND_NAME)}" <{_no_reply}>'
 )
