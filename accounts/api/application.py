@@ -89,7 +89,7 @@ def build() -> NinjaAPI:
 
 
 def answer(request: HttpRequest) -> HttpResponse:
-    """Answer a call: the one way in (`config.doors`). HEAD is GET whose body nobody sends."""
+    """Answer a call: the one way in (`config.doors`). HEAD is GET, without the body in the end."""
     if request.method == "HEAD":
         request.method = "GET"
     try:
@@ -147,6 +147,8 @@ def document(api: NinjaAPI | None = None) -> dict[str, Any]:
         for method, operation in operations.items():
             if scope := scopes.get(operation["operationId"]):
                 operation["security"] = [{"Token": [scope]}]
+            if any(parameter["name"] == "If-None-Match" for parameter in operation["parameters"]):
+                operation["responses"]["304"] = {"description": "It is known already, and so still."}
             for status in _statuses(path, method, operation):
                 operation["responses"].setdefault(str(status), {"$ref": "#/components/responses/Problem"})
     return found

@@ -22,8 +22,11 @@ class ApiMiddleware:
         translation.activate(settings.LANGUAGE_CODE)
         # As CommonMiddleware does: raises DisallowedHost, which is answered by 400.
         request.get_host()
+        is_head = request.method == "HEAD"
         response = application.answer(request)
         if response.status_code not in (204, 304):
             # As CommonMiddleware does: without it the answer would be sent in chunks.
             response.headers.setdefault("Content-Length", str(len(response.content)))
+        if is_head:
+            response.content = b""
         return response
