@@ -29,11 +29,13 @@ from accounts.api.lookup import account_of, locked_account, place_of
 from accounts.api.problems import FieldError, Problem
 from accounts.api.tokens import Scope
 from accounts.core import foreign_input
-from accounts.customers import opening, places
+from accounts.customers import opening
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.opening import Person
 from accounts.customers.user import User
 from accounts.mail import notices
+from accounts.mail.account_opened import tell_owner
+from accounts.people import members
 from accounts.support.ownership import hand_over
 from accounts.support.requests import MAX_MESSAGE, RequestKind, ask
 
@@ -76,6 +78,7 @@ class AccountIn(Body):
     external_id: ExternalId
     name: AccountName
     owner: PersonIn
+    notify: Notify = True
 
 
 class AccountChange(Body):
@@ -171,6 +174,8 @@ def create_account(request: HttpRequest, body: AccountIn) -> HttpResponse:
         account = opening.open_account(
             body.name, owner=owner, external_id=body.external_id, by=caller.actor, at=caller.at
         )
+        with notices.sent_if(body.notify):
+            tell_owner(account, owner, at=caller.at)
         return 201, str(account.pk)
 
     status, made, replayed = once(request, work, token=caller.row, at=caller.at)
@@ -243,7 +248,7 @@ def put_member(request: HttpRequest, account_id: uuid.UUID, external_id: str, bo
         account = locked_account(account_id)
         person = Person(called, **body.model_dump(exclude={"role"}))
         user, _new = opening.known_or_new(person, at=caller.at)
-        is_new = places.put_in(account, user, Role(body.role), by=caller.actor, at=caller.at)
+        is_new = members.put_in(account, user=user, role=Role(body.role), by=caller.actor, at=caller.at)
         place = account.memberships.select_related("user").get(user=user)
     return answer(request, MemberTold.of(place), status=201 if is_new else 200)
 
@@ -256,13 +261,15 @@ def _external_id(text: str) -> str:
 
 
 @router.delete("accounts/{uuid:account_id}/members/{external_id}/", auth=WRITE, response={204: None})
-def remove_member(request: HttpRequest, account_id: uuid.UUID, external_id: str) -> HttpResponse:
+def remove_member(request: HttpRequest, account_id: uuid.UUID, external_id: str, notify: bool = True) -> HttpResponse:
     """Take a person's place in an account away. Whoever has none has none: that is done, too (204)."""
     caller = caller_of(request)
     with transaction.atomic():
         account = locked_account(account_id)
-        if user := User.objects.filter(external_id=_external_id(external_id)).first():
-            places.take_out(account, user, by=caller.actor, at=caller.at)
+        place = account.memberships.select_related("user").filter(user__external_id=_external_id(external_id)).first()
+        if place:
+            with notices.sent_if(notify):
+                members.remove(account, user=place.user, by=caller.actor, at=caller.at)
     return nothing()
 
 

@@ -5,8 +5,8 @@ from ninja import Router
 from accounts.api import accounts, entitlements, problems, usage
 from accounts.api.application import Doors
 from accounts.customers.opening import AddressTaken, OtherPerson
-from accounts.customers.places import OwnerStays
 from accounts.customers.promises import OutOfDate
+from accounts.people.members import NotTheOwner
 from accounts.support.ownership import NotProven
 
 router = Router()
@@ -19,7 +19,7 @@ DOORS = Doors(
     refusals={
         OtherPerson: problems.EXTERNAL_ID_TAKEN,
         AddressTaken: problems.ADDRESS_TAKEN,
-        OwnerStays: problems.LAST_OWNER,
+        NotTheOwner: problems.LAST_OWNER,
         NotProven: problems.NOT_PROVEN,
         OutOfDate: problems.OUT_OF_DATE,
     },

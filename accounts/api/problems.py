@@ -182,6 +182,9 @@ OVERLAPPING = _code(
 NO_LIST_PRICE = _code(
     "no_list_price", HTTPStatus.CONFLICT, "There is no list price", "Say in `cents` what a seat costs for one cycle."
 )
+NOT_SOLD = _code(
+    "not_sold", HTTPStatus.CONFLICT, "This plan is not sold any more", "Choose another one: GET plans/ names them."
+)
 LAST_OWNER = _code(
     "last_owner",
     HTTPStatus.CONFLICT,

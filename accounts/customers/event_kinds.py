@@ -12,8 +12,6 @@ class AccountEvent(models.TextChoices):
     ACCOUNT_OPENED = "account.opened", _("Account opened")
     ACCOUNT_CHANGED = "account.changed", _("Name or external id of the account changed")
     MEMBER_ADDED = "member.added", _("Member added")
-    MEMBER_ROLE_CHANGED = "member.role_changed", _("Role of a member changed")
-    MEMBER_REMOVED = "member.removed", _("Member removed")
     REQUEST_MADE = "request.made", _("Request made to support")
     REQUEST_ADDED_TO = "request.added_to", _("Message added to a request")
     REQUEST_ANSWERED = "request.answered", _("Request answered")

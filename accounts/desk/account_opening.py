@@ -7,13 +7,13 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core.refusal import Refused
 from accounts.core.write_guard import BeingErased
-from accounts.customers import opening, way_in
+from accounts.customers import opening
 from accounts.customers.account import Account
 from accounts.customers.history import Actor
 from accounts.customers.opening import NoCustomer
 from accounts.customers.user import User
 from accounts.erasure.people import DepartingPerson
-from accounts.mail import notices
+from accounts.mail.account_opened import tell_owner
 
 
 class OtherOwner(Refused):
@@ -36,14 +36,7 @@ def open_for(name: str, email: str, *, by: Actor, at: datetime, external_id: str
                 return known, False
             owner = _owner(email, at)
             account = opening.open_account(name, owner=owner, by=by, at=at, external_id=external_id or None)
-            notices.queue(
-                "accounts/account_opened",
-                to=[owner],
-                account=account,
-                occasion=f"account.opened:{account.pk}",
-                at=at,
-                needs_way_in=not way_in.has_way_in(owner),
-            )
+            tell_owner(account, owner, at=at)
     except IntegrityError:
         # Somebody else was quicker, with the same id or the same person; it stands now.
         if known := _known(external_id, email):

@@ -38,10 +38,26 @@ class NotYours(Refused):
     text = _("Only the owner and the administrators of this account can do this.")
 
 
-def change_role(account: Account, *, of: User, to: Role, by: User, at: datetime) -> bool:
+def put_in(account: Account, *, user: User, role: Role, by: Actor, at: datetime) -> bool:
+    """Give somebody a place, or another role, on the word of the vendor's own system. Returns whether they had none.
+
+    Nobody is asked: whoever is invited by people joins by a link (`accounts.people.joining`). The same role again
+    changes nothing. Raises `NotTheOwner`, `BeingErased`.
+    """
+    with transaction.atomic():
+        if user.pk in _locked(account):
+            change_role(account, of=user, to=role, by=by, at=at)
+            return False
+        Membership.objects.create(account=account, user=user, role=role, joined_at=at)
+        history.record(account.pk, AccountEvent.MEMBER_ADDED, at=at, by=by, person=user.pk, role=str(role))
+    return True
+
+
+def change_role(account: Account, *, of: User, to: Role, by: User | Actor, at: datetime) -> bool:
     """Make a member an administrator, or a user. Returns whether that changed anything; nobody is asked twice.
 
-    Raises `NotTheOwner`, `NotYours`, `BeingErased`, and `Membership.DoesNotExist` for who is no member any more.
+    `by`: a member, who has to be a manager; or the vendor's own system. Raises `NotTheOwner`, `NotYours`,
+    `BeingErased`, and `Membership.DoesNotExist` for who is no member any more.
     """
     assert to != Role.OWNER
     with transaction.atomic():
@@ -60,7 +76,7 @@ def change_role(account: Account, *, of: User, to: Role, by: User, at: datetime)
     return True
 
 
-def remove(account: Account, *, user: User, by: User, at: datetime) -> None:
+def remove(account: Account, *, user: User, by: User | Actor, at: datetime) -> None:
     """Take a member out, and tell them by mail. What they made stays with the account.
 
     Raises as `change_role` does.
@@ -109,8 +125,13 @@ def _locked(account: Account) -> dict[int, Membership]:
     return {place.user_id: place for place in places}
 
 
-def _manager(places: dict[int, Membership], user: User) -> Actor:
-    """Who acts, as the rows say under the lock: somebody may have been demoted since their page was made."""
+def _manager(places: dict[int, Membership], user: User | Actor) -> Actor:
+    """Who acts, as the rows say under the lock: somebody may have been demoted since their page was made.
+
+    The vendor's own system is no member: what it may do its token says (`accounts.api`).
+    """
+    if isinstance(user, Actor):
+        return user
     place = places.get(user.pk)
     if place is None or not place.is_manager:
         raise NotYours

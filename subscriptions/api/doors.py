@@ -6,7 +6,7 @@ from accounts.api import problems
 from accounts.api.application import Doors
 from subscriptions.api import plans, subscriptions
 from subscriptions.cancellation import AlreadyEnded, AnotherFollows
-from subscriptions.starting import NoListPrice
+from subscriptions.starting import NoListPrice, NotSold
 
 router = Router()
 for part in (plans.router, subscriptions.router):
@@ -19,6 +19,7 @@ DOORS = Doors(
         AlreadyEnded: problems.ALREADY_ENDED,
         AnotherFollows: problems.OVERLAPPING,
         NoListPrice: problems.NO_LIST_PRICE,
+        NotSold: problems.NOT_SOLD,
     },
     constraints={
         "subscription_external_id_is_unique": problems.EXTERNAL_ID_TAKEN,

@@ -7,11 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from accounts.api.answers import MAY_CARRY_IF_NONE_MATCH, answer
-from accounts.api.caller import Token
+from accounts.api.caller import Token, caller_of
 from accounts.api.fields import Told
 from accounts.api.tokens import Scope
-from accounts.core import clock
-from subscriptions.plan import Interval, Plan, Price
+from subscriptions.plan import FREE, Interval, Plan, Price
 
 router = Router(tags=["plans"])
 
@@ -40,26 +39,21 @@ class PlanList(Told):
 
 @router.get("plans/", auth=Token(Scope.ACCOUNTS_READ), response=PlanList, openapi_extra=MAY_CARRY_IF_NONE_MATCH)
 def list_plans(request: HttpRequest) -> HttpResponse:
-    """Every plan, with its features, and what it costs today. The free one is that of accounts without a subscription.
-
-    One that is sold no longer is among them, for those who have it, without prices.
-    """
-    now = clock.now()
-    listed = Prefetch(
-        "prices", Price.objects.on_the_list(now).filter(Q(plan__retired_at=None) | Q(plan__retired_at__gt=now))
-    )
-    return answer(
-        request, PlanList(items=[_told(plan) for plan in Plan.objects.prefetch_related(listed).order_by("code")])
-    )
+    """What is sold, with features and today's list prices; and the free plan, for accounts without a subscription."""
+    at = caller_of(request).at
+    plans = Plan.objects.filter(Q(code=FREE) | Q(pk__in=Plan.objects.sold(at))).order_by("code")
+    prices = Prefetch("prices", Price.objects.on_the_list(at).order_by("interval", "currency"))
+    return answer(request, PlanList(items=[_told(plan) for plan in plans.prefetch_related(prices)]))
 
 
 def _told(plan: Plan) -> PlanTold:
-    prices = sorted(plan.prices.all(), key=lambda price: (price.interval, price.currency))
+    """Of a plan whose prices are fetched: those on the list."""
     return PlanTold(
         code=plan.code,
         name=plan.name,
         features=sorted(plan.features),
         prices=[
-            PriceTold(interval=NAMES[price.interval], cents=price.cents, currency=price.currency) for price in prices
+            PriceTold(interval=NAMES[price.interval], cents=price.cents, currency=price.currency)
+            for price in plan.prices.all()
         ],
     )

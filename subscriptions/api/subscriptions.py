@@ -43,7 +43,7 @@ from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import CHOSEN, MAX_COMMENT, AlreadyEnded, Cancellation
 from subscriptions.ending_elsewhere import EndReason
 from subscriptions.plan import CURRENCY, FREE, Plan, Price
-from subscriptions.starting import NoListPrice, start
+from subscriptions.starting import NoListPrice, NotSold, start
 from subscriptions.subscription import MARKETPLACES, MAX_ORDER_REFERENCE, Channel, Subscription, locked
 
 router = Router(tags=["subscriptions"])
@@ -274,6 +274,8 @@ def change_subscription(request: HttpRequest, subscription_id: int, body: Subscr
         if found.is_over(caller.at):
             raise AlreadyEnded
         plan = _plan(body.plan) if body.plan else found.plan
+        if plan.pk != found.plan_id and not Plan.objects.sold(caller.at).filter(pk=plan.pk).exists():
+            raise NotSold(plan=plan.name)
         interval = INTERVALS[body.interval] if body.interval else found.interval
         cents = body.cents
         if cents is None:

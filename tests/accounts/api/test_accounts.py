@@ -47,6 +47,8 @@ def test_an_account_is_created_with_its_owner_and_the_history_names_the_token(ca
     owner = account.owner()
     assert owner is not None
     assert not owner.has_usable_password()
+    told = Notice.objects.get()
+    assert (told.kind, told.recipient, told.facts) == ("accounts/account_opened", owner, {"needs_way_in": True})
     event = Event.objects.get(account=account)
     assert (event.kind, event.actor_kind, event.actor_id) == ("account.opened", *call.actor)
     assert event.facts == {"owner": owner.pk}
@@ -166,7 +168,7 @@ def test_members_come_change_and_go(call: Caller) -> None:
     assert call.delete(f"{path}u-2/").status_code == 204
     assert call.delete(f"{path}u-2/").status_code == 204
     kinds = Event.objects.filter(account=account["id"]).order_by("id").values_list("kind", flat=True)
-    assert list(kinds) == ["account.opened", "member.added", "member.role_changed", "member.removed"]
+    assert list(kinds) == ["account.opened", "member.added", "person.role_changed", "person.removed"]
 
 
 def test_the_owner_is_neither_removed_nor_given_another_role(call: Caller) -> None:
@@ -194,8 +196,10 @@ def test_an_account_is_handed_over_and_both_are_told(call: Caller) -> None:
 
 
 def test_who_is_told_by_the_vendor_gets_no_mail(call: Caller) -> None:
-    account = opened(call)
+    account = opened(call, notify=False)
     call.put(f"accounts/{account['id']}/members/u-2/", member())
+    call.put(f"accounts/{account['id']}/members/u-3/", member(email="max@harbour.example"))
+    call.delete(f"accounts/{account['id']}/members/u-3/?notify=false")
     note_proven(User.objects.get(external_id="u-2"))
     call.post(f"accounts/{account['id']}/ownership/", {"external_id": "u-2", "notify": False})
     call.post(f"accounts/{account['id']}/deletion/", {"notify": False})
@@ -212,7 +216,8 @@ def test_a_deletion_is_asked_for_once_and_deletes_nothing(call: Caller) -> None:
     assert asked.json() == again.json()
     assert asked.json()["reference"].startswith("REQ-")
     assert Account.objects.count() == 1
-    assert [notice.kind for notice in Notice.objects.all()] == ["accounts/request_received"]
+    kinds = Notice.objects.order_by("kind").values_list("kind", flat=True)
+    assert list(kinds) == ["accounts/account_opened", "accounts/request_received"]
 
 
 def test_what_never_was_is_not_found_and_what_was_erased_is_gone(call: Caller) -> None:

@@ -12,7 +12,7 @@ from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.models import Account, Event, Notice, User
 from subscriptions.cancellation import EndsInBilling, cancel, withdraw
-from subscriptions.models import Cancellation, Channel, Subscription
+from subscriptions.models import Cancellation, Channel, Plan, Subscription
 from subscriptions.settling import settle_due
 from tests.accounts.api.calling import Caller, problem
 from tests.accounts.erasure.purging import erase_all
@@ -330,3 +330,16 @@ def test_plans_are_told_with_their_prices(call: Caller) -> None:
     assert plans["free"]["prices"] == []
     assert {"interval": "monthly", "cents": 4900, "currency": "USD"} in plans["pro"]["prices"]
     assert Client().get("/api/v1/plans/").status_code == 401
+
+
+def test_a_plan_that_is_retired_is_neither_told_nor_sold(call: Caller, account: Account) -> None:
+    told = recorded(call, account)
+    Plan.objects.filter(code="enterprise").update(retired_at=clock.now() - DAY)
+    assert [plan["code"] for plan in call.get("plans/").json()["items"]] == ["free", "pro"]
+    changed = call.patch(f"subscriptions/{told['id']}/", {"plan": "enterprise", "cents": 1}, If_Match="*")
+    assert problem(changed) == (409, "not_sold")
+    path = f"accounts/{AccountFactory().pk}/subscriptions/"
+    new = PRO | {"plan": "enterprise", "started_at": told_at(clock.now())}
+    assert problem(call.post(path, new, Idempotency_Key="k")) == (409, "not_sold")
+    # What was sold before may be written down late.
+    assert call.post(path, PRO | {"plan": "enterprise"}, Idempotency_Key="l").status_code == 201
