@@ -35,7 +35,7 @@ from accounts.support.messages import Message
 from accounts.support.ownership_proposal import OwnershipProposal
 from accounts.support.requests import SupportRequest
 
-#: The text of a hold or a deed that has been emptied.
+#: The text of a hold or a staff action that has been emptied.
 _EMPTIED = ""
 ACCOUNTABILITY = _("GDPR art. 5(2): whoever erases must be able to show it")
 NOTHING_PERSONAL = _("holds nothing about a person")

@@ -1,10 +1,10 @@
 """desk: server time of every list and page of the support desk, with a million accounts.
 
 At full scale there are a million accounts, each with an owner, a subscription and history, as many deliveries as
-accounts, and requests, purges, deeds and mails in proportion. Asked for are the first page of every list, each choice
-of every filter of it, its second page, searches by whatever an account is found by, an account's own page, and the
-desk's first page. Measured is the time of a request in milliseconds, in one thread through Django's test client,
-middleware and templates included, the network not: the median of a few calls, after one that fills caches.
+accounts, and requests, purges, staff actions and mails in proportion. Asked for are the first page of every list,
+each choice of every filter of it, its second page, searches by whatever an account is found by, an account's own
+page, and the desk's first page. Measured is the time of a request in milliseconds, in one thread through Django's test
+client, middleware and templates included, the network not: the median of a few calls, after one that fills caches.
 """
 
 from collections.abc import Iterator

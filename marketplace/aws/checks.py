@@ -69,7 +69,7 @@ def check(row: AwsAgreement, at: datetime) -> bool:
     """Ask AWS about one purchase and apply the answer. Raises `NotYet` if there is none now."""
     try:
         answer = ask(row, at)
-    except client.Limited as limit:
+    except client.AwsLimited as limit:
         raise NotYet(str(limit), until=limit.until, counts=False) from limit
     except client.AwsError as error:
         raise NotYet(str(error)) from error

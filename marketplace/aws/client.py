@@ -61,11 +61,11 @@ class AwsError(Exception):
     """A call to AWS did not give an answer that means anything."""
 
 
-class NotConfigured(AwsError):
+class AwsNotConfigured(AwsError):
     """There are no credentials."""
 
 
-class Unavailable(AwsError):
+class AwsUnavailable(AwsError):
     """AWS did not answer, or not sensibly: try again later."""
 
 
@@ -73,7 +73,7 @@ class AwsDenied(AwsError):
     """Our credentials don't allow this call, now or in an hour."""
 
 
-class Limited(AwsError):
+class AwsLimited(AwsError):
     """We ask too often: nothing should be asked before `until`."""
 
     def __init__(self, until: datetime) -> None:
@@ -150,7 +150,7 @@ def entitlements(
 ) -> list[Entitled]:
     """All entitlements to a product, of one customer or of all: every page, empty ones with a token too.
 
-    Raises `Unavailable` if they have not all been read by `stop`, by the clock.
+    Raises `AwsUnavailable` if they have not all been read by `stop`, by the clock.
     """
     asked: dict[str, Any] = {"ProductCode": product_code, "MaxResults": ENTITLEMENTS_AT_ONCE}
     # The two are mutually exclusive at AWS.
@@ -163,7 +163,10 @@ def entitlements(
 
 
 def agreements(*, aws_account_id: str = "", at: datetime, stop: datetime | None = None) -> list[Held]:
-    """All agreements that we proposed, with one buyer or with all, in every status. Raises `Unavailable` at `stop`."""
+    """All agreements that we proposed, with one buyer or with all, in every status.
+
+    Raises `AwsUnavailable` at `stop`.
+    """
     filters = {"PartyType": "Proposer", "AgreementType": AGREEMENT_TYPE}
     if aws_account_id:
         filters["AcceptorAccountId"] = aws_account_id
@@ -259,14 +262,14 @@ def _pages(
     token: str | None = None
     for _page in range(MAX_PAGES):
         if stop and clock.now() >= stop:
-            raise Unavailable(f"{operation}: too slow to be read whole")
+            raise AwsUnavailable(f"{operation}: too slow to be read whole")
         answer = _call(service, operation, at, **asked, **({token_name: token} if token else {}))
         yield answer
         # An empty page may still have a successor: only the token tells (facts/aws-marketplace, 2.6).
         token = answer.get(token_name)
         if not token:
             return
-    raise Unavailable(f"{operation}: more than {MAX_PAGES} pages")
+    raise AwsUnavailable(f"{operation}: more than {MAX_PAGES} pages")
 
 
 def _call(service: str, operation: str, at: datetime, *, region: str = "", **arguments: Any) -> dict[str, Any]:
@@ -277,12 +280,12 @@ def _call(service: str, operation: str, at: datetime, *, region: str = "", **arg
     except ClientError as error:
         raise _kind(operation, error, at) from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-        raise NotConfigured(f"{operation}: {type(error).__name__}") from error
+        raise AwsNotConfigured(f"{operation}: {type(error).__name__}") from error
     except (BotoCoreError, ResponseParserError, ValueError) as error:
         # A body that is no JSON or no UTF-8 comes out of botocore as it is.
-        raise Unavailable(f"{operation}: {type(error).__name__}") from error
+        raise AwsUnavailable(f"{operation}: {type(error).__name__}") from error
     if not isinstance(answer, dict):
-        raise Unavailable(f"{operation}: no object")
+        raise AwsUnavailable(f"{operation}: no object")
     return answer
 
 
@@ -301,8 +304,8 @@ def _kind(operation: str, error: ClientError, at: datetime) -> AwsError:
     if code == "ResourceNotFoundException":
         return _NotFound(said)
     if "Throttl" in code or code in ("TooManyRequestsException", "LimitExceededException") or status == 429:
-        return Limited(at + LIMIT)
-    return Unavailable(said)
+        return AwsLimited(at + LIMIT)
+    return AwsUnavailable(said)
 
 
 @cache

@@ -122,7 +122,7 @@ def resolve(token: str, *, on_trial: bool, at: datetime) -> Registration:
     if names.product_code not in settings.AWS_PRODUCT_CODES:
         raise OtherProduct(names.product_code)
     if not names.aws_account_id:
-        raise client.Unavailable("resolve_customer: an answer without an AWS account")
+        raise client.AwsUnavailable("resolve_customer: an answer without an AWS account")
     key = secrets.token_urlsafe(32)
     found = Registration.objects.create(
         key=hash_of(key),

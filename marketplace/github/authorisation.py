@@ -49,7 +49,7 @@ def ask_about_revoked(at: datetime) -> int:
     for token in UserToken.objects.said_to_be_revoked():
         try:
             dead = client.token_is_dead(token.text(), at=at)
-        except client.Limited:
+        except client.GitHubLimited:
             break
         except Exception:
             # Whatever is wrong with one token holds up no other.

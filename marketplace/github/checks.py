@@ -63,7 +63,7 @@ def check(customer: GitHubCustomer, at: datetime) -> bool:
         answer = client.get_account(customer.github_id, at=at)
     except client.GitHubError as error:
         believe(customer, at)
-        if not isinstance(error, client.Limited):
+        if not isinstance(error, client.GitHubLimited):
             raise NotYet(str(error)) from error
         limit = error
         raise NotYet(str(limit), until=limit.until, counts=False) from limit

@@ -37,15 +37,15 @@ class GitHubError(Exception):
     """A call to GitHub did not give an answer that means anything."""
 
 
-class NotConfigured(GitHubError):
+class GitHubNotConfigured(GitHubError):
     """There are no credentials for this call."""
 
 
-class Unavailable(GitHubError):
+class GitHubUnavailable(GitHubError):
     """GitHub did not answer, or not sensibly: try again later."""
 
 
-class NotFound(Unavailable):
+class NotFound(GitHubUnavailable):
     """There is nothing at this address, or nothing that these credentials may see."""
 
 
@@ -57,7 +57,7 @@ class GitHubDenied(GitHubError):
         self.status = status
 
 
-class Limited(GitHubError):
+class GitHubLimited(GitHubError):
     """A rate limit: nothing may be asked with this credential before `until`."""
 
     def __init__(self, until: datetime) -> None:
@@ -141,7 +141,7 @@ def refresh(refresh_token: str, *, at: datetime) -> tuple[str, str, datetime | N
     Raises `GitHubDenied` when GitHub no longer takes it.
     """
     if not has_oauth_credentials():
-        raise NotConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are not set.")
+        raise GitHubNotConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are not set.")
     try:
         response = httpx.post(
             f"{settings.GITHUB_WEB_URL}/login/oauth/access_token",
@@ -156,10 +156,10 @@ def refresh(refresh_token: str, *, at: datetime) -> tuple[str, str, datetime | N
             verify=_tls(),
         )
     except httpx.HTTPError as error:
-        raise Unavailable(f"refreshing a token: {type(error).__name__}") from error
+        raise GitHubUnavailable(f"refreshing a token: {type(error).__name__}") from error
     answer = _json(response) if response.status_code == 200 else None
     if response.status_code >= 500:
-        raise Unavailable(f"refreshing a token: {response.status_code}")
+        raise GitHubUnavailable(f"refreshing a token: {response.status_code}")
     # GitHub answers 200 with an `error` when the refresh token is used up or expired.
     if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
         raise GitHubDenied(response.status_code, "GitHub no longer takes the refresh token")
@@ -170,7 +170,7 @@ def refresh(refresh_token: str, *, at: datetime) -> tuple[str, str, datetime | N
 
 def _application(method: str, what: str, token: str, *, at: datetime) -> GitHubAnswer:
     if not has_oauth_credentials():
-        raise NotConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are not set.")
+        raise GitHubNotConfigured("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are not set.")
     path = f"/applications/{settings.GITHUB_CLIENT_ID}/{what}"
     return _ask(method, path, at=at, body={"access_token": token}, basic=True)
 
@@ -182,20 +182,20 @@ def _pages(path: str, *, at: datetime, token: str | None = None) -> Iterator[dic
         if answer.status == 404:
             raise NotFound(f"{path}, page {page}: 404")
         if answer.status != 200 or not isinstance(answer.json, list):
-            raise Unavailable(f"{path}, page {page}: {answer.status} is no list")
+            raise GitHubUnavailable(f"{path}, page {page}: {answer.status} is no list")
         for item in answer.json:
             if not isinstance(item, dict):
-                raise Unavailable(f"{path}, page {page}: an item is no object")
+                raise GitHubUnavailable(f"{path}, page {page}: an item is no object")
             yield item
         # The page's own length is no sign: GitHub may return short pages. The Link header says what comes next.
         if "next" not in answer.links:
             return
-    raise Unavailable(f"{path}: more than {MAX_PAGES} pages")
+    raise GitHubUnavailable(f"{path}: more than {MAX_PAGES} pages")
 
 
 def _object(answer: GitHubAnswer) -> dict[str, Any]:
     if answer.status != 200 or not isinstance(answer.json, dict):
-        raise Unavailable(f"{answer.status} is no object")
+        raise GitHubUnavailable(f"{answer.status} is no object")
     return answer.json
 
 
@@ -217,18 +217,18 @@ def _ask(
     """One call. Raises one of `GitHubError`'s kinds unless the answer means something."""
     key = key_of(token)
     if until := paused_until(key, at):
-        raise Limited(until)
+        raise GitHubLimited(until)
     with _client(token, basic=basic) as github:
         response = _send(github, method, path, params, body)
         if response.status_code in (301, 302, 307, 308):
             response = _send(github, method, _moved(response), params, body)
     if response.status_code in (403, 429) and (until := _limit(response, at)):
         pause(key, until)
-        raise Limited(until)
+        raise GitHubLimited(until)
     if response.status_code in (401, 403):
         raise GitHubDenied(response.status_code, f"{method} {path}: {response.status_code} {_message(response)}")
     if response.status_code not in (200, 201, 202, 204, 404, 410, 422):
-        raise Unavailable(f"{method} {path}: {response.status_code}")
+        raise GitHubUnavailable(f"{method} {path}: {response.status_code}")
     return GitHubAnswer(
         response.status_code, _json(response), {str(rel): str(link["url"]) for rel, link in response.links.items()}
     )
@@ -248,7 +248,7 @@ def _client(token: str | None, *, basic: bool) -> "GitHub[Any]":
     elif has_oauth_credentials():
         auth = OAuthAppAuthStrategy(settings.GITHUB_CLIENT_ID, settings.GITHUB_CLIENT_SECRET)
     else:
-        raise NotConfigured("No credentials of a GitHub App or an OAuth app are set.")
+        raise GitHubNotConfigured("No credentials of a GitHub App or an OAuth app are set.")
     return GitHub(
         auth,
         base_url=settings.GITHUB_API_URL,
@@ -275,9 +275,9 @@ def _send(
     except RequestFailed as error:
         return error.response.raw_response
     except AuthCredentialError as error:
-        raise NotConfigured(f"The credentials are not usable: {error}") from error
+        raise GitHubNotConfigured(f"The credentials are not usable: {error}") from error
     except (RequestTimeout, RequestError) as error:
-        raise Unavailable(f"{method}: {type(error).__name__}") from error
+        raise GitHubUnavailable(f"{method}: {type(error).__name__}") from error
 
 
 def _moved(response: httpx.Response) -> str:
@@ -287,7 +287,7 @@ def _moved(response: httpx.Response) -> str:
     target = response.headers.get("location", "")
     ours, theirs = urlsplit(settings.GITHUB_API_URL), urlsplit(target)
     if (theirs.scheme, theirs.netloc) != (ours.scheme, ours.netloc):
-        raise Unavailable("redirected to another host")
+        raise GitHubUnavailable("redirected to another host")
     return f"{theirs.path}?{theirs.query}" if theirs.query else theirs.path
 
 
@@ -311,7 +311,7 @@ def _json(response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError as error:
-        raise Unavailable(f"{response.status_code} with a body that is not JSON") from error
+        raise GitHubUnavailable(f"{response.status_code} with a body that is not JSON") from error
 
 
 def _message(response: httpx.Response) -> str:

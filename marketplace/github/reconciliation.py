@@ -119,16 +119,16 @@ def walk(at: datetime, *, stop: datetime | None = None) -> ListWalk:
         removed = GitHubCustomer.objects.active().exclude(listing_plan__in=list(plans))
         for plan_id in [*plans, *removed.values_list("listing_plan_id", flat=True).distinct()]:
             if stop and clock.now() >= stop:
-                raise client.Unavailable("the lists are longer than a run is")
+                raise client.GitHubUnavailable("the lists are longer than a run is")
             try:
                 for answer in client.accounts_of_plan(plan_id, at=at):
                     found.answers[read_subscription(answer)[0].buyer.id] = answer
             except client.NotFound:
                 found.unknown_plans.add(plan_id)
     except UnreadablePayload as error:
-        raise client.Unavailable(f"the list makes no sense: {error}") from error
+        raise client.GitHubUnavailable(f"the list makes no sense: {error}") from error
     if plans and found.unknown_plans.issuperset(plans):
-        raise client.Unavailable("GitHub lists plans, and says of each that there is none")
+        raise client.GitHubUnavailable("GitHub lists plans, and says of each that there is none")
     for plan in plans.values():
         learn(plan)
     return found

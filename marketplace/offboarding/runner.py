@@ -65,7 +65,7 @@ def carry_out(step: OffboardingStep, at: datetime) -> bool | Literal[Turn.MORE]:
         remark = _WORK[StepKind(step.kind)](step, at)
     except OutOfTime:
         return MORE
-    except client.Limited as limit:
+    except client.GitHubLimited as limit:
         raise NotYet(str(limit), until=limit.until, counts=False) from limit
     except client.GitHubError as error:
         raise NotYet(str(error)) from error
@@ -151,7 +151,7 @@ def _delete_hook(hook: RepositoryHook, tokens: list[UserToken], at: datetime, in
                 status = 204 if client.sees_hooks(hook.repository, text, at=at) else 404
         except client.GitHubDenied as denied:
             status = denied.status
-        except client.Limited:
+        except client.GitHubLimited:
             raise
         except Exception as error:
             # Whatever is wrong with one hook or token is noted on the hook, and never holds up the others.
@@ -188,7 +188,7 @@ def _revoke_tokens(step: OffboardingStep, at: datetime) -> str:
                 token.forget(at)
             else:
                 left.append(f"GitHub refuses to revoke the token of {token.github_user_id}, and still knows it")
-        except client.Limited:
+        except client.GitHubLimited:
             raise
         except Exception as error:
             # As above: whatever is wrong with one token keeps no other one alive.

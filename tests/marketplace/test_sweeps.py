@@ -39,5 +39,5 @@ def test_a_sweep_that_fails_by_hand_is_told_in_its_place_and_the_others_run(
     with pytest.raises(CommandError, match=r"^Failed: github-reconcile\.$"):
         call_command("sweep", "--at", "2026-04-01", stdout=out)
     assert "settle: 1 done" in out.getvalue()
-    assert "github-reconcile: failed: Unavailable: " in out.getvalue()
+    assert "github-reconcile: failed: GitHubUnavailable: " in out.getvalue()
     assert "purge: 0 done" in out.getvalue()

@@ -75,7 +75,7 @@ def names_of(user_ids: "set[int | None]") -> dict[int | None, str]:
 
 
 def events(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
-    """The history, but for the lines of deeds: those tell more."""
+    """The history, but for the lines of staff actions: those tell more."""
     acts = {f"{DESK}{name}" for name in StaffAction.objects.of(account_id).values_list("act", flat=True).distinct()}
     found = list(Event.objects.filter(account_id=account_id, at__lte=before).exclude(kind__in=acts).story()[:limit])
     names = names_of({event.actor_id for event in found if event.actor_kind != ActorKind.API})

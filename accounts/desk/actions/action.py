@@ -2,8 +2,8 @@
 
 An act is the same transition that the owner and the jobs use, never the edit of a field. It asks for a reason, and
 for whatever else it needs (`form`; what explains itself, such as an answer, needs no reason). It is rehearsed, so that
-staff see what will happen before it does. Then it is performed, in one transaction with the deed that says who did it
-and why, and a line of history.
+staff see what will happen before it does. Then it is performed, in one transaction with the staff action that
+says who did it and why, and a line of history.
 
 A rehearsal performs the act and rolls it back. Every effect on the outside is a row first (a mail, a step), so what
 the rehearsal shows is exactly what would be written, and nothing of it has happened.

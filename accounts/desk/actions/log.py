@@ -1,7 +1,7 @@
-"""Deeds: what a member of staff did, to which account, and why.
+"""Staff actions: what a member of staff did, to which account, and why.
 
-The history says what happened, by ids. A deed says why a person decided it, in that person's words; so it is a row of
-its own, whose reason goes when the account's data does.
+The history says what happened, by ids. A staff action says why a person decided it, in that person's words; so
+it is a row of its own, whose reason goes when the account's data does.
 """
 
 import uuid
@@ -30,7 +30,7 @@ class StaffAction(models.Model):
     #: What it was done to: the model's label and the row's key.
     target = models.CharField(_("done to"), max_length=120)
     reason = models.TextField(_("reason"), max_length=MAX_REASON)
-    # Staff by their ids: a deed outlives the people of the account as of the staff.
+    # Staff by their ids: a staff action outlives the people of the account as of the staff.
     by = models.ForeignKey(
         User, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", verbose_name=_("done by")
     )

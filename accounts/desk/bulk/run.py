@@ -322,8 +322,8 @@ def _standing(account_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
 def confirm(run: BulkRun, *, by: Actor, at: datetime) -> bool:
     """Have the rehearsed rows carried out. Returns whether anything changed.
 
-    Only by the one who began it: that person's name will stand under every deed. Raises `Refused` otherwise, and for
-    a run that is not rehearsed, whose preview is too old, or that has nothing to do.
+    Only by the one who began it: that person's name will stand under every staff action. Raises `Refused`
+    otherwise, and for a run that is not rehearsed, whose preview is too old, or that has nothing to do.
     """
     with transaction.atomic():
         run = BulkRun.objects.locked().get(pk=run.pk)

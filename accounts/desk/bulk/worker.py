@@ -29,7 +29,7 @@ from accounts.jobs.queues import Queue
 RUN = timedelta(seconds=20)
 #: A run that is not finished, or not rehearsed, after this long is shown; all attempts of a row take a quarter of it.
 OVERDUE = timedelta(hours=1)
-#: Previews and outcomes are kept for so long; what was done stays in the history and the deeds.
+#: Previews and outcomes are kept for so long; what was done stays in the history and the staff actions.
 KEPT = timedelta(days=90)
 
 

@@ -151,7 +151,7 @@ def test_a_page_that_fails_in_the_middle_changes_nothing(cloud: AwsWorld) -> Non
     cloud.aws.page_size = 1
     cloud.aws.amend(pairs[0][0], entitlements={"pro_seats": 40})
     cloud.aws.fail("marketplace-agreement.SearchAgreements", "ThrottlingException", skip=2)
-    with pytest.raises(client.Limited):
+    with pytest.raises(client.AwsLimited):
         cloud.run("aws-reconcile")
     live = cloud.live(pairs[0][1])
     assert live is not None
@@ -347,7 +347,7 @@ def test_purchases_that_are_as_aws_says_cost_no_statement_of_their_own(
 def test_a_walk_that_takes_too_long_ends_with_nothing_changed(cloud: AwsWorld) -> None:
     ((bought, account),) = customers(cloud, 1)
     cloud.aws.amend(bought, entitlements={"pro_seats": 40})
-    with pytest.raises(client.Unavailable, match="too slow to be read whole"):
+    with pytest.raises(client.AwsUnavailable, match="too slow to be read whole"):
         reconciliation.walk(cloud.aws.now, stop=clock.now())
     live = cloud.live(account)
     assert live is not None
