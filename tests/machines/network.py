@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +45,14 @@ class Machine:
     port: str
 
     def start(
-        self, command: Sequence[str], log: Path, *, user: int = 0, **environment: str
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str], *, user: int = 0
     ) -> "subprocess.Popen[bytes]":
         """A process on this machine. Its output goes to `log`."""
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         with log.open("ab") as output:
             return subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace, *become, *command],
-                env=environment,
+                env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -60,7 +60,7 @@ class MailServer:
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # its name
         assert isinstance(envelope.content, bytes)
         self.taken[str(message_from_bytes(envelope.content)["Message-ID"])] += 1
-        if session.peer[0] == self.slow_for and not self.held.is_set():
+        if session.peer and session.peer[0] == self.slow_for and not self.held.is_set():
             self.held.set()
             while not self.go_on.is_set():
                 await asyncio.sleep(0.02)
@@ -105,9 +105,8 @@ def postgres(machine: Machine, folder: Path) -> Iterator[str]:
             *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
         ],
         folder / "postgres.log",
+        {"PATH": os.environ["PATH"], "LC_ALL": "C"},
         user=user.pw_uid,
-        PATH=os.environ["PATH"],
-        LC_ALL="C",
     )
     address = f"postgresql://offboard@{machine.address}:5432"
     url = f"{address}/offboard"
@@ -170,7 +169,7 @@ def test_a_worker_host_that_is_cut_off_in_the_middle_loses_nothing_and_doubles_n
         one = hosts["one"]
         url = stack.enter_context(postgres(hosts["db"], folder))
         redis = ["--bind", hosts["redis"].address, "--protected-mode", "no", "--save", "", "--dir", str(folder)]
-        broker = hosts["redis"].start([str(VALKEY_PROGRAM), *redis], folder / "redis.log")
+        broker = hosts["redis"].start([str(VALKEY_PROGRAM), *redis], folder / "redis.log", {})
         stack.enter_context(running(broker))
         mail = MailServer(slow_for=one.address)
         server = Controller(mail, hostname=HERE, port=2525)
@@ -189,7 +188,7 @@ def test_a_worker_host_that_is_cut_off_in_the_middle_loses_nothing_and_doubles_n
 
         def start(host: str, *command: str) -> None:
             own = {**environment, "DATA_DIR": str(folder / host)}
-            process = hosts[host].start([sys.executable, "-m", *command], folder / f"{host}.log", **own)
+            process = hosts[host].start([sys.executable, "-m", *command], folder / f"{host}.log", own)
             stack.enter_context(running(process))
 
         def worker(host: str) -> None:
@@ -241,7 +240,12 @@ def test_a_worker_host_that_is_cut_off_in_the_middle_loses_nothing_and_doubles_n
 
         mail.go_on.set()
         one.bring_back()
-        wait_until(lambda: sweep("github-check", "aws-check") or sessions(one.address), "one works again")
+
+        def works_again() -> bool:
+            sweep("github-check", "aws-check")
+            return sessions(one.address) > 0
+
+        wait_until(works_again, "one works again")
 
         def all_done() -> bool:
             # As if the claims of the one that was cut off had run out, ten minutes later.

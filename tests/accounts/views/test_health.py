@@ -1,6 +1,7 @@
 """`/healthz/` and `/readyz/`: open to everybody who asks, so they cost little and tell little."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import time_machine
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from accounts.core import leaving
 from accounts.jobs import sweeps
 from accounts.models import Account, SweepRun
 from accounts.views.health import ASKED_EVERY, readiness
@@ -101,3 +103,15 @@ def test_a_foreign_name_is_refused_and_leaves_no_traceback_in_the_log(
     for path in ("/", "/admin/", "/marketplace/github/webhook/"):
         assert Client().post(path, headers={"Host": "elsewhere.example"}).status_code == 400
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.usefixtures("unsettled")
+def test_a_web_server_that_was_told_to_stop_says_so_and_answers_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(leaving.MARK, str(tmp_path / "leaving"))
+    assert Client().get("/readyz/").json()["problems"] == ["unsettled-subscription"]
+    (tmp_path / "leaving").touch()
+    answer = Client().get("/readyz/")
+    assert (answer.status_code, answer.json()["problems"]) == (503, ["stopping"])
+    assert Client().get("/healthz/").status_code == 200
