@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts.core import clock, roles
-from accounts.customers import product
+from accounts.customers import features, product
 from accounts.customers.addresses import note_proven
 from accounts.customers.history import Actor
 from accounts.erasure import runner
@@ -29,7 +29,7 @@ from marketplace.github.messages import hold, let_go, lock_customer
 from marketplace.github.payloads import Buyer, ListedPlan, Purchase
 from marketplace.offboarding.offboarding import OffboardingCause
 from subscriptions.cancellation import cancel
-from subscriptions.models import Channel, Interval, Plan, Reason, Subscription
+from subscriptions.models import Channel, Interval, Plan, Price, Reason, Subscription
 from subscriptions.settling import settle_due
 from subscriptions.starting import start
 
@@ -78,8 +78,17 @@ class Demo:
 
     def __init__(self, at: datetime) -> None:
         self.at = at
-        self.pro = Plan.objects.get(code="pro")
-        self.enterprise = Plan.objects.get(code="enterprise")
+        self.pro = self.plan("pro", "Pro", {Interval.MONTHLY: 49_00, Interval.ANNUAL: 490_00})
+        self.enterprise = self.plan("enterprise", "Enterprise", {Interval.ANNUAL: 1_200_00})
+
+    def plan(self, code: str, name: str, prices: dict[Interval, int]) -> Plan:
+        """The plan of this code; made if missing, as where another product is sold, with all that is registered."""
+        plan, new = Plan.objects.get_or_create(code=code, defaults={"name": name, "features": features.codes()})
+        if new:
+            Price.objects.bulk_create(
+                Price(plan=plan, interval=interval, cents=cents) for interval, cents in prices.items()
+            )
+        return plan
 
     def create(self) -> None:
         self.staff()
