@@ -203,7 +203,7 @@ def _what_it_means(price: Price) -> str:
         "%(count)s others are left as they are: they are cancelled, or have prices of their own.",
         others,
     ) % {"count": others}
-    return f"{said} {told} {left}"
+    return f"{said} {told} {left}" if others else f"{said} {told}"
 
 
 def stop_price(price: Price, values: Values, by: Actor, at: datetime) -> str | Promise | None:
