@@ -15,7 +15,18 @@ from bench.stage import FULL, SCALES, Stage, opened, say
 from config.stack.servers import ServerStartError
 
 #: Each is a module of this package with a function `run(stage) -> Result`. They are imported once Django is set up.
-BENCHMARKS = ("settle", "nothing_due", "pages", "pool", "intake", "deliveries", "purge", "desk", "imports")
+BENCHMARKS = (
+    "settle",
+    "nothing_due",
+    "pages",
+    "pool",
+    "entitlements",
+    "intake",
+    "deliveries",
+    "purge",
+    "desk",
+    "imports",
+)
 
 
 def main() -> int:

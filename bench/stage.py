@@ -140,6 +140,8 @@ def _environment(folder: Path, *, database: str, redis: str) -> dict[str, str]:
     """Everything the settings read, so that a run measures the same thing on every machine."""
     return {
         "ALLOWED_HOSTS": "*",
+        # Whoever measures asks more often than anybody may.
+        "API_CALLS_A_MINUTE": "1000000000",
         "API_TOKENS": API_TOKEN,
         "AWS_EVENTS_TOKEN": "bench-aws-events-token",
         "DATABASE_URL": database,
