@@ -16,7 +16,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import brand
-from config import media, sentry
+from config import mail_provider, media, sentry
 from config.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -412,7 +412,11 @@ STORAGES = {
 
 # Mail. `filemail:///folder` writes a file a mail, named by its Message-ID.
 
-_email = env.email_url("EMAIL_URL", default=f"filemail://{DATA_DIR / 'mail'}")
+#: A mail server that does not answer within this many seconds is tried again later.
+EMAIL_TIMEOUT = 10
+_files = f"filemail://{DATA_DIR / 'mail'}"
+_provider = mail_provider.provider(env, timeout=EMAIL_TIMEOUT)
+_email = env.email_url_config(_files) if mail_provider.is_named(env) else env.email_url("EMAIL_URL", default=_files)
 EMAIL_BACKEND = _email["EMAIL_BACKEND"]
 EMAIL_HOST = _email["EMAIL_HOST"]
 EMAIL_PORT = _email["EMAIL_PORT"]
@@ -423,8 +427,8 @@ EMAIL_USE_SSL = _email.get("EMAIL_USE_SSL", False)
 if EMAIL_BACKEND == "django.core.mail.backends.filebased.EmailBackend":
     EMAIL_BACKEND = "config.mail.FolderBackend"
     EMAIL_FILE_PATH = "/" + _email["EMAIL_FILE_PATH"].lstrip("/")
-#: A mail server that does not answer within this many seconds is tried again later.
-EMAIL_TIMEOUT = 10
+if _provider:
+    EMAIL_BACKEND, ANYMAIL = _provider
 #: `Name <address>`. A name with letters beyond ASCII stays as it is; Django encodes it in the mail's head.
 _no_reply = f"no-reply@{SUPPORT_EMAIL.rpartition('@')[2]}"
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or (
