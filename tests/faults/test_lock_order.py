@@ -16,7 +16,7 @@ from accounts.erasure.inventory import Scrubbed
 from accounts.inbox import inbox
 from accounts.models import Account, Delivery, Purge
 from marketplace.aws import checks as aws_checks
-from marketplace.aws.checks import Answer
+from marketplace.aws.assessment import Answer
 from marketplace.models import AwsAgreement, GitHubCustomer
 from subscriptions.cancellation import cancel, withdraw
 from subscriptions.changes import call_off, change, end_at_once
@@ -101,7 +101,7 @@ def test_a_webhook_waits_for_the_account_before_it_holds_customer_or_subscriptio
     customer, _delivery = bought(github)
     with waiting_for(customer.account, lambda: inbox.process_due(NOW)) as came_of:
         GitHubCustomer.objects.select_for_update(nowait=True).get(pk=customer.pk)
-        Subscription.objects.select_for_update(nowait=True).get(pk=customer.subscription_id)
+        Subscription.objects.select_for_update(nowait=True).get(github_customer=customer)
     assert came_of == [1]
     customer.refresh_from_db()
     assert customer.cancelled_at == NOW
