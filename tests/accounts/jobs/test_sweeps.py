@@ -171,8 +171,12 @@ def test_a_sweep_that_failed_is_shown_to_staff_and_by_doctor() -> None:
 @pytest.mark.parametrize(
     ("queue", "names"),
     [
-        (Queue.NOW, "settle refunds remind notices deliveries aws-confirm aws-check github-check"),
-        (Queue.SLOW, "offboard export bulk purge hygiene sessions api-calls retention aws-reconcile github-reconcile"),
+        (Queue.NOW, "settle refunds remind reprice notices deliveries aws-confirm aws-check github-check"),
+        (
+            Queue.SLOW,
+            "offboard export bulk purge hygiene sessions invitations api-calls retention "
+            "aws-reconcile github-reconcile",
+        ),
     ],
 )
 def test_each_sweep_goes_to_its_queue(queue: Queue, names: str) -> None:
