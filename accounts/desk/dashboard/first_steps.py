@@ -54,10 +54,11 @@ REGISTRY: Registry[FirstStep] = Registry()
 
 def missing() -> list[Seen]:
     """All steps, with what is done; none once everything that is needed is."""
-    seen = [
-        Seen(step, step.is_done(), step.is_needed()) for step in sorted(REGISTRY.all(), key=lambda step: step.place)
-    ]
-    return seen if any(one.is_needed and not one.is_done for one in seen) else []
+    steps = sorted(REGISTRY.all(), key=lambda step: step.place)
+    # As a rule all is there: what is only advisable is not asked for then.
+    if all(step.is_done() for step in steps if step.is_needed()):
+        return []
+    return [Seen(step, step.is_done(), step.is_needed()) for step in steps]
 
 
 def is_on_real_server() -> bool:
