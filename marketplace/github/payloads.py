@@ -2,23 +2,42 @@
 
 No fixed schema accepts what GitHub really sends (facts/github-marketplace, 1.6): fields are absent, null, or spelt
 differently from year to year. Needed are the action, the account's id and, but for a cancellation, the plan's id.
-Everything else is read if it makes sense, and left out if not. GitHub's dates are midnights, or seven in the morning of
-the same day in REST: they are read as what they mean, days (facts/github-marketplace, 1.5).
+Everything else is read if it makes sense, and left out if not. So the shapes below have lenient values: only an id, and
+an object that must be there, can be wrong. GitHub's dates are midnights, or seven in the morning of the same day in
+REST: they are read as what they mean, days (facts/github-marketplace, 1.5).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any, Self
 from urllib.parse import parse_qs
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ValidationError as InstantError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from accounts.core import foreign_input, strict_json
 
 ACTIONS = frozenset({"purchased", "changed", "pending_change", "pending_change_cancelled", "cancelled"})
 #: What GitHub calls an account or a person in its messages; others are known by their login.
 ACCOUNTS = frozenset({"account", "sender", "organization", "enterprise", "owner", "user", "requester", "target"})
+#: A bigint of PostgreSQL holds it; anything else is no id of GitHub's.
+MAX_ID = 2**63 - 1
+#: An `integer` of PostgreSQL holds it.
+MAX_NUMBER = 2**31 - 1
+#: Longer than any name that GitHub lets people give.
+MAX_TEXT = 200
 
 
 class UnreadablePayload(ValueError):
@@ -123,59 +142,6 @@ def accounts_in(message: dict[str, Any]) -> list[str]:
     return sorted(found)
 
 
-def read_message(message: Mapping[str, Any]) -> PurchaseMessage:
-    """A `marketplace_purchase` webhook's content. Raises `UnreadablePayload` when its account is not named."""
-    unreadable: list[str] = []
-    if message.get("effective_date") is not None and read_day(message["effective_date"]) is None:
-        unreadable.append("effective_date")
-    said = _mapping(message, "marketplace_purchase")
-    buyer = _buyer(_mapping(said, "account"), "marketplace_purchase.account")
-    try:
-        purchase = _purchase(buyer, said, unreadable)
-    except UnreadablePayload:
-        purchase = None
-    return PurchaseMessage(
-        action=str(message.get("action", "")),
-        effective_on=read_day(message.get("effective_date")),
-        buyer=buyer,
-        purchase=purchase,
-        unreadable=tuple(unreadable),
-    )
-
-
-def read_subscription(answer: Mapping[str, Any]) -> tuple[Purchase, PendingChange | None]:
-    """An entry of list-accounts, get-account or the buyer's own purchases (facts/github-marketplace, 4.2). Raises
-    `UnreadablePayload`.
-    """
-    # The buyer's own list nests the account; the other two are the account.
-    account = answer["account"] if isinstance(answer.get("account"), Mapping) else answer
-    held = answer["marketplace_purchase"] if isinstance(answer.get("marketplace_purchase"), Mapping) else answer
-    purchase = _purchase(_buyer(account, "account"), held, [])
-    pending = answer.get("marketplace_pending_change")
-    if not isinstance(pending, Mapping):
-        return purchase, None
-    plan = pending.get("plan")
-    return purchase, PendingChange(
-        effective_on=read_day(pending.get("effective_date")),
-        plan=read_plan(plan, "marketplace_pending_change.plan") if isinstance(plan, Mapping) else None,
-        seats=_number(pending.get("unit_count")),
-    )
-
-
-def read_plan(plan: Mapping[str, Any], where: str = "plan") -> ListedPlan:
-    """A plan. Raises `UnreadablePayload` when it has no id."""
-    return ListedPlan(
-        id=_id(plan, where),
-        name=_text(plan.get("name")) or "?",
-        monthly_cents=_number(plan.get("monthly_price_in_cents")) or 0,
-        yearly_cents=_number(plan.get("yearly_price_in_cents")) or 0,
-        # `FLAT_RATE` or `flat-rate`, depending on the year (facts/github-marketplace, 1.4).
-        price_model=_text(plan.get("price_model")).lower().replace("-", "_"),
-        number=_number(plan.get("number")),
-        state=_text(plan.get("state")),
-    )
-
-
 def read_instant(value: object) -> datetime | None:
     """An ISO 8601 instant with `Z`, an offset or fractions, in UTC; without an offset it counts as UTC. Else None.
 
@@ -185,7 +151,7 @@ def read_instant(value: object) -> datetime | None:
         return None
     try:
         return foreign_input.instant_in(value)
-    except ValidationError:
+    except InstantError:
         return None
 
 
@@ -195,46 +161,206 @@ def read_day(value: object) -> date | None:
     return at.date() if at else None
 
 
-def _purchase(buyer: Buyer, purchase: Mapping[str, Any], unreadable: list[str]) -> Purchase:
-    days = {}
-    for field in ("free_trial_ends_on", "next_billing_date"):
-        days[field] = read_day(purchase.get(field))
-        if purchase.get(field) is not None and days[field] is None:
-            unreadable.append(field)
-    return Purchase(
-        buyer=buyer,
-        plan=read_plan(_mapping(purchase, "plan"), "marketplace_purchase.plan"),
-        yearly=purchase.get("billing_cycle") == "yearly",
-        # 0 in every cancellation, null in old payloads, 1 for flat plans: a purchase is at least one seat.
-        seats=max(1, min(_number(purchase.get("unit_count")) or 1, foreign_input.MAX_SEATS)),
-        on_trial=purchase.get("on_free_trial") is True,
-        trial_ends_on=days["free_trial_ends_on"],
-        next_billing_on=days["next_billing_date"],
+# Values
+
+
+def _as_id(value: object) -> int:
+    number = foreign_input.quantity(value, most=MAX_ID)
+    if not number:
+        raise PydanticCustomError("id", "is missing.")
+    return number
+
+
+def _as_number(value: object) -> int | None:
+    return foreign_input.quantity(value, most=MAX_NUMBER)
+
+
+def _as_text(value: object) -> str:
+    return foreign_input.name_told(value, limit=MAX_TEXT)
+
+
+def _as_day(value: object, info: ValidationInfo) -> date | None:
+    """The day, or None. What was there and is no day is noted in the context, where there is one."""
+    day = read_day(value)
+    if day is None and value is not None and info.context is not None:
+        info.context.append(info.field_name)
+    return day
+
+
+def _as_object(value: object) -> Mapping[str, Any] | None:
+    return value if isinstance(value, Mapping) else None
+
+
+def _or_none(value: object, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+Id = Annotated[int, PlainValidator(_as_id)]
+Number = Annotated[int | None, PlainValidator(_as_number)]
+Text = Annotated[str, PlainValidator(_as_text)]
+Day = Annotated[date | None, PlainValidator(_as_day)]
+Flag = Annotated[bool, PlainValidator(lambda value: value is True)]
+
+
+# Shapes
+
+
+class Shape(BaseModel):
+    """An object of GitHub's, as far as it is needed here; what is not needed is left aside."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @classmethod
+    def read(cls, value: object, where: str = "", unreadable: list[str] | None = None) -> Self:
+        """The shape of this value, which stands at `where`. Raises `UnreadablePayload`, which names what is missing.
+
+        The names of fields that could not be read, and may be left out, are added to `unreadable`.
+        """
+        try:
+            return cls.model_validate(value, context=unreadable)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            place = ".".join(str(part) for part in (where, *first["loc"]) if part != "")
+            raise UnreadablePayload(f"`{place}` is missing." if place else "It is not an object.") from None
+
+
+class _Account(Shape):
+    id: Id
+    login: Text = ""
+    type: Text = ""
+
+    def buyer(self) -> Buyer:
+        return Buyer(id=self.id, login=self.login, kind=self.type or "User")
+
+
+class _Plan(Shape):
+    """A plan of a webhook or of REST; `number` and `state` come from REST only (facts/github-marketplace, 1.4)."""
+
+    id: Id
+    name: Text = ""
+    monthly_price_in_cents: Number = None
+    yearly_price_in_cents: Number = None
+    price_model: Text = ""
+    number: Number = None
+    state: Text = ""
+
+    def listed(self) -> ListedPlan:
+        return ListedPlan(
+            id=self.id,
+            name=self.name or "?",
+            monthly_cents=self.monthly_price_in_cents or 0,
+            yearly_cents=self.yearly_price_in_cents or 0,
+            # `FLAT_RATE` or `flat-rate`, depending on the year (facts/github-marketplace, 1.4).
+            price_model=self.price_model.lower().replace("-", "_"),
+            number=self.number,
+            state=self.state,
+        )
+
+
+class _Terms(Shape):
+    """What was bought, but for the plan and by whom."""
+
+    billing_cycle: Any = None
+    unit_count: Number = None
+    on_free_trial: Flag = False
+    free_trial_ends_on: Day = None
+    next_billing_date: Day = None
+
+    def purchase(self, account: _Account, plan: _Plan) -> Purchase:
+        return Purchase(
+            buyer=account.buyer(),
+            plan=plan.listed(),
+            yearly=self.billing_cycle == "yearly",
+            # 0 in every cancellation, null in old payloads, 1 for flat plans: a purchase is at least one seat.
+            seats=max(1, min(self.unit_count or 1, foreign_input.MAX_SEATS)),
+            on_trial=self.on_free_trial,
+            trial_ends_on=self.free_trial_ends_on,
+            next_billing_on=self.next_billing_date,
+        )
+
+
+class _Heard(_Terms):
+    """A purchase as a webhook tells it. A cancellation may come without a plan."""
+
+    account: _Account
+    plan: Annotated[_Plan | None, WrapValidator(_or_none)] = None
+
+
+class _Message(Shape):
+    """A `marketplace_purchase` webhook (facts/github-marketplace, 1.2 and 1.4)."""
+
+    action: Annotated[str, PlainValidator(str)] = ""
+    effective_date: Day = None
+    marketplace_purchase: _Heard
+
+
+class _Held(_Terms):
+    """A purchase as REST tells it."""
+
+    plan: _Plan
+
+
+class _Pending(Shape):
+    effective_date: Day = None
+    unit_count: Number = None
+    plan: Annotated[_Plan | None, BeforeValidator(_as_object)] = None
+
+
+class _Answer(Shape):
+    """An entry of list-accounts, get-account or the buyer's own purchases (facts/github-marketplace, 4.2)."""
+
+    account: _Account
+    marketplace_purchase: _Held
+    marketplace_pending_change: Annotated[_Pending | None, BeforeValidator(_as_object)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nested(cls, value: object) -> object:
+        """The buyer's own list nests the account and is the purchase; the other two are the account."""
+        if not isinstance(value, Mapping):
+            return value
+        account, held = value.get("account"), value.get("marketplace_purchase")
+        return {
+            "account": account if isinstance(account, Mapping) else value,
+            "marketplace_purchase": held if isinstance(held, Mapping) else value,
+            "marketplace_pending_change": value.get("marketplace_pending_change"),
+        }
+
+
+# Reading
+
+
+def read_message(message: Mapping[str, Any]) -> PurchaseMessage:
+    """A `marketplace_purchase` webhook's content. Raises `UnreadablePayload` when its account is not named."""
+    unreadable: list[str] = []
+    told = _Message.read(message, unreadable=unreadable)
+    heard = told.marketplace_purchase
+    return PurchaseMessage(
+        action=told.action,
+        effective_on=told.effective_date,
+        buyer=heard.account.buyer(),
+        purchase=heard.purchase(heard.account, heard.plan) if heard.plan else None,
+        unreadable=tuple(unreadable),
     )
 
 
-def _buyer(account: Mapping[str, Any], where: str) -> Buyer:
-    return Buyer(id=_id(account, where), login=_text(account.get("login")), kind=_text(account.get("type")) or "User")
+def read_subscription(answer: Mapping[str, Any]) -> tuple[Purchase, PendingChange | None]:
+    """What REST says that an account holds, and what is scheduled. Raises `UnreadablePayload`."""
+    told = _Answer.read(answer)
+    purchase = told.marketplace_purchase.purchase(told.account, told.marketplace_purchase.plan)
+    pending = told.marketplace_pending_change
+    if pending is None:
+        return purchase, None
+    return purchase, PendingChange(
+        effective_on=pending.effective_date,
+        plan=pending.plan.listed() if pending.plan else None,
+        seats=pending.unit_count,
+    )
 
 
-def _mapping(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = parent.get(key)
-    if not isinstance(value, Mapping):
-        raise UnreadablePayload(f"`{key}` is missing.")
-    return value
-
-
-def _id(parent: Mapping[str, Any], where: str) -> int:
-    value = parent.get("id")
-    # A bigint holds it; anything else is no id of GitHub's.
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**63:
-        raise UnreadablePayload(f"`{where}.id` is missing.")
-    return value
-
-
-def _number(value: object) -> int | None:
-    return foreign_input.quantity(value, most=2**31 - 1)
-
-
-def _text(value: object) -> str:
-    return foreign_input.name_told(value, limit=200)
+def read_plan(plan: Mapping[str, Any], where: str = "plan") -> ListedPlan:
+    """A plan. Raises `UnreadablePayload` when it has no id."""
+    return _Plan.read(plan, where).listed()
