@@ -52,10 +52,11 @@ WORKER_PROCESSES = 2
 #: Bytes of randomness in a token, as the standard library recommends; Fernet takes exactly this many.
 SECRET_BYTES = 32
 
-#: Settings that commands run beside the stack must share.
+#: Settings that commands run beside the stack must share: all but those of the web server's own process.
 SHARED_SETTINGS = (
     "ALLOWED_HOSTS",
     "ALLOW_TIME_TRAVEL",
+    "API_CALLS_A_MINUTE",
     "API_TOKENS",
     "AWS_ACCESS_KEY_ID",
     "AWS_ENDPOINT_URL",
@@ -76,6 +77,7 @@ SHARED_SETTINGS = (
     "BRAND_NAME",
     "BRAND_URL",
     "BUY_URL",
+    "DATABASE_DIRECT_URL",
     "DATABASE_URL",
     "DEBUG",
     "DEFAULT_FROM_EMAIL",
@@ -87,6 +89,7 @@ SHARED_SETTINGS = (
     "GITHUB_CANCELLATION",
     "GITHUB_CLIENT_ID",
     "GITHUB_CLIENT_SECRET",
+    "GITHUB_DRAFT_WEBHOOK_SECRETS",
     "GITHUB_LISTING_SLUG",
     "GITHUB_MUTATION_PAUSE",
     "GITHUB_PRIVATE_KEY",
@@ -95,18 +98,29 @@ SHARED_SETTINGS = (
     "GITHUB_WEB_URL",
     "LOG_FORMAT",
     "LOG_LEVEL",
+    "MEDIA_S3_ACCESS_KEY_ID",
+    "MEDIA_S3_ENDPOINT_URL",
+    "MEDIA_S3_REGION",
+    "MEDIA_S3_SECRET_ACCESS_KEY",
+    "MEDIA_STORAGE",
     "METRICS_TOKEN",
+    "PGBOUNCER",
     "POSTS_A_MINUTE",
     "PRODUCT_APPS",
     "PRODUCT_FILE",
     "PURGE_LEAD_HOURS",
     "REDIS_URL",
+    "REFUND_LIMIT_CENTS",
     "SECRET_KEY",
+    "SENTRY_DSN",
+    "SIGN_UP",
     "SITE_URL",
     "STAFF_SECOND_FACTOR",
     "SUPPORT_EMAIL",
     "TRUSTED_PROXIES",
 )
+#: Those of them that mean something though they are empty: no product is not the demo's product.
+MEANT_THOUGH_EMPTY = ("PRODUCT_APPS",)
 
 
 class RefusedError(Exception):
@@ -351,6 +365,7 @@ def shared_environment(given: Mapping[str, str], ours: Mapping[str, str]) -> dic
     A newline in a value, as in a private key, is written as `\\n`, which the settings read back.
     """
     shared = {name: value for name, value in ours.items() if not given.get(name)}
+    shared |= {name: "" for name in MEANT_THOUGH_EMPTY if name in given}
     return shared | {name: given[name].replace("\n", "\\n") for name in SHARED_SETTINGS if given.get(name)}
 
 

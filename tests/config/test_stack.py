@@ -16,8 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from config import settings
 from config.celery import NICENESS
 from config.stack import servers
+from config.stack.run import SHARED_SETTINGS, shared_environment
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -207,6 +209,15 @@ def test_an_unreachable_redis_is_refused(launch: Launch) -> None:
 
     assert line.startswith("offboard: REDIS_URL cannot be reached: ")
     assert "hidden" not in line
+
+
+def test_commands_beside_the_stack_share_every_setting_but_those_of_the_web_server() -> None:
+    assert settings.env.asked - set(SHARED_SETTINGS) == {"STATIC_ROOT", "WEB_THREADS"}
+
+
+def test_no_product_is_no_product_for_the_commands_beside_either() -> None:
+    assert shared_environment({"PRODUCT_APPS": "", "BRAND_NAME": ""}, {}) == {"PRODUCT_APPS": ""}
+    assert shared_environment({}, {}) == {}
 
 
 def refusal(launched: Launched) -> str:
