@@ -86,14 +86,19 @@ def stands_on(page: str, *same: str) -> Callable[[View[P]], View[P]]:
 
 
 def page_again(request: HttpRequest, stale: OutOfDate, account_id: uuid.UUID | None) -> HttpResponse:
-    """The page of the form as it is now, with a word on why nothing was done (409); of this account, if it is one."""
+    """The page of the form as it is now, with a word on why nothing was done (409); of this account, if it is one.
+
+    A page that is no more, such as an offer that was accepted in another tab, leads to where things stand: there the
+    word is read. A redirect keeps its status, for a browser shows nothing of a 409 without a body.
+    """
     path = stale.page or request.path
     page = copy(request)
     page.method, page.path, page.path_info, page.resolver_match = "GET", path, path, resolve(path)
     page.GET = QueryDict(f"{ACCOUNT}={account_id}" if account_id else "")
     messages.warning(request, str(stale))
     response: HttpResponse = page.resolver_match.func(page, *page.resolver_match.args, **page.resolver_match.kwargs)
-    response.status_code = 409
+    if not (300 <= response.status_code < 400):
+        response.status_code = 409
     return response
 
 

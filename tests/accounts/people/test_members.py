@@ -207,13 +207,26 @@ def test_an_offer_that_stands_no_more_makes_nobody_owner(
     assert role_of(member, account) != Role.OWNER
 
 
+def test_an_offer_that_was_accepted_in_another_tab_leads_to_where_things_stand(
+    account: Account, owner: User, member: User, sign_in: SignIn
+) -> None:
+    ownership_proposal.propose(account, to=member, stays=True, by=owner, at=NOW)
+    client = sign_in(member)
+    form = form_on(client, OFFER)
+    assert press(client, OFFER).status_code == 302
+    answer = client.post(form.action, form.sent(), follow=True)
+    assert answer.redirect_chain == [(f"{PEOPLE}?account={account.pk}", 302)]
+    assert "Nothing was done: what the page said is not so any more." in answer.content.decode()
+    assert role_of(member, account) == Role.OWNER
+
+
 def test_only_the_one_to_whom_it_was_offered_accepts(
     account: Account, owner: User, admin: User, member: User, sign_in: SignIn
 ) -> None:
     offer, _new = ownership_proposal.propose(account, to=member, stays=True, by=owner, at=NOW)
     with pytest.raises(NotOffered):
         ownership_proposal.accept(offer, by=admin, at=NOW)
-    assert sign_in(admin).post(OFFER, {"account": account.pk, "shown": str(offer.pk)}).status_code == 409
+    assert sign_in(admin).post(OFFER, {"account": account.pk, "shown": str(offer.pk)}).status_code == 302
     assert role_of(owner, account) == Role.OWNER
 
 
