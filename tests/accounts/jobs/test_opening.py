@@ -66,6 +66,10 @@ def test_whoever_watches_is_told_why() -> None:
     assert Client().get("/healthz/").status_code == 200
     answer = Client().get("/readyz/")
     assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "problems": ["restored"]})
+    told = StringIO()
+    with pytest.raises(SystemExit, match="1"):
+        call_command("doctor", stdout=told)
+    assert told.getvalue() == f"restored: {opening.Closed()}\n"
 
 
 @pytest.mark.usefixtures("closed")
