@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from accounts.core import clock
 from accounts.customers.history import Actor
-from accounts.models import Account, Event, Membership, Notice, User
+from accounts.models import Account, Event, Membership, Notice, SweepRun, User
 from subscriptions.cancellation import cancel
 from subscriptions.models import Cancellation, Plan, Subscription
 
@@ -54,6 +54,7 @@ def test_reset_makes_the_first_state_again_mails_and_files_included(folders: tup
     User.objects.create_user("somebody@else.example", "demo")
     (mails / "played.eml").write_text("Subject: played")
     default_storage.save("exports/played.zip", ContentFile(b"played"))
+    SweepRun.objects.create(name="hygiene", started_at=clock.now(), finished_at=clock.now())
     assert state() != first
 
     call_command("demo", reset=True, verbosity=0)
@@ -63,6 +64,8 @@ def test_reset_makes_the_first_state_again_mails_and_files_included(folders: tup
     assert len(list(media.rglob("*.svg"))) == pictures
     assert not default_storage.exists("exports/played.zip")
     assert User.objects.get(email="lead@support.example").has_perm("accounts.refund")
+    # Else `doctor` would miss the daily sweeps until tomorrow.
+    assert SweepRun.objects.filter(name="hygiene").exists()
 
 
 def test_reset_is_refused_where_the_site_is_served_by_https(settings: Settings, folders: tuple[Path, Path]) -> None:
