@@ -194,6 +194,7 @@ def world(account: Account, owner: User) -> dict[str, str]:
         "user_id": str(colleague.pk),
         "place_id": str(place.pk),
         "account_id": str(account.pk),
+        "subscription_id": str(subscription.pk),
         "blueprint_id": str(blueprint.pk),
         "blueprint": promise(blueprint.changed_at),
         "cancellation": promise(subscription.pk, subscription.paid_through(clock.now())),

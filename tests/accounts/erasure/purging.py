@@ -114,6 +114,8 @@ def _row(model: type[Any], account: Account, person: User, marker: str, only: se
             setattr(row, field.name, NOW + HOUR if field.name in LATER else NOW)
         elif isinstance(field, models.IntegerField) and not isinstance(field, models.AutoField) and not field.null:
             setattr(row, field.name, next(_numbers))
+        elif isinstance(field, models.BooleanField) and not field.null:
+            setattr(row, field.name, False)
         elif isinstance(field, models.GenericIPAddressField):
             setattr(row, field.name, "192.0.2.1")
     for field in _texts(model):
@@ -153,7 +155,8 @@ def _texts(model: type[Any]) -> list[Any]:
 
 def _text(field: Any, marker: str) -> Any:
     if field.choices:
-        return "" if field.blank else field.choices[0][0]
+        # The first role is the owner's, whom nobody invites.
+        return "" if field.blank else field.choices[-1 if field.name == "role" else 0][0]
     if isinstance(field, models.JSONField):
         return [{marker: [marker]}]
     if isinstance(field, models.EmailField) or field.name == "email":

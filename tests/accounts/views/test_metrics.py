@@ -84,7 +84,7 @@ def test_of_each_kind_of_work_it_says_how_much_waits_and_how_old_the_oldest_is(a
 
 def test_every_kind_of_due_work_is_among_them() -> None:
     told = {model._meta.label_lower for model in measures.kinds_of_work()}
-    assert {"marketplace.delivery", "accounts.export", "accounts.purge", "subscriptions.refund"} <= told
+    assert {"accounts.delivery", "accounts.export", "accounts.purge", "subscriptions.refund"} <= told
     for kind in told:
         assert "offboard_work_pending" in scraped(work=kind)
 
