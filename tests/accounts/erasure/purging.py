@@ -16,9 +16,9 @@ from accounts.erasure import inventory, scheduling, starting
 from accounts.erasure.inventory import Erased, Order, Scrubbed
 from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.runner import take_turn
-from accounts.models import Account, Event, Membership, Purge, User
+from accounts.models import Account, Event, Membership, OwnershipProposal, Purge, User
 from subscriptions.models import Subscription
-from tests.factories import NOW, subscribe
+from tests.factories import NOW, UserFactory, subscribe
 
 HOUR, MONTH = timedelta(hours=1), timedelta(days=30)
 _numbers = itertools.count(1)
@@ -118,6 +118,9 @@ def _row(model: type[Any], account: Account, person: User, marker: str, only: se
             setattr(row, field.name, False)
         elif isinstance(field, models.GenericIPAddressField):
             setattr(row, field.name, "192.0.2.1")
+    if isinstance(row, OwnershipProposal):
+        # To somebody else than who proposes it.
+        row.proposed_by = UserFactory()
     for field in _texts(model):
         setattr(
             row, field.name, _text(field, marker if only is None or field.name in only else f"plain{next(_numbers)}")
