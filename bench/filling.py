@@ -5,7 +5,8 @@ its start; a share of the subscriptions ends at one instant (`ENDS`) and as many
 whose confirmation was mailed. Checks, unique indexes and the exclusion constraint are awake all the while.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
@@ -114,16 +115,23 @@ def filled(stage: Stage, *, subscriptions: int, ending: int) -> str:
 def insert(connection: psycopg.Connection, models: Sequence[type[Model]], statements: Iterable[LiteralString]) -> None:
     """Carry out INSERT … SELECT statements into the tables of these models, with triggers and foreign keys asleep."""
     connection.execute("SET session_replication_role = replica")
-    defaults = _constants(models)
-    for table, column, value in defaults:
-        _alter(connection, table, column, sql.SQL("SET DEFAULT {}").format(sql.Literal(value)))
-    for statement in statements:
-        connection.execute(statement)
-    for table, column, _value in defaults:
-        _alter(connection, table, column, sql.SQL("DROP DEFAULT"))
+    with defaults(connection, models):
+        for statement in statements:
+            connection.execute(statement)
     connection.execute("SET session_replication_role = DEFAULT")
     connection.execute("VACUUM (ANALYZE)")
     connection.execute("CHECKPOINT")
+
+
+@contextmanager
+def defaults(connection: psycopg.Connection, models: Sequence[type[Model]]) -> Iterator[None]:
+    """Within: columns that a statement leaves out hold what Django would put there."""
+    found = _constants(models)
+    for table, column, value in found:
+        _alter(connection, table, column, sql.SQL("SET DEFAULT {}").format(sql.Literal(value)))
+    yield
+    for table, column, _value in found:
+        _alter(connection, table, column, sql.SQL("DROP DEFAULT"))
 
 
 def _constants(models: Sequence[type[Model]]) -> list[tuple[str, str, Any]]:

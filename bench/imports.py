@@ -21,6 +21,7 @@ from typing import Any, LiteralString
 import psutil
 import psycopg
 
+from bench import filling
 from bench.measuring import Goal, Result, Row, Samples, interleaved, require
 from bench.stage import EMPTY, Stage, say
 from subscriptions.imports.files import Line, lines
@@ -139,7 +140,7 @@ def run(stage: Stage) -> Result:
         stage.copy(EMPTY, database)
     stage.use(OURS)
     say(f"imports: {customers:,} customers, in {PARTS} parts …")
-    with stage.connect(PLAIN) as connection:
+    with stage.connect(PLAIN) as connection, filling.defaults(connection, filling.MODELS):
         ours, plain = _Ours(file, part), _Plain(connection, part)
         candidates: dict[str, Callable[[], float]] = {"offboard": ours, "plain SQL": plain}
         found = interleaved(PARTS, candidates)
