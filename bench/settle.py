@@ -55,11 +55,15 @@ WITH ended AS (
            (id, account_id, recipient_id, kind, occasion, facts, queued_at, next_attempt_at, attempts, last_error)
     SELECT gen_random_uuid(), e.account_id, m.user_id, 'subscriptions/subscription_ended',
            'subscription.ended:' || e.id,
-           jsonb_build_object('plan', p.name, 'channel', e.channel, 'ended_at', e.ends_at),
+           jsonb_build_object(
+               'plan', p.name, 'channel', e.channel, 'ended_at', e.ends_at,
+               'given_up', to_jsonb(ARRAY(SELECT unnest(p.features) EXCEPT SELECT unnest(f.features) ORDER BY 1))
+           ),
            %(at)s, %(at)s, 0, ''
       FROM ended e
       JOIN accounts_membership m ON m.account_id = e.account_id AND m.role = 'owner'
       JOIN subscriptions_plan p ON p.code = e.plan_id
+      JOIN subscriptions_plan f ON f.code = 'free'
 )
 SELECT count(*) FROM ended
 """
