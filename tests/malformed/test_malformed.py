@@ -4,6 +4,7 @@
 `MALFORMED_SEED` begins somewhere else. A failure names the seed of its request: the same seed is the same request.
 """
 
+import json
 import logging
 import os
 import traceback
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from accounts.api import problems
 from accounts.core import clock
 from accounts.inbox import inbox
 from accounts.inbox.delivery import Delivery
@@ -85,6 +87,9 @@ def _sent(seed: int, target: Target) -> str:
 
 def _is_ours(request: Request, answer: Any) -> bool:
     content = b"".join(answer) if answer.streaming else answer.content
+    if request.path.startswith(problems.ROOT) and answer["Content-Type"] == problems.MEDIA_TYPE:
+        document = json.loads(content)
+        return document["status"] == answer.status_code and document["code"] in problems.CODES
     if request.path.startswith(MACHINE_PATHS):
         return bool(answer["Content-Type"].startswith("application/json") and b'"error"' in content)
     # allauth answers scripts, which say who they are, by JSON.
