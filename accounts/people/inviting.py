@@ -23,7 +23,7 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.jobs import sweeps
-from accounts.jobs.batches import run_batches
+from accounts.jobs.batches import RowsFailed, run_batches
 from accounts.jobs.queues import Queue
 from accounts.mail import notices
 from accounts.mail.notices import Notice
@@ -132,11 +132,20 @@ def mails_before(at: datetime) -> "models.QuerySet[Notice]":
 
 
 def forget_ended(at: datetime) -> int:
-    """Delete invitations that ended thirty days ago, and the rows of their mails. Returns how many."""
+    """Delete invitations that ended thirty days ago, and the rows of their mails. Returns how many.
 
-    invitations = run_batches(ended_before(at).order_by("pk"), _forget, batch=BATCH, run=RUN, noted=False)
-    mails = run_batches(mails_before(at).order_by("pk"), _forget, batch=BATCH, run=RUN, noted=False)
-    return invitations + mails
+    Raises `RowsFailed` for rows that resist, when all others are done: an invitation is not in the way of the mails.
+    """
+    done = 0
+    failed = []
+    for ended in (ended_before(at), mails_before(at)):
+        try:
+            done += run_batches(ended.order_by("pk"), _forget, batch=BATCH, run=RUN, noted=False)
+        except RowsFailed as error:
+            failed.append(str(error))
+    if failed:
+        raise RowsFailed("; ".join(failed))
+    return done
 
 
 def _forget(rows: "models.QuerySet[Any]", batch: int) -> int:

@@ -202,7 +202,7 @@ def reprice_due(at: datetime) -> int:
     called_off = Repricing.objects.called_off().order_by("pk")
     done = run_batches(called_off, lambda rows, batch: _drop_called_off(rows, batch, at), batch=BATCH, run=RUN)
     for price in decided(at):
-        _drop_older(price, at)
+        run_batches(_older(price), lambda rows, batch: _drop_older(rows, batch, at), batch=BATCH, run=RUN)
         done += run_batches(
             _unplanned(price),
             lambda rows, batch, price=price: _plan(rows, batch, price, at),  # type: ignore[misc]  # as it is now
@@ -232,10 +232,16 @@ def _unplanned(price: Price) -> "QuerySet[Subscription]":
     return meant_by(price).exclude(Exists(rows.filter(Q(price=price) | Q(carried_out_at=None)))).order_by("pk")
 
 
-def _drop_older(price: Price, at: datetime) -> None:
-    """What was planned under earlier prices, and nobody was told of, is overtaken."""
+def _older(price: Price) -> "QuerySet[Repricing]":
+    """What was planned under earlier prices, and nobody was told of: it is overtaken."""
     same = {f"price__{name}": getattr(price, name) for name in ("plan_id", "interval", "currency")}
-    Repricing.objects.open().filter(told_at=None, **same).exclude(price=price).update(dropped_at=at)
+    return Repricing.objects.open().filter(told_at=None, **same).exclude(price=price).order_by("pk")
+
+
+def _drop_older(rows: "QuerySet[Repricing]", size: int, at: datetime) -> int:
+    with transaction.atomic():
+        batch = _taken(rows, size)
+        return Repricing.objects.filter(pk__in=[row.pk for row in batch]).update(dropped_at=at, last_error="")
 
 
 def _plan(unplanned: "QuerySet[Subscription]", size: int, price: Price, at: datetime) -> int:

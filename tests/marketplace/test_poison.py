@@ -7,7 +7,7 @@ Poison is what no code of ours foresees: the database itself refuses the very st
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -18,6 +18,9 @@ from django.db import connection
 from django.db.models import Model
 from django.test import Client
 
+from accounts.api import tokens
+from accounts.api.idempotency import ApiCall
+from accounts.api.tokens import Scope
 from accounts.customers.history import Actor
 from accounts.customers.session import Session
 from accounts.desk.actions.action import act_named
@@ -27,10 +30,13 @@ from accounts.exports import export
 from accounts.jobs import sweeps
 from accounts.jobs.batches import RowsFailed
 from accounts.mail import notices
-from accounts.models import Delivery, Notice, User
+from accounts.models import Delivery, Invitation, Notice, Role, User
+from accounts.people import inviting
 from marketplace.models import GitHubCustomer, OffboardingStep
+from subscriptions import catalogue
 from subscriptions.billing_record import keep
-from subscriptions.models import BillingRecord, Subscription
+from subscriptions.models import BillingRecord, Interval, Plan, Price, Repricing, Subscription
+from subscriptions.pricing.repricing import reprice_due
 from subscriptions.refunds import decisions
 from subscriptions.refunds.paying import say_paid
 from subscriptions.refunds.refund import Ends
@@ -164,6 +170,42 @@ def records(**options: Any) -> Sequence[Row]:
     return list(BillingRecord.objects.order_by("pk"))
 
 
+def invitations(**options: Any) -> Sequence[Row]:
+    for number in range(2):
+        account = AccountFactory()
+        owner = account.owner()
+        assert owner is not None
+        email = f"guest{number}@new.example"
+        inviting.invite(account, email=email, role=Role.USER, by=Actor.owner(owner), at=NOW - 60 * DAY)
+    Notice.objects.update(sent_at=NOW - 60 * DAY)
+    return list(Invitation.objects.order_by("pk"))
+
+
+def calls(**options: Any) -> Sequence[Row]:
+    token, _text = tokens.make("product", Scope.values, by=Actor.system(), at=NOW - 60 * DAY)
+    return [
+        ApiCall.objects.create(token=token, key=key * 64, body="0" * 64, status=201, resource="x", at=NOW - 60 * DAY)
+        for key in "ab"
+    ]
+
+
+def new_price(cents: int, *, at: datetime) -> Price:
+    """Of Pro by the month, for existing subscriptions, too; their owners are told 30 days ahead."""
+    plan = Plan.objects.get(code="pro")
+    options: dict[str, Any] = {"interval": Interval.MONTHLY, "currency": "USD", "notice": 30 * DAY}
+    return catalogue.set_price(plan, cents=cents, at=at, **options)[0]
+
+
+def repricings(**options: Any) -> Sequence[Row]:
+    """Two of which the owners should be told by `NOW`."""
+    for _number in range(2):
+        subscribe(at=NOW - 40 * DAY)
+    new_price(5900, at=NOW - 35 * DAY)
+    reprice_due(NOW - 35 * DAY)
+    assert not Repricing.objects.exclude(told_at=None).exists()
+    return list(Repricing.objects.order_by("pk"))
+
+
 def gone(row: Row) -> bool:
     return not type(row)._base_manager.filter(pk=row.pk).exists()
 
@@ -196,6 +238,16 @@ POISON = {
     "purge": Poison(purges, "verified_at IS NOT NULL", has("verified_at"), "purge-overdue", example="account_id"),
     "hygiene": Poison(old_bodies, "body IS NULL", lambda row: not has("body")(row), "sweep-failed", says=""),
     "sessions": Poison(sessions, "", gone, "sweep-failed", says=""),
+    "invitations": Poison(
+        invitations,
+        "",
+        # Its mail, too, though an invitation before it resists.
+        lambda row: gone(row) and not Notice.objects.filter(address=row.email).exists(),  # type: ignore[attr-defined]
+        "sweep-failed",
+        says="",
+    ),
+    "api-calls": Poison(calls, "", gone, "sweep-failed", says=""),
+    "reprice": Poison(repricings, "told_at IS NOT NULL", has("told_at"), "repricing-overdue"),
     "retention": Poison(records, "", gone, "sweep-failed", says=""),
 }
 #: What has a test of its own elsewhere, in the same words: a poison row, the others go on, `doctor` names it.
@@ -251,3 +303,16 @@ def test_a_poison_row_harms_nobody_says_what_is_wrong_and_is_named_by_doctor(
     assert str(getattr(good, case.example)) not in line or name == "bulk"
     # The same words stand on the desk's first page.
     assert line.removeprefix("warning: ").split(" (")[0].split(" ", 2)[2] in page
+
+
+def test_an_overtaken_price_that_can_not_be_dropped_is_in_nobodys_way() -> None:
+    bad, good = repricings()
+    poison(bad, "dropped_at IS NOT NULL")
+    newer = new_price(6900, at=NOW - 34 * DAY)
+    for minutes in (0, 10):
+        reprice_due(NOW - 34 * DAY + timedelta(minutes=minutes))
+    found = Repricing.objects.get(pk=bad.pk)
+    assert (found.dropped_at, found.last_error) == (None, f"CheckViolation: poison of {bad.pk}")
+    assert has("dropped_at")(good)
+    planned = Repricing.objects.filter(price=newer)
+    assert list(planned.values_list("subscription_id", flat=True)) == [good.subscription_id]  # type: ignore[attr-defined]
