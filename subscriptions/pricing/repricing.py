@@ -135,8 +135,12 @@ def price_at(subscription: Subscription, at: datetime) -> int:
     """What a seat and cycle costs at `at`, now or later, in cents: whatever the sweep has done."""
     if subscription.channel != Channel.DIRECT:
         return subscription.cents
-    found = announced(subscription)
-    return found.cents if found and found.from_at <= at else subscription.cents
+    return price_with(subscription, announced(subscription), at)
+
+
+def price_with(subscription: Subscription, new: Repricing | None, at: datetime) -> int:
+    """The same, for who has asked already for the new price that is `announced`."""
+    return new.cents if new and new.from_at <= at else subscription.cents
 
 
 def paid_so_far(subscription: Subscription, at: datetime) -> int:

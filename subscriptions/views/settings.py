@@ -11,7 +11,7 @@ from subscriptions import losses
 from subscriptions.channels.settings_notes import notes_for
 from subscriptions.current_plan import standing_of
 from subscriptions.plan import Plan
-from subscriptions.pricing.repricing import announced, price_at
+from subscriptions.pricing.repricing import announced, price_with
 
 #: Lines of history on the page; staff see the rest.
 HISTORY = 20
@@ -36,7 +36,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "standing": standing,
             "subscription": live,
             "plan": live.plan if live else Plan.objects.free(),
-            "cycle_cents": price_at(live, at) * live.seats if live else None,
+            "cycle_cents": price_with(live, new_price, at) * live.seats if live else None,
             "new_price": new_price,
             "new_cents": new_price.cents * live.seats if live and new_price else None,
             "cycle": live.cycle(at) if live else None,
