@@ -7,6 +7,7 @@ with notice (`subscriptions.pricing`). A plan that is no longer wanted is retire
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from django.db import transaction
 from django.db.models import ProtectedError
@@ -14,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core.foreign_input import MAX_CENTS, is_within_years
 from accounts.core.refusal import Refused
+from accounts.customers.promises import promise
 from subscriptions.billing_record import BillingRecord
 from subscriptions.plan import FREE, Interval, Plan, Price, PriceQuerySet
 from subscriptions.subscription import Subscription
@@ -48,6 +50,12 @@ class WrongPrice(Refused):
 
 class DecidedAlready(Refused):
     text = _("Another price is decided already, from %(when)s on. Call that one off first.")
+
+
+class ListChanged(Refused):
+    text = _(
+        "The prices of this plan have changed since you opened this page. Open it again, and decide by what is there."
+    )
 
 
 class Begun(Refused):
@@ -142,6 +150,12 @@ def listed(plan: Plan, interval: int, currency: str, at: datetime) -> Price | No
     return Price.objects.on_the_list(at).filter(plan=plan, interval=interval, currency=currency).first()
 
 
+def list_of(plan: Plan) -> str:
+    """The prices of a plan, past and coming, as a form carries them: another text as soon as one differs."""
+    prices = Price.objects.filter(plan=plan).order_by("pk").values_list("pk", "cents", "until_at", "called_off_at")
+    return sha256(promise(*(part for row in prices for part in row)).encode()).hexdigest()
+
+
 def set_price(
     plan: Plan,
     *,
@@ -151,12 +165,14 @@ def set_price(
     at: datetime,
     from_at: datetime | None = None,
     notice: timedelta | None = None,
+    decided_by: str = "",
 ) -> tuple[Price, bool]:
     """A seat costs `cents` a cycle for whoever buys from `from_at` (now) on.
 
     With `notice` existing direct subscriptions that pay an earlier list price pay it, too: from their first cycle after
     `from_at` that begins at least so long after their owners were told (`subscriptions.pricing`). Returns the price,
-    and whether it is new: the same decision again changes nothing. Raises `DecidedAlready` where another one is ahead,
+    and whether it is new: the same decision again changes nothing. `decided_by`: the list that whoever decides has
+    seen (`list_of`). Raises `ListChanged` if there is another one now, `DecidedAlready` where a price is ahead,
     `WrongPrice`, `EverybodyHasIt`.
     """
     _refuse_free(plan)
@@ -173,6 +189,8 @@ def set_price(
         current = of_kind.on_the_list(at).first()
         if current and current.cents == cents and days is None:
             return current, False
+        if decided_by and decided_by != list_of(plan):
+            raise ListChanged
         if current:
             current.until_at = begins
             current.save(update_fields=["until_at"])

@@ -116,9 +116,13 @@ class SetPriceForm(ActForm):
             "How long before the first cycle at the new price the owners of existing subscriptions are told by mail."
         ),
     )
+    #: What the list said when this page was shown: another tab may have changed it.
+    decided_by = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, row: Row | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, row=row, **kwargs)
+        if isinstance(row, Plan):
+            self.fields["decided_by"].initial = catalogue.list_of(row)
         self.fields["from_at"].help_text = _("In your time zone. Empty: at once.")
 
 
@@ -175,6 +179,7 @@ def set_price(plan: Plan, values: Values, by: Actor, at: datetime) -> str | Prom
         cents=values["price"],
         from_at=values["from_at"],
         notice=notice,
+        decided_by=values["decided_by"],
         at=at,
     )
     return _what_it_means(price) if is_new else None

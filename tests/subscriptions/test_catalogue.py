@@ -13,7 +13,7 @@ from accounts.core.refusal import Refused
 from accounts.customers.entitlements import entitlements_of
 from accounts.models import Account, Event, StaffAction, User
 from subscriptions import catalogue
-from subscriptions.catalogue import DecidedAlready, InUse, KeepsFeatures, set_price
+from subscriptions.catalogue import DecidedAlready, InUse, KeepsFeatures, ListChanged, set_price
 from subscriptions.models import BillingRecord, Channel, Interval, Plan, Price
 from subscriptions.starting import NoListPrice, NotSold
 from tests.factories import NOW, AccountFactory, subscribe
@@ -230,6 +230,17 @@ def test_the_page_of_a_plan_says_what_it_cost_costs_and_will_cost(lead: User, ag
     assert "/admin/act/" not in sign_in(agent).get("/admin/subscriptions/plan/pro/change/").content.decode()
     assert "/admin/act/new_plan/new/" in sign_in(lead).get("/admin/subscriptions/plan/").content.decode()
     assert sign_in(lead).get("/admin/subscriptions/plan/none/change/").status_code == 404
+
+
+def test_a_price_is_not_decided_by_a_list_that_another_tab_has_changed_since() -> None:
+    seen = catalogue.list_of(pro())
+    raise_price(5900)
+    with pytest.raises(ListChanged):
+        raise_price(6900, decided_by=seen)
+    assert [price.cents for price in Price.objects.on_the_list(NOW).filter(plan=pro(), interval=1)] == [5900]
+    # The same decision twice is one.
+    assert raise_price(5900, decided_by=seen).cents == 5900
+    assert raise_price(6900, decided_by=catalogue.list_of(pro())).cents == 6900
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
