@@ -38,7 +38,7 @@ run: $(RUN_STAMP) ## Everything at http://127.0.0.1:$PORT (8000), data in $DATA_
 	@exec .venv/bin/python -m config.stack
 
 test: $(DEV_STAMP) messages ## Every test; one file: make test T=tests/accounts/erasure/test_purge.py
-	@exec .venv/bin/python -m pytest $(if $(T),$(T),-n 2)
+	@exec .venv/bin/python -m pytest $(if $(T),$(T),-n 2 --dist worksteal)
 
 lint: $(DEV_STAMP) ## Formatting, types, import contracts, migrations, deployment checks, build files
 	.venv/bin/ruff format --check .

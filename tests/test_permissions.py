@@ -75,7 +75,7 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "ownership": (Door("GET", (200, 403, 403, 200, 403, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),
     "ownership_take_back": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (409, 403, 403, 409, 403, 302))),
     # Nothing is offered to anybody here: back to the page of people; a form about it is out of date.
-    "ownership_offer": (Door("GET", (302, 302, 302, 302, 403, 302)), Door("POST", (409, 409, 409, 409, 403, 302))),
+    "ownership_offer": (Door("GET", (302, 302, 302, 302, 403, 302)), Door("POST", (302, 302, 302, 302, 403, 302))),
     "ownership_decline": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (409, 409, 409, 409, 403, 302))),
     # Nobody here has opened the link of an invitation, nor of a sign-up; the vendor lets nobody sign up.
     "invitation": (Door("GET", all_alike(410)), Door("POST", all_alike(405))),
