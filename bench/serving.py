@@ -81,8 +81,9 @@ def _program(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is for us: we end the program.
-            start_new_session=True,
+            # Ctrl-C is for us: we end the program. Not a session of its own: `make run` has one for all, and between
+            # sessions Linux shares the processors out before it asks how nice a process is.
+            process_group=0,
             preexec_fn=partial(servers.end_with_parent, signal.SIGTERM),
         )
     try:
