@@ -98,6 +98,7 @@ def answer(request: HttpRequest) -> HttpResponse:
         return problems.response(problems.NOT_FOUND)
     request.resolver_match = match
     # Looked at once it is known who calls (`accounts.api.caller`).
+    # Read by `accounts.api.caller`, which knows nothing of routes.
     request.api_query = _queries().get((match.url_name, request.method), frozenset())  # type: ignore[attr-defined]
     response: HttpResponse = match.func(request, *match.args, **match.kwargs)
     if isinstance(response, HttpResponseNotAllowed):

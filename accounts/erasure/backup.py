@@ -182,6 +182,7 @@ def _program(name: str) -> str:
     beside = Path(embedded.origin).parent / "pginstall" / "bin" / name if embedded and embedded.origin else None
     for found in (shutil.which(name), beside):
         if found and Path(found).exists():
+            # The program that was found on the path of whoever runs the command.
             says = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
             version = re.search(r"\d+", says)
             if version and int(version.group()) >= server:

@@ -50,6 +50,7 @@ def run_batches(
         try:
             worked = work(well if first is None else due.filter(pk=first), size)
         except Exception as error:
+            # Whatever it was: a smaller batch finds the row that it comes from, which is noted and passed over.
             if first is not None:
                 failed[first] = _blame(due, first, error, noted=noted)
                 well = well.exclude(pk=first)

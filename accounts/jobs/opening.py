@@ -82,5 +82,6 @@ def _is_open() -> bool:
     """Asked of the connection itself: it is the clock that asks, not the page, whose statements are counted."""
     connection.ensure_connection()
     with connection.connection.cursor() as cursor:
+        # The table's name is ours; nothing of anybody's is in the statement.
         row = cursor.execute(f'SELECT EXISTS (SELECT FROM "{Opening._meta.db_table}")').fetchone()  # noqa: S608
     return bool(row and row[0])

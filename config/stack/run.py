@@ -163,7 +163,7 @@ def prepare() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if any(PROJECT.glob("locale/*/LC_MESSAGES/django.po")):
         arguments = ["pybabel", "--quiet", "compile", "-D", "django", "-d", str(PROJECT / "locale")]
-        CommandLineInterface().run(arguments)  # type: ignore[no-untyped-call]
+        CommandLineInterface().run(arguments)  # type: ignore[no-untyped-call]  # Babel has no types
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)

@@ -306,6 +306,7 @@ def _system_user() -> pwd.struct_passwd:
         return pwd.getpwnam(SYSTEM_USER)
     options = ("--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin")
     try:
+        # Wherever the system keeps it; its arguments are ours alone.
         subprocess.run(["useradd", *options, SYSTEM_USER], check=False, capture_output=True)  # noqa: S603, S607
         # Asked again whatever useradd said: another start may have made the user at the same moment.
         return pwd.getpwnam(SYSTEM_USER)

@@ -73,7 +73,7 @@ def supervise(
         raise StackStoppedError(stack.failure)
 
 
-class ForegroundOptions(ServerOptions):  # type: ignore[misc]
+class ForegroundOptions(ServerOptions):  # type: ignore[misc]  # supervisor has no types
     """Supervisor's options, with two things more for each new process."""
 
     def fork(self) -> int:
@@ -93,7 +93,7 @@ class ForegroundOptions(ServerOptions):  # type: ignore[misc]
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
-class Stack(Supervisor):  # type: ignore[misc]
+class Stack(Supervisor):  # type: ignore[misc]  # as above
     """Supervisor, with what a person at a terminal wants to see."""
 
     def __init__(self, options: ServerOptions, *, servers: Sequence[Server], port: int) -> None:
