@@ -132,15 +132,17 @@ def of(account: Account, given_up: Collection[str], at: datetime) -> list[Lost]:
 
 
 def _counts(account: Account, losses: list[Loss], at: datetime) -> dict[str, int]:
-    """What is known of the numbers. A count that fails takes nobody's way out: then the sentence has no number."""
+    """What is known of the numbers. A count that fails takes nobody's way out: its sentence alone is without one."""
     ours = [(loss.code, loss.count) for loss in losses if loss.count is not None]
     sent = {loss.code for loss in losses if loss.count is None and loss.is_counted}
-    counts = {}
-    try:
-        with transaction.atomic():
-            counts = {code: count(account) for code, count in ours}
-    except Exception as error:
-        logger.error("what account %s loses could not be counted: %s", account.pk, describe(error))
+    counts: dict[str, int] = {}
+    for code, count in ours:
+        try:
+            with transaction.atomic():
+                counts[code] = count(account)
+        except Exception as error:
+            # The product's own code: whatever is wrong with it must not keep anybody from cancelling.
+            logger.error("the loss %s of account %s could not be counted: %s", code, account.pk, describe(error))
     if sent:
         counts |= {code: count for code, count in usage.fresh(account, at).items() if code in sent}
     return counts

@@ -78,8 +78,10 @@ def test_a_count_that_fails_takes_nobodys_way_out_and_logs_no_values(
         return 1
 
     broken = Loss("broken", "unlimited", ahead=PAGES.ahead, count=count)
-    with losses.REGISTRY.replaced(broken), caplog.at_level(logging.ERROR):
-        assert losses.of(account, ["unlimited"], NOW) == [Lost(broken)]
+    whole = Loss("whole", "unlimited", ahead=PAGES.ahead, count=lambda account: 3)
+    with losses.REGISTRY.replaced(broken, whole), caplog.at_level(logging.ERROR):
+        # The number of the other one is said all the same.
+        assert losses.of(account, ["unlimited"], NOW) == [Lost(broken), Lost(whole, 3)]
     assert str(account.pk) in caplog.text
     assert Account.objects.filter(pk=account.pk).exists()  # the transaction goes on
 
