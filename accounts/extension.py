@@ -15,7 +15,7 @@ from django.utils.functional import Promise
 from accounts import personal_data
 from accounts.api import application, calls, doors, tokens
 from accounts.api.application import Doors
-from accounts.customers import entitlements, features, history, losses, product, session
+from accounts.customers import entitlements, features, history, losses, product
 from accounts.customers.entitlements import Answer
 from accounts.customers.event_kinds import INTERNAL, AccountEvent
 from accounts.customers.features import Feature
@@ -51,6 +51,7 @@ from accounts.jobs.surroundings import Surrounding
 from accounts.jobs.sweeps import Sweep
 from accounts.mail import sending
 from accounts.people import inviting
+from accounts.signing_in import session
 from accounts.support import answers, deletion, ownership, requests, routing
 from accounts.support.routing import Router
 

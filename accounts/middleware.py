@@ -11,14 +11,15 @@ from django.utils.translation import gettext as _
 
 from accounts.core import clock, limits, time_zones
 from accounts.core.limits import TooOften
-from accounts.customers import addresses, attempts, features
+from accounts.customers import attempts, features
 from accounts.customers.access import SESSION_KEY, AccountDeactivated, InNoAccount, OwnerOnly, current_membership
 from accounts.customers.account import Membership
 from accounts.customers.entitlements import NotEntitled
-from accounts.customers.fresh_proof import ProofNeeded, ask_again, guard_ways_in
 from accounts.customers.promises import OutOfDate, page_again
 from accounts.customers.user import User
 from accounts.people.invitation import Invitation
+from accounts.signing_in import addresses
+from accounts.signing_in.fresh_proof import ProofNeeded, ask_again, guard_ways_in
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

@@ -5,7 +5,6 @@ from accounts.api.tokens import ApiToken
 from accounts.core.limits import HourlyCount
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.history import ActorKind, Event
-from accounts.customers.session import Session
 from accounts.customers.usage import UsageCount
 from accounts.customers.user import User
 from accounts.desk.actions.log import StaffAction
@@ -23,6 +22,7 @@ from accounts.jobs.opening import Opening
 from accounts.jobs.sweeps import SweepRun
 from accounts.mail.notices import Notice
 from accounts.people.invitation import Invitation
+from accounts.signing_in.session import Session
 from accounts.support.deletion_proposal import DeletionProposal
 from accounts.support.identity import IdentityFact
 from accounts.support.internal_notes import InternalNote

@@ -16,7 +16,6 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.customers.account import Account, Membership, Role
-from accounts.customers.session import Session, hashes_of
 from accounts.customers.usage import UsageCount
 from accounts.customers.user import User
 from accounts.desk.actions.log import StaffAction
@@ -29,6 +28,7 @@ from accounts.exports.export import Export
 from accounts.inbox.delivery import Delivery
 from accounts.mail.notices import Notice
 from accounts.people.invitation import Invitation
+from accounts.signing_in.session import Session, hashes_of
 from accounts.support.deletion_proposal import DeletionProposal
 from accounts.support.internal_notes import InternalNote
 from accounts.support.messages import Message

@@ -25,13 +25,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import brand, clock, roles
-from accounts.customers import session
 from accounts.desk import pages
 from accounts.desk.actions import denied
 from accounts.desk.actions.denied import Denied
 from accounts.desk.bulk import pages as bulk_pages
 from accounts.desk.bulk import start as bulk_start
 from accounts.desk.dashboard import page as dashboard
+from accounts.signing_in import session
 
 View = Callable[..., HttpResponse]
 

@@ -337,7 +337,7 @@ SIGN_UP = env.str("SIGN_UP", default="invitation")
 env.check(SIGN_UP in ("invitation", "open"), "SIGN_UP must be `invitation` or `open`.")
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
-ACCOUNT_ADAPTER = "accounts.customers.sign_in.AccountAdapter"
+ACCOUNT_ADAPTER = "accounts.signing_in.sign_in.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -345,17 +345,17 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
-# What changes the way in asks for the password again (`accounts.customers.fresh_proof`, which also guards connections).
+# What changes the way in asks for the password again (`accounts.signing_in.fresh_proof`; it guards connections, too).
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = False
 ACCOUNT_FORMS = {
-    "login": "accounts.customers.sign_in_form.SignInForm",
-    "change_password": "accounts.customers.sign_in_form.PasswordChangeForm",
-    "set_password": "accounts.customers.sign_in_form.PasswordSetForm",
-    "reauthenticate": "accounts.customers.sign_in_form.PasswordAgainForm",
-    "add_email": "accounts.customers.sign_in_form.NewAddressForm",
-    "reset_password": "accounts.customers.password_reset.ResetPasswordForm",
-    "reset_password_from_key": "accounts.customers.password_reset.ResetPasswordKeyForm",
+    "login": "accounts.signing_in.sign_in_form.SignInForm",
+    "change_password": "accounts.signing_in.sign_in_form.PasswordChangeForm",
+    "set_password": "accounts.signing_in.sign_in_form.PasswordSetForm",
+    "reauthenticate": "accounts.signing_in.sign_in_form.PasswordAgainForm",
+    "add_email": "accounts.signing_in.sign_in_form.NewAddressForm",
+    "reset_password": "accounts.signing_in.password_reset.ResetPasswordForm",
+    "reset_password_from_key": "accounts.signing_in.password_reset.ResetPasswordKeyForm",
 }
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # Whom we do not know we write no mails: anybody could have them sent, and there is nothing to sign up to.
@@ -378,16 +378,16 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 # The second factor proves the person; whether a mail address was clicked on has nothing to do with it.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_FORMS = {
-    "authenticate": "accounts.customers.second_factor_forms.CodeForm",
-    "reauthenticate": "accounts.customers.second_factor_forms.CodeAgainForm",
-    "activate_totp": "accounts.customers.second_factor_forms.FirstCodeForm",
+    "authenticate": "accounts.signing_in.second_factor_forms.CodeForm",
+    "reauthenticate": "accounts.signing_in.second_factor_forms.CodeAgainForm",
+    "activate_totp": "accounts.signing_in.second_factor_forms.FirstCodeForm",
 }
-MFA_ADAPTER = "accounts.customers.second_factor.SecondFactorAdapter"
+MFA_ADAPTER = "accounts.signing_in.second_factor.SecondFactorAdapter"
 #: Whether the support desk asks for a second factor. Off in `make run` alone, so that the demo sign-ins get in.
 STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=True)
 
-#: Keys hashed, contents encrypted, found by person (`accounts.customers.session`).
-SESSION_ENGINE = "accounts.customers.session"
+#: Keys hashed, contents encrypted, found by person (`accounts.signing_in.session`).
+SESSION_ENGINE = "accounts.signing_in.session"
 
 # Languages and formats.
 

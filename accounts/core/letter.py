@@ -1,9 +1,9 @@
 """A letter: one mail to one person, in their language and zone, in the vendor's name.
 
 Whoever writes to somebody writes through here: notices (`accounts.mail.sending`), sign-in mails
-(`accounts.customers.sign_in`). A letter's template is `<template>.txt`: its first line is the subject, the rest is what
-it says. Greeting, signature, foot and the address for answers are added, the same for all. `<template>.html` is the
-same for those who read HTML; where there is none it is made of the text: a paragraph each, and a button where a
+(`accounts.signing_in.sign_in`). A letter's template is `<template>.txt`: its first line is the subject, the rest is
+what it says. Greeting, signature, foot and the address for answers are added, the same for all. `<template>.html` is
+the same for those who read HTML; where there is none it is made of the text: a paragraph each, and a button where a
 paragraph ends with a line that is nothing but an address of ours.
 """
 

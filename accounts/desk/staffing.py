@@ -12,13 +12,14 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
 from accounts.core.refusal import Refused
-from accounts.customers import history, session, way_in
+from accounts.customers import history
 from accounts.customers.account import Membership, Role
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.erasure.people import DepartingPerson
 from accounts.mail import notices
+from accounts.signing_in import session, way_in
 from accounts.support.requests import SupportRequest
 
 

@@ -19,7 +19,6 @@ from django.utils.functional import Promise
 
 from accounts.core import brand, clock
 from accounts.core.registry import Registry
-from accounts.customers import session
 from accounts.customers.account import Account, Role
 from accounts.customers.history import Event
 from accounts.customers.usage import UsageCount
@@ -28,6 +27,7 @@ from accounts.erasure import inventory
 from accounts.exports.archive import Archive
 from accounts.mail.notices import Notice
 from accounts.people.invitation import Invitation
+from accounts.signing_in import session
 from accounts.support.messages import Message
 from accounts.support.ownership_proposal import OwnershipProposal
 from accounts.support.requests import SupportRequest

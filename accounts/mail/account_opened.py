@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from accounts.customers import way_in
 from accounts.customers.account import Account
 from accounts.customers.user import User
 from accounts.mail import notices
+from accounts.signing_in import way_in
 
 
 def tell_owner(account: Account, owner: User, *, at: datetime) -> None:

@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import letter
 from accounts.core.letter import Reader
-from accounts.customers import way_in
 from accounts.customers.user import User
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import overdue, run_due
 from accounts.mail.notices import Notice
+from accounts.signing_in import way_in
 
 #: A run ends after this long; the next one goes on. Below the broker's visibility time-out of an hour by far.
 RUN = timedelta(minutes=1)

@@ -25,7 +25,7 @@ def carry_over(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
     They held the keys of the sessions as they are, and what was remembered as plain text.
     """
-    from accounts.customers.session import Session, SessionStore
+    from accounts.signing_in.session import Session, SessionStore
 
     connection = schema_editor.connection
     with connection.cursor() as cursor:

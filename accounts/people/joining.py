@@ -11,12 +11,13 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.refusal import Refused
-from accounts.customers import addresses, history
+from accounts.customers import history
 from accounts.customers.account import Account, Membership
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.people.invitation import Invitation
+from accounts.signing_in import addresses
 
 
 class CannotJoin(Refused):

@@ -16,12 +16,12 @@ from accounts.core.registry import Registry, function_name
 from accounts.core.write_guard import BeingErased
 from accounts.customers import history
 from accounts.customers.account import Account, Membership, Role
-from accounts.customers.addresses import is_proven
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.erasure.purge import Purge
 from accounts.mail import notices
+from accounts.signing_in.addresses import is_proven
 from accounts.support.requests import RequestKind
 
 #: What is about to happen to an account, as facts for the mail to whoever takes it over.

@@ -1,9 +1,10 @@
 """An owner hands the account over themselves: offered to a member, and done once that member accepts.
 
-Both prove that it is them (`accounts.customers.fresh_proof`): a browser left open gives no account away, nor takes one.
-Until the offer is accepted the owner is the owner and can take it back; it expires after seven days. What is about to
-happen to the account (a cancellation, a deletion, a refund) stands on the page before the button, and the button does
-nothing if that is not so any more. Support hands over by `accounts.support.ownership` alone, without an offer.
+Both prove that it is them (`accounts.signing_in.fresh_proof`): a browser left open gives no account away, nor takes
+one. Until the offer is accepted the owner is the owner and can take it back; it expires after seven days. What is
+about to happen to the account (a cancellation, a deletion, a refund) stands on the page before the button, and the
+button does nothing if that is not so any more. Support hands over by `accounts.support.ownership` alone, without an
+offer.
 """
 
 from collections.abc import Mapping
@@ -17,11 +18,11 @@ from accounts.core.refusal import Refused
 from accounts.core.write_guard import BeingErased, refused_while_erasing
 from accounts.customers import history
 from accounts.customers.account import Account, Role
-from accounts.customers.addresses import is_proven
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.mail import notices
+from accounts.signing_in.addresses import is_proven
 from accounts.support import ownership
 from accounts.support.ownership import CannotTakeOver, NotProven
 

@@ -17,12 +17,12 @@ from accounts.core import brand, clock
 from accounts.core.write_guard import BeingErased
 from accounts.customers.access import AccountDeactivated, for_leaving_owner, membership_in
 from accounts.customers.account import Membership
-from accounts.customers.fresh_proof import fresh_proof
 from accounts.customers.history import Actor
 from accounts.customers.promises import page_of
 from accounts.customers.user import User
 from accounts.exports import parts
 from accounts.exports.export import Export, LinkExpired, ask, export_of_link, link_token, note_fetched
+from accounts.signing_in.fresh_proof import fresh_proof
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

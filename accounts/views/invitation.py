@@ -21,7 +21,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.core import clock
 from accounts.core.refusal import Refused
-from accounts.customers import addresses
 from accounts.customers.access import put_in_front
 from accounts.customers.account import Membership
 from accounts.customers.promises import OutOfDate, require, stands_on, typed
@@ -29,6 +28,7 @@ from accounts.customers.user import User
 from accounts.forms import NewcomerForm
 from accounts.people import joining
 from accounts.people.invitation import Invitation
+from accounts.signing_in import addresses
 
 #: Where the session keeps the invitation whose link was opened in it, and which mail's.
 OPENED = "invitation"

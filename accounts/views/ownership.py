@@ -15,10 +15,10 @@ from accounts.core.refusal import Refused
 from accounts.core.write_guard import BeingErased
 from accounts.customers.access import AccountDeactivated, for_members, for_owner
 from accounts.customers.account import Membership
-from accounts.customers.fresh_proof import fresh_proof
 from accounts.customers.promises import OutOfDate, page_of, promise, require, stands_on, typed
 from accounts.customers.user import User
 from accounts.forms import HandOverForm
+from accounts.signing_in.fresh_proof import fresh_proof
 from accounts.support import ownership_proposal
 from accounts.support.ownership_proposal import OwnershipProposal, pending, standing_offer
 

@@ -8,8 +8,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from accounts.core import clock
-from accounts.customers.session import end_all, places_of
 from accounts.customers.user import User
+from accounts.signing_in.session import end_all, places_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

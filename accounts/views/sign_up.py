@@ -17,12 +17,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.core import clock, limits
 from accounts.core.client_address import client_address, network_of
 from accounts.core.limits import TooOften
-from accounts.customers import addresses
-from accounts.customers import sign_up as signing_up
 from accounts.customers.access import put_in_front
 from accounts.customers.promises import OutOfDate, require, stands_on, typed
 from accounts.customers.user import User
 from accounts.forms import FinishSignUpForm, SignUpForm
+from accounts.signing_in import addresses
+from accounts.signing_in import sign_up as signing_up
 
 #: Where the session keeps the address whose link was opened in it.
 PROVEN = "sign_up"

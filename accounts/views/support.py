@@ -15,13 +15,13 @@ from accounts.core.limits import TooOften
 from accounts.core.refusal import Refused
 from accounts.customers.access import for_leaving_members, for_leaving_owner
 from accounts.customers.account import Membership
-from accounts.customers.fresh_proof import require_fresh_proof
 from accounts.customers.history import Actor
 from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
 from accounts.erasure.purge import Purge
 from accounts.erasure.scheduling import TooLate
 from accounts.forms import FurtherMessageForm, SupportForm
+from accounts.signing_in.fresh_proof import require_fresh_proof
 from accounts.support.deletion import call_off, obstacle_to
 from accounts.support.messages import Message, OurTurn, write_further
 from accounts.support.requests import RequestKind, SupportRequest, ask

@@ -16,10 +16,10 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from accounts.core import clock, foreign_input
-from accounts.customers import addresses
-from accounts.customers.fresh_proof import JUST_NOW, is_fresh
 from accounts.customers.user import MAX_PERSON_NAME
 from accounts.models import User
+from accounts.signing_in import addresses
+from accounts.signing_in.fresh_proof import JUST_NOW, is_fresh
 from marketplace.github import authorisation
 from marketplace.github.linking import link_newcomer
 from marketplace.github.tokens import keep

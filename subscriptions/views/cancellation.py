@@ -9,11 +9,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.core import clock
 from accounts.customers.access import for_owner
 from accounts.customers.account import Membership
-from accounts.customers.fresh_proof import fresh_proof
 from accounts.customers.history import Actor
 from accounts.customers.losses import STAYS
 from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
+from accounts.signing_in.fresh_proof import fresh_proof
 from subscriptions import losses
 from subscriptions.cancellation import (
     AlreadyEnded,

@@ -22,7 +22,6 @@ from accounts.api import tokens
 from accounts.api.idempotency import ApiCall
 from accounts.api.tokens import Scope
 from accounts.customers.history import Actor
-from accounts.customers.session import Session
 from accounts.desk.actions.action import act_named
 from accounts.desk.bulk import run as bulk
 from accounts.desk.bulk.worker import work_through
@@ -32,6 +31,7 @@ from accounts.jobs.batches import RowsFailed
 from accounts.mail import notices
 from accounts.models import Delivery, Invitation, Notice, Role, User
 from accounts.people import inviting
+from accounts.signing_in.session import Session
 from marketplace.models import GitHubCustomer, OffboardingStep
 from subscriptions import catalogue
 from subscriptions.billing_record import keep

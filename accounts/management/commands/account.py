@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts.core import clock, foreign_input, mail_settings
 from accounts.core.refusal import Refused
 from accounts.core.write_guard import BeingErased
-from accounts.customers import way_in
 from accounts.customers.account import Account
 from accounts.customers.history import Actor
 from accounts.desk.account_opening import open_for
+from accounts.signing_in import way_in
 
 
 class Command(BaseCommand):

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.core import clock, foreign_input, mail_settings
 from accounts.core.refusal import Refused
-from accounts.customers import way_in
 from accounts.customers.history import Actor
 from accounts.desk.staffing import StaffRole, set_role
+from accounts.signing_in import way_in
 
 
 class Command(BaseCommand):

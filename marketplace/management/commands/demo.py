@@ -12,10 +12,10 @@ from django.db import transaction
 
 from accounts.core import clock, roles
 from accounts.customers import features, product
-from accounts.customers.addresses import note_proven
 from accounts.customers.history import Actor
 from accounts.erasure import runner
 from accounts.models import Account, Certificate, Membership, Role, User
+from accounts.signing_in.addresses import note_proven
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, SupportRequest, ask
 from marketplace import demo_reset

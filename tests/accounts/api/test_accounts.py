@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from accounts.customers.addresses import note_proven
 from accounts.models import Account, Event, Membership, Notice, Role, User
+from accounts.signing_in.addresses import note_proven
 from tests.accounts.api.calling import HARBOUR, Caller, pointers, problem
 from tests.accounts.erasure.purging import erase_all
 

@@ -10,9 +10,9 @@ from django.core import mail
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.customers.addresses import forget_claims, is_proven, note_proven
 from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role, User
+from accounts.signing_in.addresses import forget_claims, is_proven, note_proven
 from accounts.support.ownership import NotProven, hand_over
 from tests.factories import NOW, PASSWORD, UserFactory
 

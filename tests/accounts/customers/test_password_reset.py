@@ -14,8 +14,8 @@ from django.core import mail
 from django.db import connection
 from django.test import Client
 
-from accounts.customers.addresses import is_proven
 from accounts.models import Session, User
+from accounts.signing_in.addresses import is_proven
 from tests.factories import PASSWORD, UserFactory
 
 SignIn = Callable[[User | None], Client]

@@ -17,10 +17,10 @@ from django.db import connection
 from django.test import Client
 
 from accounts.core import clock
-from accounts.customers import session
-from accounts.customers.session import SessionStore, hash_of_key, hashes_of
 from accounts.jobs import sweeps
 from accounts.models import Account, Session, User
+from accounts.signing_in import session
+from accounts.signing_in.session import SessionStore, hash_of_key, hashes_of
 from tests.accounts.erasure.purging import erase_all
 from tests.factories import PASSWORD
 

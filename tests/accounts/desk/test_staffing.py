@@ -15,12 +15,12 @@ from pytest_django import Settings
 
 from accounts.core import clock, roles
 from accounts.customers.history import Actor
-from accounts.customers.session import Session
 from accounts.desk import staffing
 from accounts.desk.staffing import StaffRole, set_role
 from accounts.mail import sending
 from accounts.mail.notices import Notice
 from accounts.models import Account, Event, User
+from accounts.signing_in.session import Session
 from accounts.support import answers, requests
 from accounts.support.requests import RequestKind
 from tests.config.test_admin_site import code

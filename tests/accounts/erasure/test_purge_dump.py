@@ -10,11 +10,11 @@ from django.core.files.storage import default_storage
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.customers.session import SessionStore
 from accounts.erasure import inventory
 from accounts.mail.notices import queue
 from accounts.mail.sending import send_due
 from accounts.models import Account, DepartingPerson, Event, User
+from accounts.signing_in.session import SessionStore
 from accounts.tasks import sweep
 from tests.accounts.erasure.dumping import files_with, holds, keys_with, lines_with
 from tests.accounts.erasure.purging import erase_all, files, fill, fill_account, fill_person

@@ -12,12 +12,12 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.core.limits import TooOften
-from accounts.customers.addresses import is_proven
 from accounts.customers.history import Actor
 from accounts.mail.sending import send_due
 from accounts.models import Account, Event, Invitation, Membership, Notice, Role, User
 from accounts.people import inviting, joining, members
 from accounts.people.invitation import hash_of
+from accounts.signing_in.addresses import is_proven
 from tests.factories import NOW, PASSWORD, AccountFactory, UserFactory
 from tests.pages import form_on, press
 

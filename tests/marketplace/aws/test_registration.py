@@ -14,8 +14,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.core import clock
-from accounts.customers.addresses import is_proven
 from accounts.models import Account, Membership, Role, User
+from accounts.signing_in.addresses import is_proven
 from config.cache import Cache
 from marketplace.aws import registration, token_limits
 from marketplace.aws.registration import Expired, Registration, TakenByAnother

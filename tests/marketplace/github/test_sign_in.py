@@ -13,8 +13,8 @@ from django.db import connection
 from django.test import Client
 
 from accounts.core import clock
-from accounts.customers.addresses import is_proven
 from accounts.models import Session, User
+from accounts.signing_in.addresses import is_proven
 from marketplace.github.tokens import UserToken
 from tests.factories import PASSWORD, UserFactory
 from tests.fakes.github import FakeGitHub

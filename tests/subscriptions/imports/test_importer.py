@@ -10,10 +10,10 @@ import pytest
 import time_machine
 from django.test import Client
 
-from accounts.customers.addresses import note_proven
 from accounts.customers.history import Actor
 from accounts.jobs import sweeps
 from accounts.models import Account, Event, Membership, Notice, Role, User
+from accounts.signing_in.addresses import note_proven
 from accounts.support import ownership
 from subscriptions.cancellation import cancel
 from subscriptions.models import Cancellation, ImportedRow, Subscription

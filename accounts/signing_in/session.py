@@ -184,7 +184,7 @@ def hashes_of(texts: Iterable[str]) -> list[str]:
     """Keyed hashes of the addresses in these texts, for the column `addresses`. Capitals make no difference."""
     found = {address.lower() for text in texts for address in _ADDRESS.findall(text)}
     return sorted(
-        salted_hmac("accounts.customers.session", address, algorithm="sha256").hexdigest() for address in found
+        salted_hmac("accounts.signing_in.session", address, algorithm="sha256").hexdigest() for address in found
     )[:_MOST_ADDRESSES]
 
 

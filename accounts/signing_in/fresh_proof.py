@@ -23,7 +23,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 
-from accounts.customers.session import signed_in_at
+from accounts.signing_in.session import signed_in_at
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]

@@ -17,17 +17,17 @@ from django.utils.translation import gettext as _
 from accounts.core import foreign_input, letter, time_zones
 from accounts.core.client_address import client_address, network_of
 from accounts.core.letter import Reader
-from accounts.customers import addresses
-from accounts.customers.fresh_proof import JUST_NOW, is_fresh
-from accounts.customers.session import end_all, note_place
 from accounts.customers.user import User
+from accounts.signing_in import addresses
+from accounts.signing_in.fresh_proof import JUST_NOW, is_fresh
+from accounts.signing_in.session import end_all, note_place
 
 log = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Not by allauth's form, which keeps addresses before they are proven (`accounts.customers.sign_up`)."""
+        """Not by allauth's form, which keeps addresses before they are proven (`accounts.signing_in.sign_up`)."""
         return False
 
     def get_client_ip(self, request: HttpRequest) -> str:

@@ -3,7 +3,7 @@
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
 
-from accounts.customers.sign_in_form import InOurWords
+from accounts.signing_in.sign_in_form import InOurWords
 
 
 class CodeForm(InOurWords, AuthenticateForm):  # type: ignore[misc]  # allauth has no types

@@ -20,9 +20,9 @@ from django.db import transaction
 from django.shortcuts import redirect
 
 from accounts.core import foreign_input
-from accounts.customers import addresses, session
-from accounts.customers.sign_in_form import InOurWords
 from accounts.customers.user import User
+from accounts.signing_in import addresses, session
+from accounts.signing_in.sign_in_form import InOurWords
 
 
 class ResetPasswordForm(InOurWords, AllauthResetPasswordForm):  # type: ignore[misc]  # allauth has no types

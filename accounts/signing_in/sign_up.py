@@ -13,15 +13,16 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.refusal import Refused
-from accounts.customers import addresses, history
+from accounts.customers import history
 from accounts.customers.account import Account, Membership, Role
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
+from accounts.signing_in import addresses
 
 #: As long as allauth's own links to prove an address.
 VALID_FOR = timedelta(days=3)
-_SALT = "accounts.customers.sign_up"
+_SALT = "accounts.signing_in.sign_up"
 
 
 class AddressTaken(Refused):
