@@ -195,7 +195,17 @@ def test_on_a_trial_the_page_says_that_the_trial_ends(account: Account, owner: U
     subscribe(account, at=clock.now() - DAY, trial_ends_at=clock.now() + 13 * DAY)
     words = text(sign_in(owner), CANCEL)
     assert "Your trial goes on until" in words
-    assert "nothing is ever charged" in words
+    assert "the trial does not turn into a paid subscription" in words
+
+
+def test_no_page_promises_a_charge_that_stops_where_nobody_stops_it(
+    account: Account, owner: User, sign_in: SignIn
+) -> None:
+    """Charges are taken by the vendor's payment system, which is told nothing yet (design, idea 17)."""
+    subscribe(account, at=clock.now() - DAY)
+    words = text(sign_in(owner), CANCEL)
+    assert "the subscription does not renew" in words
+    assert "charged" not in words
 
 
 def test_without_a_subscription_there_is_nothing_to_cancel(account: Account, owner: User, sign_in: SignIn) -> None:
