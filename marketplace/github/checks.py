@@ -23,8 +23,9 @@ from marketplace import tombstone
 from marketplace.github import authorisation, client
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan
-from marketplace.github.messages import end_doubt, hold, let_go, lock_customer
+from marketplace.github.messages import end_doubt
 from marketplace.github.payloads import read_subscription
+from marketplace.github.purchases import hold, let_go, lock_customer
 from marketplace.offboarding.offboarding import Offboarding, OffboardingCause
 from marketplace.tombstone import Marketplace
 

@@ -17,8 +17,8 @@ from marketplace import tombstone
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import client
 from marketplace.github.customer import GitHubCustomer
-from marketplace.github.messages import hold, lock_customer
 from marketplace.github.payloads import Purchase, UnreadablePayload, read_subscription
+from marketplace.github.purchases import hold, lock_customer
 from marketplace.github.tokens import UserToken
 from marketplace.tombstone import Marketplace
 

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from accounts.models import Account
 from marketplace.github.customer import GitHubCustomer
-from marketplace.github.messages import marketplace_url
+from marketplace.github.purchases import marketplace_url
 from marketplace.offboarding.offboarding import Offboarding, erased_from
 from subscriptions.channels.settings_notes import Note
 from subscriptions.models import Subscription

@@ -25,8 +25,8 @@ from marketplace.aws.messages import hear
 from marketplace.aws.vocabulary import Names, Said, Terms, Word
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan
-from marketplace.github.messages import hold, let_go, lock_customer
 from marketplace.github.payloads import Buyer, ListedPlan, Purchase
+from marketplace.github.purchases import hold, let_go, lock_customer
 from marketplace.offboarding.offboarding import OffboardingCause
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Interval, Plan, Price, Reason, Subscription
