@@ -12,6 +12,7 @@ import re
 import unicodedata
 import zoneinfo
 from datetime import UTC, datetime
+from functools import cache
 
 import idna
 from django.core.exceptions import ValidationError
@@ -188,9 +189,15 @@ def quantity(value: object, *, most: int) -> int | None:
     return value
 
 
+@cache
+def zones() -> frozenset[str]:
+    """The zones of the IANA database: read once a process, because reading it opens hundreds of files."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def is_zone(name: str) -> bool:
     """Whether it names a zone of the IANA database."""
-    return name in zoneinfo.available_timezones()
+    return name in zones()
 
 
 def zone(name: str) -> zoneinfo.ZoneInfo:

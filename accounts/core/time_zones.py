@@ -62,12 +62,12 @@ def place(name: str) -> str:
 def told_by_browser(cookie: str) -> str:
     """The zone that a cookie names, as it is offered; empty for what names none."""
     name = canonical(cookie.strip())
-    return name if len(name) <= 64 and name in zoneinfo.available_timezones() else ""
+    return name if len(name) <= 64 and foreign_input.is_zone(name) else ""
 
 
 @lru_cache(maxsize=1)
 def _cities() -> frozenset[str]:
-    known, aliases = zoneinfo.available_timezones(), get_global("zone_aliases")
+    known, aliases = foreign_input.zones(), get_global("zone_aliases")
     return frozenset(
         name
         for name in get_global("zone_territories")
