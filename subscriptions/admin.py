@@ -13,7 +13,20 @@ from accounts.customers import features
 from accounts.desk.account_page.search import of_account, same
 from accounts.desk.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
 from subscriptions.desk.plan_page import plan_page
-from subscriptions.models import Cancellation, Plan, Price, Refund, Repricing, Subscription
+from subscriptions.models import (
+    Cancellation,
+    Finding,
+    Holding,
+    Invoice,
+    InvoicePayment,
+    Plan,
+    Price,
+    Purchase,
+    Refund,
+    Repricing,
+    Subscription,
+    Wish,
+)
 from subscriptions.refunds.refund import RefundQuerySet
 
 
@@ -21,9 +34,17 @@ class CancellationInline(ReadOnlyInline):
     model = Cancellation
 
 
+class HoldingInline(ReadOnlyInline):
+    model = Holding
+
+
+class WishInline(ReadOnlyInline):
+    model = Wish
+
+
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnlyAdmin):
-    list_display = ["account", "plan", "channel", "started_at", "ends_at", "settled_at"]
+    list_display = ["account", "plan", "channel", "held_by", "started_at", "ends_at", "settled_at"]
     list_filter = ["channel", "plan"]
     list_select_related = ["account", "plan"]
     found_by = [
@@ -32,7 +53,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         of_account(),
     ]
     search_help_text = _("Order reference, or whatever an account is found by")
-    inlines = [CancellationInline]
+    inlines = [HoldingInline, WishInline, CancellationInline]
 
 
 class Undecided(admin.SimpleListFilter):
@@ -123,3 +144,67 @@ class RepricingAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     found_by = [of_account("subscription__account_id")]
     search_help_text = _("Whatever an account is found by: name, e-mail, login, id or reference")
+
+
+@admin.register(Wish)
+class WishAdmin(ReadOnlyAdmin):
+    """What we want of who charges; the open ones first in whoever looks for what is late."""
+
+    list_display = ["subscription", "want", "wanted_end_at", "deadline_at", "agreed_at", "outcome", "last_error"]
+    list_filter = [("agreed_at", admin.EmptyFieldListFilter), "want"]
+    list_select_related = ["subscription"]
+    ordering = ["-subscription"]
+    found_by = [of_account("subscription__account_id")]
+    search_help_text = _("Whatever an account is found by: name, e-mail, login, id or reference")
+
+
+@admin.register(Holding)
+class HoldingAdmin(ReadOnlyAdmin):
+    list_display = ["reference", "provider", "subscription", "status", "status_word", "due_end_at", "read_at"]
+    list_filter = ["provider", "status"]
+    list_select_related = ["subscription"]
+    ordering = ["-subscription"]
+    found_by = [
+        same("reference", foreign_input.external_id_or_nothing),
+        same("customer_reference", foreign_input.external_id_or_nothing),
+        of_account("subscription__account_id"),
+    ]
+    search_help_text = _("The provider’s id, or whatever an account is found by")
+
+
+class InvoicePaymentInline(ReadOnlyInline):
+    model = InvoicePayment
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnlyAdmin):
+    list_display = ["reference", "number", "subscription", "status", "cents_due", "cents_paid", "currency", "issued_at"]
+    list_filter = ["status"]
+    list_select_related = ["subscription"]
+    ordering = ["-id"]
+    found_by = [
+        same("reference", foreign_input.external_id_or_nothing),
+        of_account("subscription__account_id"),
+    ]
+    search_help_text = _("The provider’s id, or whatever an account is found by")
+    inlines = [InvoicePaymentInline]
+
+
+@admin.register(Purchase)
+class PurchaseAdmin(ReadOnlyAdmin):
+    list_display = ["reference", "account", "plan", "seats", "state", "begun_at", "expires_at", "closed_at"]
+    list_filter = ["state"]
+    list_select_related = ["account", "plan"]
+    ordering = ["-id"]
+    found_by = [same("reference", references.canonical), of_account()]
+    search_help_text = _("Reference, or whatever an account is found by")
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnlyAdmin):
+    list_display = ["code", "provider", "account", "reference", "found_at", "seen_at", "closed_at"]
+    list_filter = [("closed_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["account"]
+    ordering = ["-id"]
+    found_by = [same("reference", foreign_input.external_id_or_nothing), of_account()]
+    search_help_text = _("The provider’s id, or whatever an account is found by")

@@ -1,6 +1,10 @@
 """What this app adds to an account's data export (`accounts.exports.parts`)."""
 
 from accounts.exports.parts import EXTERNAL_ID, INSTANT, INTEGER, TEXT, Rows, optional
+from subscriptions.billing.holding import Holding
+from subscriptions.billing.invoice import Invoice, InvoicePayment
+from subscriptions.billing.purchase import Purchase
+from subscriptions.billing.wish import Wish
 from subscriptions.cancellation import Cancellation
 from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
@@ -41,6 +45,94 @@ EXPORT_PARTS = (
             "anchor_at": {**INSTANT, "description": "billing cycles are counted from here"},
             "ends_at": optional(INSTANT),
             "settled_at": optional(INSTANT),
+            "held_by": {**TEXT, "description": "the payment provider that holds it; empty for the vendor's own way"},
+            "period_started_at": {**optional(INSTANT), "description": "of the period that the provider says it is in"},
+            "period_ends_at": optional(INSTANT),
+            "first_paid_at": optional(INSTANT),
+            "suspended_at": optional(INSTANT),
+            "suspended_until": optional(INSTANT),
+        },
+    ),
+    Rows(
+        "held_subscriptions.json",
+        lambda account: Holding.objects.filter(subscription__account=account),
+        {
+            "subscription_id": INTEGER,
+            "provider": {**TEXT, "description": "the payment provider"},
+            "reference": {**TEXT, "description": "what the provider calls the subscription"},
+            "customer_reference": {**TEXT, "description": "what the provider calls the customer"},
+            "status": TEXT,
+            "due_end_at": optional(INSTANT),
+            "asked_to_end_at": optional(INSTANT),
+            "read_at": {**INSTANT, "description": "when it was last read there"},
+        },
+        key=("subscription_id",),
+    ),
+    Rows(
+        "asked_of_the_provider.json",
+        lambda account: Wish.objects.filter(subscription__account=account),
+        {
+            "subscription_id": INTEGER,
+            "want": {**TEXT, "description": "whether the subscription is to end or to go on"},
+            "wanted_end_at": optional(INSTANT),
+            "wished_at": INSTANT,
+            "agreed_at": {**optional(INSTANT), "description": "when whoever charges said that it is so"},
+        },
+        key=("subscription_id",),
+    ),
+    Rows(
+        "invoices.json",
+        lambda account: Invoice.objects.filter(subscription__account=account),
+        {
+            "id": INTEGER,
+            "subscription_id": INTEGER,
+            "provider": TEXT,
+            "reference": {**TEXT, "description": "what the payment provider calls it"},
+            "number": TEXT,
+            "status": TEXT,
+            "cents_due": INTEGER,
+            "cents_paid": INTEGER,
+            "currency": TEXT,
+            "issued_at": INSTANT,
+            "paid_at": optional(INSTANT),
+            "period_started_at": optional(INSTANT),
+            "period_ends_at": optional(INSTANT),
+            "is_renewal": {"type": "boolean"},
+        },
+    ),
+    Rows(
+        "payments.json",
+        lambda account: InvoicePayment.objects.filter(invoice__subscription__account=account),
+        {
+            "id": INTEGER,
+            "invoice_id": INTEGER,
+            "reference": {**TEXT, "description": "what the payment provider calls it"},
+            "kind": TEXT,
+            "cents": INTEGER,
+            "refunded_cents": INTEGER,
+            "disputed": {"type": "boolean"},
+            "paid_at": optional(INSTANT),
+        },
+    ),
+    Rows(
+        "purchases.json",
+        lambda account: Purchase.objects.filter(account=account),
+        {
+            "id": INTEGER,
+            "reference": TEXT,
+            "plan_id": TEXT,
+            "interval": INTEGER,
+            "seats": INTEGER,
+            "cents": {**INTEGER, "description": "for one seat and one cycle, as it was shown"},
+            "currency": TEXT,
+            "provider": TEXT,
+            "session_reference": {**TEXT, "description": "what the payment provider calls its page"},
+            "state": TEXT,
+            "begun_at": INSTANT,
+            "begun_by_id": optional(INTEGER),
+            "expires_at": INSTANT,
+            "closed_at": optional(INSTANT),
+            "subscription_id": optional(INTEGER),
         },
     ),
     Rows(

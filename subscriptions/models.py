@@ -1,5 +1,10 @@
 """The tables of this app, each defined in the module named for it."""
 
+from subscriptions.billing.finding import Finding
+from subscriptions.billing.holding import Holding
+from subscriptions.billing.invoice import Invoice, InvoicePayment
+from subscriptions.billing.purchase import Purchase
+from subscriptions.billing.wish import Wish
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import Cancellation, Reason
 from subscriptions.imports.imported_row import ImportedRow
@@ -14,13 +19,19 @@ __all__ = [
     "Cancellation",
     "Channel",
     "Ends",
+    "Finding",
+    "Holding",
     "ImportedRow",
     "Interval",
+    "Invoice",
+    "InvoicePayment",
     "Payout",
     "Plan",
     "Price",
+    "Purchase",
     "Reason",
     "Refund",
     "Repricing",
     "Subscription",
+    "Wish",
 ]

@@ -9,6 +9,11 @@ from django.utils.translation import gettext_lazy as _
 from accounts.erasure.inventory import Erased, Kept, Order
 from accounts.personal_data import ACCOUNTABILITY, NOTHING_PERSONAL, unlinked
 from subscriptions import account_deletion
+from subscriptions.billing.finding import Finding
+from subscriptions.billing.holding import Holding
+from subscriptions.billing.invoice import Invoice, InvoicePayment
+from subscriptions.billing.purchase import Purchase
+from subscriptions.billing.wish import Wish
 from subscriptions.cancellation import Cancellation
 from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
@@ -60,9 +65,29 @@ PERSONAL_DATA = (
         Order.CONTENT,
         lambda account: Repricing.objects.filter(subscription__account=account),
     ),
+    Erased(
+        "subscriptions.InvoicePayment",
+        Order.CONTENT,
+        lambda account: InvoicePayment.objects.filter(invoice__subscription__account=account),
+    ),
+    Erased(
+        "subscriptions.Invoice", Order.CONTENT, lambda account: Invoice.objects.filter(subscription__account=account)
+    ),
+    Erased("subscriptions.Purchase", Order.CONTENT, lambda account: Purchase.objects.filter(account=account)),
+    Erased(
+        "subscriptions.Finding",
+        Order.CONTENT,
+        lambda account: Finding.objects.filter(account=account),
+        not_exported=_("what support staff had to look at: ids and codes of the payment provider"),
+    ),
+    Erased("subscriptions.Wish", Order.CONTENT, lambda account: Wish.objects.filter(subscription__account=account)),
+    Erased(
+        "subscriptions.Holding", Order.CONTENT, lambda account: Holding.objects.filter(subscription__account=account)
+    ),
     Erased("subscriptions.Subscription", Order.CONTENT, lambda account: Subscription.objects.filter(account=account)),
     unlinked("subscriptions.Cancellation", "requested_by"),
     unlinked("subscriptions.Cancellation", "withdrawn_by"),
+    unlinked("subscriptions.Purchase", "begun_by"),
     Kept(
         "subscriptions.BillingRecord",
         _("what was sold and refunded, at which price, from when to when, by the account's id, for ten years"),

@@ -25,6 +25,8 @@ NEAR = timedelta(seconds=1)
 #: facts/cancelling, 3: inside it an owner may ask support for a refund instead of cancelling.
 MONEY_BACK = timedelta(days=30)
 MAX_ORDER_REFERENCE = 100
+#: The code of a payment provider.
+MAX_PROVIDER = 20
 
 
 class Channel(models.TextChoices):
@@ -121,9 +123,19 @@ class Subscription(models.Model):
     external_id = ExternalId()
     started_at = models.DateTimeField(_("started"))
     trial_ends_at = models.DateTimeField(_("trial ends"), null=True, blank=True)
-    #: Cycles are counted from here: the end of the trial, or the start. Never changes (a trigger sees to it).
+    #: Cycles are counted from here: the end of the trial, or the start. Only a provider moves its own (a trigger).
     anchor_at = models.DateTimeField(_("cycles counted from"))
     ends_at = models.DateTimeField(_("ends"), null=True, blank=True)
+    #: The code of the payment provider that holds it (`subscriptions.billing.provider`); empty: the vendor's own way.
+    held_by = models.CharField(_("held by"), max_length=MAX_PROVIDER, blank=True, default="", db_default="")
+    #: The period that the provider says it is in, as last read. Empty where nobody says, and cycles are counted.
+    period_started_at = models.DateTimeField(_("period started"), null=True, blank=True)
+    period_ends_at = models.DateTimeField(_("period ends"), null=True, blank=True)
+    #: The first payment of more than nothing, where a provider says it.
+    first_paid_at = models.DateTimeField(_("first paid"), null=True, blank=True)
+    #: Unpaid for good or paused at the provider: Free features from then on, data kept. Until then, or until told.
+    suspended_at = models.DateTimeField(_("suspended"), null=True, blank=True)
+    suspended_until = models.DateTimeField(_("suspended until"), null=True, blank=True)
     #: The end that the vendor's own billing has told, if it has: nobody keeps the subscription beyond it.
     billed_until = models.DateTimeField(_("billed until"), null=True, blank=True)
     #: When the next reminder of the end is due. Kept by `subscriptions.reminders`.
@@ -179,6 +191,19 @@ class Subscription(models.Model):
                 condition=models.Q(next_reminder_at=None) | models.Q(next_reminder_at__lt=models.F("ends_at")),
                 name="subscription_reminded_before_end",
             ),
+            models.CheckConstraint(
+                condition=models.Q(held_by="") | models.Q(channel=Channel.DIRECT), name="subscription_held_if_direct"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(period_started_at=None, period_ends_at=None)
+                | models.Q(~models.Q(held_by=""), period_ends_at__gt=models.F("period_started_at")),
+                name="subscription_period_is_a_providers",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(suspended_until=None)
+                | models.Q(suspended_at__isnull=False, suspended_until__gt=models.F("suspended_at")),
+                name="subscription_suspended_before_it_goes_on",
+            ),
             *ExternalId.rules("subscription"),
         ]
         indexes = [
@@ -208,7 +233,13 @@ class Subscription(models.Model):
         triggers = [
             refused_while_erasing(),
             counts_versions(),
-            pgtrigger.ReadOnly(name="anchor_is_fixed", fields=["account", "channel", "anchor_at"]),
+            pgtrigger.ReadOnly(name="account_is_fixed", fields=["account", "channel"]),
+            # A provider moves its own: a longer trial, a card that is charged on another day.
+            pgtrigger.Protect(
+                name="anchor_is_fixed",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(new__held_by="") & pgtrigger.Q(old__anchor_at__df=pgtrigger.F("new__anchor_at")),
+            ),
         ]
 
     def __str__(self) -> str:
