@@ -128,6 +128,16 @@ AWS_SNS_CONFIRM_SUBSCRIPTIONS = env.bool("AWS_SNS_CONFIRM_SUBSCRIPTIONS", defaul
 #: What EventBridge's connection sends in `X-Api-Key`; several, comma-separated, during a rotation.
 AWS_EVENTS_TOKEN = env.secrets("AWS_EVENTS_TOKEN")
 
+# Stripe. Nothing of it is needed where it takes no money.
+
+#: A restricted key (`rk_…`), or a whole one.
+STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="").strip()
+#: Another address for all calls to Stripe: for tests and demonstrations.
+STRIPE_API_URL = env.web_address("STRIPE_API_URL", default="https://api.stripe.com").rstrip("/")
+#: Calls a second, of all processes together. 0: what Stripe allows by itself, 100 in live mode and 25 in a sandbox.
+STRIPE_CALLS_A_SECOND = env.float("STRIPE_CALLS_A_SECOND", default=0.0)
+env.check(STRIPE_CALLS_A_SECOND >= 0, "STRIPE_CALLS_A_SECOND must not be negative.")
+
 #: A delivery's raw body is kept for so many days, and never beyond the purge of its account.
 DELIVERY_BODY_DAYS = env.int("DELIVERY_BODY_DAYS", default=90)
 #: A purge starts so many hours before its legal deadline, to be finished within it.
@@ -504,6 +514,7 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         # Neither would say more than the error that is raised; below `INFO` it would log requests with their tokens.
         "botocore": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
     },
 }
 

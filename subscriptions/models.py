@@ -12,6 +12,7 @@ from subscriptions.plan import Interval, Plan, Price
 from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Ends, Refund
+from subscriptions.stripe.gate import StripeGate
 from subscriptions.subscription import Channel, Subscription
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Reason",
     "Refund",
     "Repricing",
+    "StripeGate",
     "Subscription",
     "Wish",
 ]

@@ -100,4 +100,5 @@ PERSONAL_DATA = (
     ),
     Kept("subscriptions.Plan", NOTHING_PERSONAL),
     Kept("subscriptions.Price", NOTHING_PERSONAL),
+    Kept("subscriptions.StripeGate", _("digests of Stripe's keys, for the rate of calls; they name nobody")),
 )
