@@ -221,6 +221,11 @@ EXPECTED: dict[str, tuple[str, Row, dict[str, Any]]] = {
         lambda account, lead: account,
         {**TERMS, "starts_at_0": "{tomorrow}", "starts_at_1": "12:00", **NEXT_YEAR},
     ),
+    "record_subscription": (
+        roles.SELL,
+        lambda account, lead: account,
+        {"plan": "pro", "interval": "1", "seats": "5", "starts_at_0": "{tomorrow}", "starts_at_1": "12:00"},
+    ),
     "extend_contract": (roles.SELL, _contract, NEXT_YEAR),
     "renew_contract": (roles.SELL, _contract, {**TERMS, **NEXT_YEAR}),
     "new_plan": (roles.PLANS, _catalogue, {"code": "team", "name": "Team", "monthly": "19.90", "currency": "USD"}),

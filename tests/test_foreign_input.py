@@ -432,6 +432,31 @@ def test_the_price_of_a_contract(row: tuple[str, int | None], account: Account, 
     assert [found.cents for found in Subscription.objects.all()] == ([] if kept is None else [kept])
 
 
+@table(SEATS)
+def test_seats_of_a_subscription_recorded_at_the_desk(
+    row: tuple[str, int | None], account: Account, leads_client: Client
+) -> None:
+    given, kept = row
+    terms = {"plan": "pro", "interval": "1", "seats": given, "price": ""}
+    begins = {"starts_at_0": "2026-12-01", "starts_at_1": "00:00"}
+    assert done(leads_client, "record_subscription", account.pk, **terms, **begins) == (302 if kept else 422)
+    assert [found.seats for found in Subscription.objects.all()] == ([kept] if kept else [])
+
+
+@table(PRICES)
+def test_the_price_of_a_subscription_recorded_at_the_desk(
+    row: tuple[str, int | None], account: Account, leads_client: Client
+) -> None:
+    given, kept = row
+    if kept == LIST_PRICE:
+        kept = Price.objects.get(plan="pro", interval=Interval.MONTHLY).cents
+    terms = {"plan": "pro", "interval": "1", "seats": "5", "price": given}
+    begins = {"starts_at_0": "2026-12-01", "starts_at_1": "00:00"}
+    status = done(leads_client, "record_subscription", account.pk, **terms, **begins)
+    assert status == (422 if kept is None else 302)
+    assert [found.cents for found in Subscription.objects.all()] == ([] if kept is None else [kept])
+
+
 @table(TOLD_SEATS)
 def test_seats_told_by_github(
     row: tuple[Any, int],

@@ -11,16 +11,16 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, roles
 from accounts.core.form_fields import InstantField, MoneyField, NameField, SeatsField
-from accounts.core.formats import brief
+from accounts.core.formats import brief, money
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.desk.own.account_actions import itself
 from accounts.models import Account
-from subscriptions import cancellation, changes, contracts
+from subscriptions import cancellation, changes, contracts, recording
 from subscriptions.cancellation import CHOSEN, Cancellation
-from subscriptions.plan import Plan
+from subscriptions.plan import Interval, Plan
 from subscriptions.subscription import MARKETPLACES, MAX_ORDER_REFERENCE, Channel, Subscription
 
 
@@ -49,18 +49,36 @@ class CancelForm(ActForm):
     identity = IdentityField()
 
 
-class _TermsForm(ActForm):
-    """What both a first contract and one that follows another say."""
+class _PlanForm(ActForm):
+    """Offers the plans that are sold."""
 
     plan = forms.ModelChoiceField(label=_("Plan"), queryset=Plan.objects.none())
-    seats = SeatsField(label=_("Seats"))
-    order_reference = NameField(label=_("Order reference"), limit=MAX_ORDER_REFERENCE)
-    price = MoneyField(label=_("Price of a seat and year"), required=False, help_text=_("Empty: the list price."))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         plans = cast("forms.ModelChoiceField[Plan]", self.fields["plan"])
         plans.queryset = Plan.objects.sold(clock.now()).order_by("code")
+
+
+class RecordSubscriptionForm(_PlanForm):
+    interval = forms.TypedChoiceField(label=_("Billed"), choices=Interval.choices, coerce=int)
+    seats = SeatsField(label=_("Seats"), initial=1)
+    price = MoneyField(label=_("Price of a seat and cycle"), required=False, help_text=_("Empty: the list price."))
+    starts_at = InstantField(label=_("Begins"))
+    order_reference = NameField(
+        label=_("Order reference"),
+        limit=MAX_ORDER_REFERENCE,
+        required=False,
+        help_text=_("What your payment system calls it, if it has a name there. The owner reads it."),
+    )
+
+
+class _TermsForm(_PlanForm):
+    """What both a first contract and one that follows another say."""
+
+    seats = SeatsField(label=_("Seats"))
+    order_reference = NameField(label=_("Order reference"), limit=MAX_ORDER_REFERENCE)
+    price = MoneyField(label=_("Price of a seat and year"), required=False, help_text=_("Empty: the list price."))
 
 
 class EnterContractForm(_TermsForm):
@@ -89,6 +107,30 @@ def cancel(subscription: Subscription, values: Values, by: Actor, at: datetime) 
 
 def keep(found: Cancellation, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     return gettext("The subscription goes on as before.") if cancellation.withdraw(found, by=by, at=at) else None
+
+
+def record_subscription(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
+    made, new = recording.record(
+        account,
+        plan=values["plan"],
+        interval=Interval(values["interval"]),
+        seats=values["seats"],
+        cents=values["price"],
+        starts_at=values["starts_at"],
+        order_reference=values["order_reference"],
+        by=by,
+        at=at,
+    )
+    if not new:
+        return None
+    return gettext(
+        "The subscription to %(plan)s runs from %(start)s: %(price)s %(interval)s. Nothing here charges for it."
+    ) % {
+        "plan": made.plan.name,
+        "start": brief(made.started_at),
+        "price": money(made.total_cents, made.currency),
+        "interval": made.get_interval_display(),
+    }
 
 
 def enter_contract(account: Account, values: Values, by: Actor, at: datetime) -> str | Promise | None:
@@ -172,6 +214,16 @@ ACTIONS = (
             found.withdrawn_at is None and found.carried_out_at is None and at < found.effective_at
         ),
         in_bulk=True,
+    ),
+    Act(
+        "record_subscription",
+        _("Record a direct subscription"),
+        Account,
+        roles.SELL,
+        record_subscription,
+        account_of=itself,
+        offered=lambda account, at: account.purging_at is None,
+        form=RecordSubscriptionForm,
     ),
     Act(
         "enter_contract",
