@@ -24,6 +24,8 @@ from subscriptions.models import (
     Purchase,
     Refund,
     Repricing,
+    StripeCustomer,
+    StripePrice,
     Subscription,
     Wish,
 )
@@ -208,3 +210,27 @@ class FindingAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     found_by = [same("reference", foreign_input.external_id_or_nothing), of_account()]
     search_help_text = _("The provider’s id, or whatever an account is found by")
+
+
+@admin.register(StripeCustomer)
+class StripeCustomerAdmin(ReadOnlyAdmin):
+    list_display = ["reference", "account", "livemode", "checked_at", "check_at", "check_error", "deleted_at"]
+    list_filter = ["livemode", ("check_at", admin.EmptyFieldListFilter), ("deleted_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["account"]
+    ordering = ["-id"]
+    found_by = [same("reference", foreign_input.external_id_or_nothing), of_account()]
+    search_help_text = _("The provider’s id, or whatever an account is found by")
+
+
+@admin.register(StripePrice)
+class StripePriceAdmin(ReadOnlyAdmin):
+    list_display = ["reference", "lookup_key", "plan", "interval", "cents", "currency", "active", "unmapped_because"]
+    list_filter = ["active", "unmapped_because", "plan"]
+    list_select_related = ["plan"]
+    ordering = ["reference"]
+    found_by = [
+        same("reference", foreign_input.external_id_or_nothing),
+        same("lookup_key", foreign_input.external_id_or_nothing),
+        same("product", foreign_input.external_id_or_nothing),
+    ]
+    search_help_text = _("The provider’s id, its lookup key, or its product")

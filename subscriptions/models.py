@@ -12,7 +12,9 @@ from subscriptions.plan import Interval, Plan, Price
 from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Ends, Refund
+from subscriptions.stripe.customer import StripeCustomer
 from subscriptions.stripe.gate import StripeGate
+from subscriptions.stripe.price import StripePrice
 from subscriptions.subscription import Channel, Subscription
 
 __all__ = [
@@ -33,7 +35,9 @@ __all__ = [
     "Reason",
     "Refund",
     "Repricing",
+    "StripeCustomer",
     "StripeGate",
+    "StripePrice",
     "Subscription",
     "Wish",
 ]

@@ -18,6 +18,7 @@ from subscriptions.cancellation import Cancellation
 from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund
+from subscriptions.stripe.customer import StripeCustomer
 from subscriptions.subscription import Subscription
 
 
@@ -84,6 +85,12 @@ PERSONAL_DATA = (
     Erased(
         "subscriptions.Holding", Order.CONTENT, lambda account: Holding.objects.filter(subscription__account=account)
     ),
+    Erased(
+        "subscriptions.StripeCustomer",
+        Order.CONTENT,
+        lambda account: StripeCustomer.objects.filter(account=account),
+        not_exported=_("the id by which the payment provider knows the account: it stands on its invoices"),
+    ),
     Erased("subscriptions.Subscription", Order.CONTENT, lambda account: Subscription.objects.filter(account=account)),
     unlinked("subscriptions.Cancellation", "requested_by"),
     unlinked("subscriptions.Cancellation", "withdrawn_by"),
@@ -100,5 +107,6 @@ PERSONAL_DATA = (
     ),
     Kept("subscriptions.Plan", NOTHING_PERSONAL),
     Kept("subscriptions.Price", NOTHING_PERSONAL),
+    Kept("subscriptions.StripePrice", NOTHING_PERSONAL),
     Kept("subscriptions.StripeGate", _("digests of Stripe's keys, for the rate of calls; they name nobody")),
 )
