@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.api import application
 from accounts.blueprints.models import Grid
+from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.customers.promises import promise
 from accounts.exports.builder import export_due
@@ -19,7 +22,7 @@ from accounts.people import inviting
 from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
 from subscriptions.models import Cancellation, Subscription
-from tests.factories import BlueprintFactory, ConnectionFactory, UserFactory, subscribe
+from tests.factories import AccountFactory, BlueprintFactory, ConnectionFactory, UserFactory, subscribe
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User | None], Client]
@@ -171,24 +174,45 @@ def test_every_url_is_in_the_matrix() -> None:
     assert sorted(name or path for path, name in OUR_URLS) == sorted(EXPECTED)
 
 
-@pytest.fixture
-def world(account: Account, owner: User) -> dict[str, str]:
-    """What the placeholders of the URLs stand for: things of the owner's account, which is on Pro."""
-    from accounts.core import clock
+#: The people of `ROLES`, by their addresses.
+PEOPLE = {
+    "owner": "owner@doors.example",
+    "admin": "admin@doors.example",
+    "member": "member@doors.example",
+    "stranger": "stranger@doors.example",
+    "staff": "staff@doors.example",
+}
 
-    subscription = subscribe(account, at=clock.now())
+
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, str]]:
+    """What the placeholders of the URLs stand for: things of the owner's account, which is on Pro.
+
+    Made once for all doors: an export takes longer than a hundred knocks. What a test does is undone after it.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield _made()
+        transaction.set_rollback(True)
+
+
+def _made() -> dict[str, str]:
+    at = clock.now()
+    owner = UserFactory(email=PEOPLE["owner"], name="Olga Owner")
+    account = AccountFactory(name="Harbour", owner=owner)
+    for role in (Role.ADMIN, Role.USER):
+        who = UserFactory(email=PEOPLE["admin" if role == Role.ADMIN else "member"])
+        Membership.objects.create(account=account, user=who, role=role)
+    AccountFactory(name="Elsewhere", owner=UserFactory(email=PEOPLE["stranger"]))
+    UserFactory(email=PEOPLE["staff"], is_staff=True, is_superuser=True)
+    subscription = subscribe(account, at=at)
     blueprint = BlueprintFactory(account=account, grid=Grid.INFINITE)
     blueprint.redraw_thumbnail()
-    export, _new = ask(account, by=Actor.owner(owner), at=clock.now())
+    export, _new = ask(account, by=Actor.owner(owner), at=at)
     export_due(export.asked_at)
-    made, _new = ask_support(
-        account, kind=RequestKind.OTHER, message="A question.", by=Actor.owner(owner), at=clock.now()
-    )
+    made, _new = ask_support(account, kind=RequestKind.OTHER, message="A question.", by=Actor.owner(owner), at=at)
     colleague = UserFactory(email="colleague@example.org")
     place = Membership.objects.create(account=account, user=colleague, role=Role.USER)
-    invitation, _new = inviting.invite(
-        account, email="asked@example.org", role=Role.USER, by=Actor.owner(owner), at=clock.now()
-    )
+    invitation, _new = inviting.invite(account, email="asked@example.org", role=Role.USER, by=Actor.owner(owner), at=at)
     return {
         "invitation_id": str(invitation.pk),
         "user_id": str(colleague.pk),
@@ -197,7 +221,7 @@ def world(account: Account, owner: User) -> dict[str, str]:
         "subscription_id": str(subscription.pk),
         "blueprint_id": str(blueprint.pk),
         "blueprint": promise(blueprint.changed_at),
-        "cancellation": promise(subscription.pk, subscription.paid_through(clock.now())),
+        "cancellation": promise(subscription.pk, subscription.paid_through(at)),
         "connection_id": str(ConnectionFactory(account=account).pk),
         "reference": made.reference,
         "key": "not-a-key",
@@ -205,6 +229,10 @@ def world(account: Account, owner: User) -> dict[str, str]:
         "external_id": "u-1",
         "token": link_token(Export.objects.get(), owner),
     }
+
+
+def person(role: str) -> User | None:
+    return None if role == "nobody" else User.objects.get(email=PEOPLE[role])
 
 
 def filled(path: str, world: dict[str, str]) -> str:
@@ -222,9 +250,8 @@ def test_who_may_knock_at_which_door(
     role: str,
     world: dict[str, str],
     sign_in: SignIn,
-    request: pytest.FixtureRequest,
 ) -> None:
-    client = sign_in(None if role == "nobody" else request.getfixturevalue(role))
+    client = sign_in(person(role))
     for door in EXPECTED[name]:
         posted = {"account": world["account_id"], **{k: v.format(**world) for k, v in POSTED.get(name, {}).items()}}
         if door.method == "POST":
@@ -237,10 +264,8 @@ def test_who_may_knock_at_which_door(
 
 
 @pytest.mark.parametrize("role", ["admin", "member", "stranger", "staff", "nobody"])
-def test_who_is_not_the_owner_changes_nothing(
-    role: str, world: dict[str, str], sign_in: SignIn, request: pytest.FixtureRequest
-) -> None:
-    client = sign_in(None if role == "nobody" else request.getfixturevalue(role))
+def test_who_is_not_the_owner_changes_nothing(role: str, world: dict[str, str], sign_in: SignIn) -> None:
+    client = sign_in(person(role))
     done = Event.objects.exclude(kind="attempt.refused")
     before = done.count()
     about = {"account": world["account_id"], "shown": world["cancellation"]}
@@ -251,9 +276,10 @@ def test_who_is_not_the_owner_changes_nothing(
     assert done.count() == before
 
 
-def test_others_are_told_who_the_owner_is(account: Account, admin: User, sign_in: SignIn) -> None:
-    assert "Olga Owner" in sign_in(admin).get("/user/subscription/").content.decode()
-    refusal = sign_in(admin).post("/user/subscription/cancellation/", {"account": account.pk}).content.decode()
+def test_others_are_told_who_the_owner_is(world: dict[str, str], sign_in: SignIn) -> None:
+    admin = sign_in(person("admin"))
+    assert "Olga Owner" in admin.get("/user/subscription/").content.decode()
+    refusal = admin.post("/user/subscription/cancellation/", {"account": world["account_id"]}).content.decode()
     assert "Only the owner of this account, Olga Owner, can do this." in refusal
     assert "Nothing was changed." in refusal
 
@@ -301,8 +327,6 @@ def test_nobody_can_sign_up_by_themselves(db: None, sign_in: SignIn) -> None:
 
 
 def test_a_form_without_its_token_changes_nothing(account: Account, owner: User, sign_in: SignIn) -> None:
-    from accounts.core import clock
-
     subscribe(account, at=clock.now())
     client = Client(enforce_csrf_checks=True)
     client.force_login(owner, backend="allauth.account.auth_backends.AuthenticationBackend")
