@@ -5,6 +5,7 @@ A colour is `#rrggbb`. Contrast goes from 1 (none) to 21 (black on white); text 
 """
 
 import re
+from functools import lru_cache
 
 WHITE, BLACK = "#ffffff", "#000000"
 #: What text of ordinary size needs (WCAG 2.2, 1.4.3, level AA).
@@ -25,8 +26,12 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+@lru_cache(maxsize=64)
 def readable(colour: str, *, on: str, towards: str, at_least: float = FOR_TEXT) -> str:
-    """The colour itself if it can be read on `on`; else the nearest mixture with `towards` that can."""
+    """The colour itself if it can be read on `on`; else the nearest mixture with `towards` that can.
+
+    Remembered: every page names the version of its style, which is made of these.
+    """
     for step in range(_STEPS):
         mixed = mix(colour, towards, step / _STEPS)
         if contrast(mixed, on) >= at_least:
