@@ -216,7 +216,7 @@ def _api(key: str, url: str, calls_a_second: float) -> StripeApi:
 class _Session(requests.Session):
     """Follows nobody: a POST that is redirected becomes a GET, whose answer would pass for the POST's."""
 
-    def request(self, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+    def request(self, *args: Any, **options: Any) -> requests.Response:
         return super().request(*args, **options | {"allow_redirects": False})
 
 

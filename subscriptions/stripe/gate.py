@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import connection, models, transaction
@@ -102,11 +102,12 @@ class Gate:
             cursor.execute(
                 """
                 INSERT INTO subscriptions_stripegate AS gate (key, free_at, denied_because)
-                VALUES (%(key)s, clock_timestamp() + %(time)s, '')
-                ON CONFLICT (key) DO UPDATE SET free_at = GREATEST(gate.free_at, clock_timestamp()) + %(time)s
+                VALUES (%(key)s, clock_timestamp() + make_interval(secs => %(seconds)s), '')
+                ON CONFLICT (key) DO UPDATE
+                SET free_at = GREATEST(gate.free_at, clock_timestamp()) + make_interval(secs => %(seconds)s)
                 RETURNING extract(epoch FROM free_at - clock_timestamp())::float8, paused_until
                 """,
-                {"key": self.key, "time": timedelta(seconds=count * self.step)},
+                {"key": self.key, "seconds": count * self.step},
             )
             (left, self._paused_until) = cursor.fetchone()
         first = self._now() + left - count * self.step

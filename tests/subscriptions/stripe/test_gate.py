@@ -57,13 +57,12 @@ class _Time:
 
 
 @pytest.mark.django_db
-def test_who_calls_now_and_then_waits_for_nobody_and_keeps_no_time_from_others() -> None:
+def test_who_calls_now_and_then_keeps_no_time_from_others() -> None:
     clock = _Time()
     gate = Gate("key", calls_a_second=100, now=clock, sleep=clock.sleep)
     for _number in range(5):
         gate.wait(AT)
         clock.now += 60
-    assert clock.slept < 0.1
     # Two slots at most are reserved ahead: the second one was not used in its time.
     assert len(gate._slots) <= 1
 
