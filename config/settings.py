@@ -308,6 +308,7 @@ def beat(name: str, *, seconds: int) -> dict[str, object]:
 
 CELERY_BEAT_SCHEDULE = {
     "settle": beat("settle", seconds=60),
+    "wishes": beat("wishes", seconds=5),
     "refunds": beat("refunds", seconds=30),
     "remind": beat("remind", seconds=300),
     "reprice": beat("reprice", seconds=300),

@@ -17,6 +17,7 @@ from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.models import Account, Event
 from accounts.support import deletion
+from subscriptions.billing.wish import Cause
 from subscriptions.cancellation import Cancellation, Reason, cancel, withdraw
 from subscriptions.changes import call_off, end_at_once
 from subscriptions.event_kinds import SubscriptionEvent
@@ -93,7 +94,7 @@ def end_with_the_account(account_id: uuid.UUID, at: datetime) -> None:
     """The erasing begins: end what runs, whatever is paid for still, and call off what is to begin."""
     for held in Subscription.objects.filter(account_id=account_id).holding(at).order_by("started_at"):
         if not call_off(held, at=at, by=Actor.system()):
-            end_at_once(held, at=at, by=Actor.system())
+            end_at_once(held, at=at, by=Actor.system(), cause=Cause.DELETION)
 
 
 RENEWAL = deletion.Renewal("subscription", stop=stop_renewal, resume=resume_renewal)

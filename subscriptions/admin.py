@@ -1,5 +1,6 @@
 """Subscriptions in the support staff's site: to be looked at."""
 
+import re
 from typing import Any, cast
 
 from django.contrib import admin
@@ -12,6 +13,7 @@ from accounts.core.formats import money
 from accounts.customers import features
 from accounts.desk.account_page.search import of_account, same
 from accounts.desk.read_only_admin import ReadOnlyAdmin, ReadOnlyInline
+from subscriptions.billing.holding import MAX_REFERENCE
 from subscriptions.desk.plan_page import plan_page
 from subscriptions.models import (
     Cancellation,
@@ -30,6 +32,14 @@ from subscriptions.models import (
     Wish,
 )
 from subscriptions.refunds.refund import RefundQuerySet
+
+#: As providers' ids are: a kind and what tells it apart. Whatever else is typed needs no look at their indexes.
+PROVIDER_ID = re.compile(r"[a-z]+_\w+", re.ASCII)
+
+
+def provider_id(text: str) -> str:
+    """The id if it looks like a provider's, else nothing: for looking something up."""
+    return text if len(text) <= MAX_REFERENCE and PROVIDER_ID.fullmatch(text) else ""
 
 
 class CancellationInline(ReadOnlyInline):
@@ -167,8 +177,8 @@ class HoldingAdmin(ReadOnlyAdmin):
     list_select_related = ["subscription"]
     ordering = ["-subscription"]
     found_by = [
-        same("reference", foreign_input.external_id_or_nothing),
-        same("customer_reference", foreign_input.external_id_or_nothing),
+        same("reference", provider_id),
+        same("customer_reference", provider_id),
         of_account("subscription__account_id"),
     ]
     search_help_text = _("The provider’s id, or whatever an account is found by")
@@ -185,7 +195,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     list_select_related = ["subscription"]
     ordering = ["-id"]
     found_by = [
-        same("reference", foreign_input.external_id_or_nothing),
+        same("reference", provider_id),
         of_account("subscription__account_id"),
     ]
     search_help_text = _("The provider’s id, or whatever an account is found by")
@@ -208,7 +218,7 @@ class FindingAdmin(ReadOnlyAdmin):
     list_filter = [("closed_at", admin.EmptyFieldListFilter)]
     list_select_related = ["account"]
     ordering = ["-id"]
-    found_by = [same("reference", foreign_input.external_id_or_nothing), of_account()]
+    found_by = [same("reference", provider_id), of_account()]
     search_help_text = _("The provider’s id, or whatever an account is found by")
 
 

@@ -25,6 +25,8 @@ from accounts.mail import notices
 from accounts.models import User
 from accounts.support import deletion
 from subscriptions import losses, reminders
+from subscriptions.billing import wish
+from subscriptions.billing.wish import Cause
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.refunds.refund import Refunded
 from subscriptions.subscription import Channel, Subscription, locked_in_order
@@ -169,13 +171,15 @@ def cancel(
     comment: str = "",
     identity: Sequence[str] = (),
     promised_end: datetime | None = None,
+    cause: Cause | None = None,
 ) -> tuple[Cancellation, bool]:
     """Let a direct subscription end with its current cycle, or with its trial. Source: facts/cancelling, 1.
 
     Returns the cancellation, and whether it is new: asking again while one is open changes nothing. History and the
     confirmation mail commit with it. `identity`: which facts staff compared who cancel for an owner that can't sign in
     (`accounts.support.identity.proven`), for the history. `promised_end`: the end that whoever asks was told; with
-    another one nothing is done. Raises `CannotCancelHere`, `AlreadyEnded`, and `OutOfDate`.
+    another one nothing is done. Whoever charges for it is to be told (`subscriptions.billing.wish`), `cause` being what
+    that comes from, if it is not who asks. Raises `CannotCancelHere`, `AlreadyEnded`, and `OutOfDate`.
     """
     with transaction.atomic():
         subscription = locked_in_order(subscription)
@@ -200,6 +204,8 @@ def cancel(
             effective_at=effective_at,
         )
         ended_before_at = subscription.ends_at
+        # Before the end is set: it is the charge at the end of the paid period that is to be stopped.
+        wish.want_end(subscription, effective_at, cause=cause or _cause(reason, by), feedback=reason, at=at)
         reminders.set_end(subscription, effective_at, at=at)
         compared = {"identity": list(identity)} if identity else {}
         _tell(
@@ -247,6 +253,7 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
         cancellation.save(update_fields=["withdrawn_at", "withdrawn_by"])
         ended_before_at = subscription.ends_at
         reminders.set_end(subscription, None, at=at)
+        wish.want_to_go_on(subscription, cause=_cause(cancellation.reason, by), at=at)
         _tell(
             cancellation,
             SubscriptionEvent.CANCELLATION_WITHDRAWN,
@@ -256,6 +263,10 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
             at=at,
         )
     return True
+
+
+def _cause(reason: str, by: Actor) -> Cause:
+    return Cause.DELETION if reason == Reason.DELETION else wish.cause_of(by)
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -9,6 +9,7 @@ from django.db.models.functions import Least
 from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
+from subscriptions.billing.wish import Cause, cause_of, want_end
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import FREE, Interval
 from subscriptions.subscription import MARKETPLACES, Channel, Subscription, locked_in_order
@@ -70,25 +71,37 @@ def change_locked(
     return True
 
 
-def end_at_once(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
+def end_at_once(subscription: Subscription, *, at: datetime, by: Actor, cause: Cause | None = None) -> bool:
     """End a live subscription at `at` and settle it in the same transaction. The caller tells the owner.
 
+    Whoever charges for it is to end it, too (`subscriptions.billing.wish`), because of `cause`, by default who acts.
     Returns whether anything changed: what has ended already stays as it ended.
     """
     with transaction.atomic():
-        return end_locked(locked_in_order(subscription), at=at, by=by)
+        subscription = locked_in_order(subscription)
+        return end_locked(subscription, at=at, by=by, wished_because=cause or cause_of(by))
 
 
 def end_locked(
-    subscription: Subscription, *, at: datetime, by: Actor, ends_at: datetime | None = None, **why: str
+    subscription: Subscription,
+    *,
+    at: datetime,
+    by: Actor,
+    ends_at: datetime | None = None,
+    wished_because: Cause | None = None,
+    **why: str,
 ) -> bool:
     """As `end_at_once`, of a subscription that the caller has read under its lock, in the caller's transaction.
 
-    It was over at `ends_at` already, if that is said. `why`: codes for the history.
+    It was over at `ends_at` already, if that is said. Without `wished_because` nobody is asked to stop a charge: it is
+    whoever charges that has told the end. `why`: codes for the history.
     """
     ends_at = ends_at or at
     if subscription.settled_at or not subscription.is_live(ends_at):
         return False
+    if wished_because:
+        # Before the end is set: the charge that must not come is that of the end of the paid period.
+        want_end(subscription, ends_at, at_once=True, cause=wished_because, at=at)
     before = subscription.ends_at
     subscription.ends_at, subscription.settled_at = ends_at, at
     subscription.next_reminder_at = None
@@ -141,12 +154,18 @@ def _still_billed(subscription: Subscription, by: Actor) -> dict[str, str]:
     return {"still_billed_by": str(channel.label)}
 
 
-def call_off(subscription: Subscription, *, at: datetime, by: Actor) -> bool:
-    """Call off a subscription that begins later than `at`: it will never be live. Returns whether anything changed."""
+def call_off(subscription: Subscription, *, at: datetime, by: Actor, told_by_billing: bool = False) -> bool:
+    """Call off a subscription that begins later than `at`: it will never be live. Returns whether anything changed.
+
+    Whoever would charge for it is asked not to, unless it is they who have told.
+    """
     with transaction.atomic():
         subscription = locked_in_order(subscription)
         if subscription.settled_at or subscription.started_at <= at:
             return False
+        if not told_by_billing:
+            begins_at = subscription.started_at
+            want_end(subscription, at, at_once=True, cause=cause_of(by), deadline_at=begins_at, at=at)
         # An empty period: nothing was ever live, and nothing is left to settle or to remind of.
         subscription.started_at = subscription.ends_at = subscription.settled_at = at
         subscription.next_reminder_at = None

@@ -13,6 +13,7 @@ from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.mail import notices
 from subscriptions import changes, reminders
+from subscriptions.billing import wish
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.subscription import Subscription, locked
 
@@ -37,8 +38,9 @@ def end_elsewhere(subscription: Subscription, *, ends_at: datetime, reason: EndR
         subscription = locked(subscription)
         if subscription.is_over(at) or (subscription.ends_at is not None and subscription.ends_at <= ends_at):
             return False
+        wish.heard_from_billing(subscription, ends_at, at=at)
         if subscription.started_at > at and ends_at <= subscription.started_at:
-            return changes.call_off(subscription, at=at, by=by)
+            return changes.call_off(subscription, at=at, by=by, told_by_billing=True)
         if ends_at > at:
             _end_ahead(subscription, ends_at, reason, by=by, at=at)
             return True

@@ -14,6 +14,9 @@ from subscriptions import (
     settling,
 )
 from subscriptions.api import doors
+from subscriptions.billing import agreeing
+from subscriptions.billing.billing_extension import BillingExtension
+from subscriptions.billing.recorded import Recorded
 from subscriptions.channels.channel_extension import ChannelExtension
 from subscriptions.desk import actions, catalogue_actions, figures, first_steps, panels, refund_actions
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
@@ -21,13 +24,16 @@ from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.payments import RecordedPayments
 
+RECORDED = Recorded()
+
 EXTENSION = Extension(
     event_kinds=SubscriptionEvent,
     internal_event_kinds=INTERNAL,
     # What ends a subscription comes before what mails about it.
-    sweeps=(settling.SWEEP, paying.SWEEP, repricing.SWEEP, reminders.SWEEP, billing_record.SWEEP),
+    sweeps=(settling.SWEEP, paying.SWEEP, agreeing.SWEEP, repricing.SWEEP, reminders.SWEEP, billing_record.SWEEP),
     invariants=(
         *settling.INVARIANTS,
+        *agreeing.INVARIANTS,
         *repricing.INVARIANTS,
         *reminders.INVARIANTS,
         *paying.INVARIANTS,
@@ -53,5 +59,8 @@ EXTENSION = Extension(
     finders=panels.FINDERS,
     entitlements=current_plan.entitlements,
     doors=doors.DOORS,
-    also=(ChannelExtension(departures=figures.DIRECT_DEPARTURES, payments=RecordedPayments()),),
+    also=(
+        ChannelExtension(departures=figures.DIRECT_DEPARTURES, payments=RecordedPayments()),
+        BillingExtension(providers=(RECORDED,)),
+    ),
 )

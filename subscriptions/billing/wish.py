@@ -12,9 +12,11 @@ from typing import Any, Self
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.customers.history import Actor, ActorKind
 from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 from accounts.models import User
-from subscriptions.subscription import Subscription
+from subscriptions.billing.holding import Holding
+from subscriptions.subscription import Channel, Subscription
 
 
 class Want(models.TextChoices):
@@ -148,12 +150,96 @@ def want_end(
     at_once: bool = False,
     cause: Cause,
     feedback: str = "",
+    deadline_at: datetime | None = None,
     at: datetime,
 ) -> Wish | None:
-    """Wish that the subscription ends at `ends_at`. In the transaction, and under the locks, of the transition."""
-    raise NotImplementedError
+    """Wish that the subscription ends at `ends_at`. In the transaction, and under the locks, of the transition.
+
+    `deadline_at`: the next charge, if it is another than that of the end of the paid period. Returns the wish; None
+    where nobody charges (no direct subscription, or one for nothing), or where billing itself has told such an end.
+    The same wish again is the one that stands, and an end at once stands whatever is wished after it.
+    """
+    told = subscription.billed_until is not None and subscription.billed_until <= ends_at
+    if not is_charged(subscription) or told:
+        return None
+    before = Wish.objects.locked().filter(pk=subscription.pk).first()
+    if before and before.want == Want.END and (before.at_once or (not at_once and before.wanted_end_at == ends_at)):
+        return before
+    wish = _next(before, subscription, Want.END, cause, deadline_at or subscription.paid_through(at), at)
+    wish.wanted_end_at, wish.at_once, wish.feedback = ends_at, at_once, feedback
+    if before and before.want == Want.END and before.agreed_at and not subscription.held_by:
+        # The renewal is stopped already. Where nobody else keeps the dates there is nothing more to be asked.
+        _take_as_agreed(wish, at)
+    wish.save()
+    return wish
 
 
 def want_to_go_on(subscription: Subscription, *, cause: Cause, at: datetime) -> Wish | None:
-    """Wish that the subscription goes on. In the transaction, and under the locks, of the transition."""
-    raise NotImplementedError
+    """Wish that the subscription goes on. In the transaction, and under the locks, of the transition.
+
+    Returns the wish; None where nobody was ever asked to end it. One of which nobody can have heard is taken back here.
+    """
+    if not is_charged(subscription):
+        return None
+    before = Wish.objects.locked().filter(pk=subscription.pk).first()
+    ends_there = Holding.objects.filter(pk=subscription.pk, due_end_at__isnull=False).exists()
+    if before is None and not ends_there:
+        return None
+    if before and before.want == Want.GO_ON:
+        return before
+    wish = _next(before, subscription, Want.GO_ON, cause, subscription.paid_through(at), at)
+    if before and not before.sent_version and not ends_there:
+        _take_as_agreed(wish, at)
+    wish.save()
+    return wish
+
+
+def heard_from_billing(subscription: Subscription, ends_at: datetime, *, at: datetime) -> None:
+    """Billing has told that it ends at `ends_at`: a wish that it ends no earlier is thereby agreed.
+
+    One that it goes on has come too late. In the transaction, and under the locks, of who writes the end down.
+    """
+    wish = Wish.objects.locked().open().filter(pk=subscription.pk).first()
+    if wish is None or (wish.wanted_end_at is not None and wish.wanted_end_at < ends_at):
+        return
+    wish.agreed_at = max(at, wish.wished_at)
+    wish.outcome = Outcome.AGREED if wish.want == Want.END else Outcome.ENDED
+    wish.answer, wish.last_error = {"told": ends_at.isoformat()}, ""
+    wish.save(update_fields=["agreed_at", "outcome", "answer", "last_error"])
+
+
+def is_charged(subscription: Subscription) -> bool:
+    """Whether a charge of it must be stopped by somebody: a marketplace and the sales team see to their own."""
+    return subscription.channel == Channel.DIRECT and (subscription.cents > 0 or subscription.held_by != "")
+
+
+def cause_of(by: Actor) -> Cause:
+    """What a wish comes from, by who acts; a refund and a deletion say so themselves."""
+    match by.kind:
+        case ActorKind.OWNER:
+            return Cause.OWNER
+        case ActorKind.STAFF:
+            return Cause.STAFF
+        case ActorKind.SYSTEM:
+            return Cause.DELETION
+    return Cause.API
+
+
+def _next(
+    before: Wish | None, subscription: Subscription, want: Want, cause: Cause, deadline_at: datetime, at: datetime
+) -> Wish:
+    """The next version of the wish, due now, with nothing noted on it. Not saved."""
+    return Wish(
+        subscription=subscription,
+        want=want,
+        cause=cause,
+        version=before.version + 1 if before else 1,
+        sent_version=before.sent_version if before else 0,
+        wished_at=at,
+        deadline_at=deadline_at,
+        next_attempt_at=at,
+    )
+
+
+def _take_as_agreed(wish: Wish, at: datetime) -> None:
+    wish.agreed_at, wish.outcome, wish.answer = at, Outcome.AGREED, {"asked": False}

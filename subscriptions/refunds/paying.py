@@ -20,6 +20,7 @@ from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import run_due
 from accounts.models import RequestOutcome, SupportRequest, User
 from accounts.support.requests import conclude
+from subscriptions.billing.wish import Cause
 from subscriptions.cancellation import AlreadyEnded, cancel
 from subscriptions.changes import end_at_once
 from subscriptions.event_kinds import SubscriptionEvent
@@ -135,7 +136,7 @@ def _end(refund: Refund, at: datetime) -> bool:
         approver = User.objects.filter(pk=refund.approved_by_id).first()
         by = Actor.staff(approver) if approver else Actor.system()
         if refund.ends == Ends.NOW:
-            end_at_once(subscription, at=at, by=by)
+            end_at_once(subscription, at=at, by=by, cause=Cause.REFUND)
         else:
             _cancel(subscription, by=by, at=at)
         refund.ended_at, refund.last_error = at, ""
@@ -155,7 +156,7 @@ def _close_request(refund: Refund, at: datetime) -> None:
 
 def _cancel(subscription: Subscription, *, by: Actor, at: datetime) -> None:
     try:
-        cancel(subscription, by=by, at=at)
+        cancel(subscription, by=by, at=at, cause=Cause.REFUND)
     except AlreadyEnded:
         # Ended meanwhile by itself: there is nothing left to end.
         return

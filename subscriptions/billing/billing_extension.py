@@ -1,0 +1,18 @@
+"""What an app that can hold the money of a subscription adds: a part of its `EXTENSION`."""
+
+from dataclasses import dataclass
+
+from subscriptions.billing import provider
+from subscriptions.billing.provider import Provider
+
+
+@dataclass(frozen=True)
+class BillingExtension:
+    """What it leaves out it does not have."""
+
+    #: Who can hold the money of a subscription.
+    providers: tuple[Provider, ...] = ()
+
+    def install(self) -> None:
+        """Add everything to its registry. Once a process; raises `AlreadyRegistered` for a name that is taken."""
+        provider.REGISTRY.add(*self.providers)
