@@ -87,10 +87,23 @@ def keep(account_id: uuid.UUID, at: datetime) -> int:
                               ) ORDER BY change.from_at)
                          FROM subscriptions_repricing AS change
                         WHERE change.subscription_id = sold.id AND change.carried_out_at IS NOT NULL
-                   ), '[]'), coalesce(refund.cents, 0), refund.paid_at, %s
+                   ), '[]'), greatest(refunded.there, elsewhere.cents) + refunded.by_hand, refunded.at, %s
               FROM subscriptions_subscription AS sold
-              LEFT JOIN subscriptions_refund AS refund
-                     ON refund.subscription_id = sold.id AND refund.paid_at IS NOT NULL
+             CROSS JOIN LATERAL (
+                       SELECT coalesce(sum(refund.cents) FILTER (WHERE NOT refund.is_by_hand), 0) AS there,
+                              coalesce(sum(refund.cents) FILTER (WHERE refund.is_by_hand), 0) AS by_hand,
+                              max(refund.paid_at) AS at
+                         FROM subscriptions_refund AS refund
+                        WHERE refund.subscription_id = sold.id AND refund.paid_at IS NOT NULL
+                          AND refund.failed_at IS NULL
+                   ) AS refunded
+             -- With what others have paid back at the payment provider, as last read there.
+             CROSS JOIN LATERAL (
+                       SELECT coalesce(sum(payment.refunded_cents), 0) AS cents
+                         FROM subscriptions_invoice AS invoice
+                         JOIN subscriptions_invoicepayment AS payment ON payment.invoice_id = invoice.id
+                        WHERE invoice.subscription_id = sold.id
+                   ) AS elsewhere
              WHERE sold.account_id = %s AND sold.ends_at IS DISTINCT FROM sold.started_at
             ON CONFLICT DO NOTHING
             """,

@@ -238,7 +238,7 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
             return False
         if cancellation.carried_out_at or subscription.settled_at or not subscription.is_live(at):
             raise AlreadyEnded
-        if subscription.refunds.approved().exists():
+        if subscription.refunds.settles().exists():
             raise Refunded
         if subscription.billed_until:
             raise EndsInBilling(end=day(subscription.billed_until))
@@ -302,7 +302,7 @@ def _tell(
     if cancellation.reason == Reason.DELETION:
         # What the owner is told of it stands in the mails about the deletion.
         return
-    refunded = subscription.refunds.approved().exists()
+    refunded = subscription.refunds.settles().exists()
     notices.queue(
         f"subscriptions/{notice}",
         to=[account.owner()],

@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 
+from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -16,6 +17,7 @@ from subscriptions.billing.purchase import Purchase
 from subscriptions.billing.wish import Wish
 from subscriptions.cancellation import Cancellation
 from subscriptions.pricing.repricing import Repricing
+from subscriptions.refunds import paying
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund
 from subscriptions.stripe.customer import StripeCustomer
@@ -38,11 +40,20 @@ def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
 
 
 def still_to_be_paid(account_id: uuid.UUID, at: datetime) -> str | None:
-    """Nobody's data is erased while we owe them money: the refund would be forgotten with it."""
-    owed = Refund.objects.unfinished().filter(subscription__account_id=account_id).first()
-    return (
-        gettext("the refund %(reference)s, which is approved and not finished") % {"reference": owed} if owed else None
-    )
+    """Nobody's data is erased while we owe them money: the refund would be forgotten with it.
+
+    Nor while a refund is on its way, and may yet fail; and of one that has failed until staff have found another way,
+    or say that there is none.
+    """
+    refunds = Refund.objects.filter(subscription__account_id=account_id)
+    if owed := refunds.unfinished().first():
+        return gettext("the refund %(reference)s, which is approved and not finished") % {"reference": owed}
+    if on_the_way := refunds.on_the_way().first():
+        return gettext("the refund %(reference)s, which is accepted and not paid yet") % {"reference": on_the_way}
+    unseen = Finding.objects.open().filter(code=paying.FAILED, reference=models.OuterRef("reference"))
+    if failed := refunds.failed().filter(models.Exists(unseen)).first():
+        return gettext("another way to pay the refund %(reference)s, which has failed") % {"reference": failed}
+    return None
 
 
 PERSONAL_DATA = (

@@ -18,6 +18,7 @@ class AccountEvent(models.TextChoices):
     REQUEST_EXTENDED = "request.extended", _("Time for the answer to a request extended")
     REQUEST_CASE_RECORDED = "request.case_recorded", _("Case at the marketplace recorded")
     REQUEST_CLOSED = "request.closed", _("Request closed")
+    REQUEST_REOPENED = "request.reopened", _("Request opened again")
     DELETION_APPROVED = "deletion.approved", _("Deletion of the account approved")
     DELETION_CALLED_OFF = "deletion.called_off", _("Deletion of the account called off")
     EXPORT_ASKED = "export.asked", _("Data export asked for")

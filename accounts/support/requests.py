@@ -312,6 +312,21 @@ def conclude(request: SupportRequest, *, outcome: RequestOutcome, by: Actor, at:
     )
 
 
+def reopen(request: SupportRequest, *, by: Actor, at: datetime) -> bool:
+    """What it was closed or decided with has come to nothing: it waits for an answer again, within the usual time.
+
+    In the caller's transaction and under its lock; the caller tells the customer. Returns whether anything changed.
+    """
+    if request.closed_at is None and request.answered_at is None and request.decided_at is None:
+        return False
+    request.closed_at, request.outcome = None, ""
+    request.answered_at = request.decided_at = None
+    request.due_at = at + ANSWER_WITHIN[RequestKind(request.kind)]
+    request.save(update_fields=["closed_at", "outcome", "answered_at", "decided_at", "due_at"])
+    history.record(request.account_id, AccountEvent.REQUEST_REOPENED, at=at, by=by, reference=request.reference)
+    return True
+
+
 INVARIANTS = (
     invariants.Invariant(
         "deletion-request-overdue",

@@ -1,7 +1,8 @@
 """What staff can do about refunds at the support desk. Declared in `subscriptions.extension`.
 
-One proposes, with what the payment system says; a lead approves, another one than who proposed where it takes two.
-Where no payment system is connected, a lead then pays in it and says so.
+One proposes: of what a payment provider holds, one of the payments that were read there; else with the number that the
+payment system has for it. A lead approves, another one than who proposed where it takes two. Where no payment system is
+connected, or the provider has no way back to the customer, a lead then pays it and says so.
 """
 
 from datetime import datetime
@@ -14,13 +15,13 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
 from accounts.core.form_fields import MoneyField, NameField
-from accounts.core.formats import money
+from accounts.core.formats import brief, money
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.models import RequestKind, SupportRequest
+from subscriptions.billing.invoice import InvoicePayment
 from subscriptions.desk.actions import of_subscription
 from subscriptions.refunds import decisions, paying
-from subscriptions.refunds.payments import by_hand
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, PAID_ELSEWHERE, Ends, Refund
 from subscriptions.subscription import Subscription
 
@@ -34,7 +35,7 @@ def _is_undecided(refund: Refund, at: datetime) -> bool:
 
 
 def _waits_for_payment(refund: Refund, at: datetime) -> bool:
-    return refund.approved_at is not None and refund.paid_at is None and by_hand() is not None
+    return refund.approved_at is not None and refund.accepted_at is None and paying.is_paid_by_staff(refund)
 
 
 class PaidForm(ActForm):
@@ -67,9 +68,46 @@ class ProposeForm(ActForm):
             asked = SupportRequest.objects.filter(account=self.row.account_id).open()
             field.queryset = asked.exclude(kind=RequestKind.DELETION)
             self.initial.setdefault("request", asked.filter(kind=RequestKind.REFUND).first())
+            if self.row.held_by:
+                self._pick_from_payments(self.row)
+
+    def _pick_from_payments(self, subscription: Subscription) -> None:
+        """A payment that was read at the provider is picked, not typed; none is asked for over the network here."""
+        payments = InvoicePayment.objects.filter(invoice__subscription=subscription).select_related("invoice")
+        newest = list(payments.order_by("-paid_at", "-pk"))
+        self.fields["payment_reference"] = forms.ChoiceField(
+            label=_("Payment"),
+            choices=[(payment.reference, _payment_in_words(payment)) for payment in newest],
+            help_text=_("As last read at the payment provider."),
+        )
+        self.fields["is_by_hand"] = forms.BooleanField(
+            label=_("We pay it ourselves, another way"),
+            required=False,
+            help_text=_(
+                "Only where the provider has no way back to the customer, such as after a refund that failed: by bank "
+                "transfer, for instance. You say afterwards that you have paid it."
+            ),
+        )
+        if newest:
+            self.initial.setdefault("amount", f"{newest[0].left_cents / 100:.2f}")
 
     def clean_currency(self) -> str:
         return str(self.cleaned_data["currency"]).upper()
+
+
+def _payment_in_words(payment: InvoicePayment) -> str:
+    invoice = payment.invoice
+    facts = {
+        "number": invoice.number or invoice.reference,
+        "amount": money(payment.cents, invoice.currency),
+        "left": money(payment.left_cents, invoice.currency),
+        "when": brief(payment.paid_at) if payment.paid_at else "–",
+    }
+    if payment.disputed:
+        return gettext("%(number)s, %(when)s: %(amount)s, disputed") % facts
+    if payment.refunded_cents:
+        return gettext("%(number)s, %(when)s: %(amount)s, of which %(left)s are left") % facts
+    return gettext("%(number)s, %(when)s: %(amount)s") % facts
 
 
 def propose(subscription: Subscription, values: Values, by: Actor, at: datetime) -> str | Promise | None:
@@ -80,6 +118,7 @@ def propose(subscription: Subscription, values: Values, by: Actor, at: datetime)
         ends=Ends(values["ends"]),
         payment_reference=values["payment_reference"],
         request=values["request"],
+        is_by_hand=bool(values.get("is_by_hand")),
         by=by,
         at=at,
     )
@@ -95,7 +134,8 @@ def approve(refund: Refund, values: Values, by: Actor, at: datetime) -> str | Pr
     if not decisions.approve(refund, by=by, at=at):
         return None
     told = {"reference": refund.reference, "amount": money(refund.cents, refund.currency)}
-    if by_hand():
+    refund.refresh_from_db()
+    if paying.is_paid_by_staff(refund):
         return (
             gettext(
                 "%(reference)s over %(amount)s is approved. Pay it in the payment system now, and then say so here: "

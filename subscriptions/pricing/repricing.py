@@ -24,6 +24,7 @@ from accounts.jobs import invariants, sweeps
 from accounts.jobs.batches import run_batches
 from accounts.mail import notices
 from accounts.models import Account, Notice
+from subscriptions.billing.invoice import paid_cents
 from subscriptions.cycles import cycle_at
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import Price
@@ -146,10 +147,13 @@ def price_with(subscription: Subscription, new: Repricing | None, at: datetime) 
 def paid_so_far(subscription: Subscription, at: datetime) -> int:
     """Cents: every cycle that has begun by `at`, and before the end, at its own price. Nothing during a trial.
 
-    Marketplaces and the sales team send bills of their own: there nothing was paid to us.
+    Of what a payment provider holds, it is what was really paid: its paid invoices, as read. Marketplaces and the sales
+    team send bills of their own: there nothing was paid to us.
     """
     if subscription.channel != Channel.DIRECT:
         return 0
+    if subscription.held_by:
+        return paid_cents(subscription, at)
     written_down = Repricing.objects.filter(subscription=subscription, carried_out_at__isnull=False)
     coming = Repricing.objects.coming().filter(subscription=subscription)
     begun = subscription.cycles_begun(at)

@@ -3,6 +3,9 @@
 
 facts/cancelling, 3: inside thirty days of the first payment the owner is sent to support for a refund. After them, or
 above a limit, a second member of staff approves. Nothing here moves money: approving writes down the decision.
+
+Of a subscription that a payment provider holds, a payment is paid back that was read there, and no more of it than is
+left. What the customer's bank has taken back already, or asks for, is not paid back as well: that would be paid twice.
 """
 
 from datetime import datetime
@@ -20,9 +23,11 @@ from accounts.customers.staff import NeedsAnotherPerson, staff_member
 from accounts.mail import notices
 from accounts.models import RequestKind, SupportRequest
 from accounts.support.requests import RequestClosed
+from subscriptions.billing import finding
+from subscriptions.billing.invoice import InvoicePayment
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.pricing.repricing import paid_so_far
-from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, PaidElsewhere, Refund
+from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, PaidElsewhere, Refund, RefundCause
 from subscriptions.subscription import Channel, Subscription, locked
 
 
@@ -32,6 +37,21 @@ class WrongAmount(Refused):
 
 class WrongCurrency(Refused):
     text = _("This subscription was paid in %(currency)s.")
+
+
+class NoSuchPayment(Refused):
+    text = _("The payment provider knows no such payment of this subscription. Choose one from the list.")
+
+
+class NotLeft(Refused):
+    text = _("Of this payment %(left)s are left: the rest has been paid back already.")
+
+
+class Disputed(Refused):
+    text = _(
+        "The customer's bank asks for this payment back. Paid back as well, it would be paid twice: answer the dispute "
+        "at the payment provider."
+    )
 
 
 class WrongRequest(Refused):
@@ -60,12 +80,14 @@ def propose(
     by: Actor,
     at: datetime,
     request: SupportRequest | None = None,
+    is_by_hand: bool = False,
 ) -> tuple[Refund, bool]:
     """Propose to pay `cents` back, of the payment that the payment system calls `payment_reference`.
 
-    Nothing is paid before `approve`. Returns the refund, and whether it is new: the same proposal twice is one. Raises
-    `PaidElsewhere`, `WrongAmount`, `WrongCurrency`, `WrongRequest`, `RequestClosed`, `ProposedBefore`, `StaffOnly`,
-    `NoText`, `TextTooLong`.
+    `is_by_hand`: staff pay it themselves, though a provider holds the subscription, because its way to the customer is
+    closed. Nothing is paid before `approve`. Returns the refund, and whether it is new: the same proposal twice is one.
+    Raises `PaidElsewhere`, `WrongAmount`, `WrongCurrency`, `WrongRequest`, `RequestClosed`, `ProposedBefore`,
+    `NoSuchPayment`, `NotLeft`, `Disputed`, `StaffOnly`, `NoText`, `TextTooLong`.
     """
     staff = staff_member(by, subscription.account_id)
     number = wording(payment_reference, limit=MAX_PAYMENT_REFERENCE)
@@ -77,14 +99,22 @@ def propose(
             raise PaidElsewhere(Channel(subscription.channel))
         if currency != subscription.currency:
             raise WrongCurrency(currency=subscription.currency)
-        terms = (cents, Ends(ends), number, request.pk if request else None)
-        if standing := subscription.refunds.standing().first():
-            if terms == (standing.cents, standing.ends, standing.payment_reference, standing.request_id):
+        terms = (cents, Ends(ends), number, request.pk if request else None, is_by_hand)
+        if standing := subscription.refunds.decided().standing().first():
+            if terms == (
+                standing.cents,
+                standing.ends,
+                standing.payment_reference,
+                standing.request_id,
+                standing.is_by_hand,
+            ):
                 return standing, False
             raise ProposedBefore(standing)
         paid = paid_so_far(subscription, at)
         if not 0 < cents <= paid:
             raise WrongAmount(paid=f"{paid / 100:.2f} {currency}")
+        if subscription.held_by:
+            _fitting_payment(subscription, number, cents)
         refund = Refund.objects.create(
             request=request,
             subscription=subscription,
@@ -93,12 +123,24 @@ def propose(
             currency=currency,
             ends=ends,
             payment_reference=number,
+            is_by_hand=is_by_hand and subscription.held_by != "",
             proposed_by=staff,
             proposed_at=at,
             second_person_for=second_person_for(subscription, cents, _asked_at(request, at)),
         )
         record(refund, SubscriptionEvent.REFUND_PROPOSED, by=by, at=at)
     return refund, True
+
+
+def _fitting_payment(subscription: Subscription, reference: str, cents: int) -> None:
+    """Raises `NoSuchPayment`, `Disputed`, and `NotLeft`, by what was last read of it at the provider."""
+    payment = InvoicePayment.objects.filter(invoice__subscription=subscription, reference=reference).first()
+    if payment is None:
+        raise NoSuchPayment
+    if payment.disputed:
+        raise Disputed
+    if cents > payment.left_cents:
+        raise NotLeft(left=f"{payment.left_cents / 100:.2f} {subscription.currency}")
 
 
 def _asked_at(request: SupportRequest | None, at: datetime) -> datetime:
@@ -123,7 +165,8 @@ def approve(refund: Refund, *, by: Actor, at: datetime) -> bool:
 
     Nothing is paid by that: the payment system does, or staff (`subscriptions.refunds.paying`).
 
-    Raises `NeedsAnotherPerson` where two people are needed, `Decided` for one that was declined, `StaffOnly`.
+    Raises `NeedsAnotherPerson` where two people are needed, `Decided` for one that was declined, `StaffOnly`; and what
+    `propose` raises of a payment, where it has been disputed or paid back since.
     """
     staff = staff_member(by, refund.subscription.account_id)
     with transaction.atomic():
@@ -135,6 +178,8 @@ def approve(refund: Refund, *, by: Actor, at: datetime) -> bool:
             return False
         if refund.second_person_for and staff.pk == refund.proposed_by_id:
             raise NeedsAnotherPerson
+        if subscription.held_by:
+            _fitting_payment(subscription, refund.payment_reference, refund.cents)
         refund.subscription = subscription
         refund.approved_at = refund.next_attempt_at = at
         refund.approved_by = staff
@@ -165,6 +210,51 @@ def decline(refund: Refund, *, by: Actor, at: datetime) -> bool:
     return True
 
 
+def undo_charge(
+    subscription: Subscription, *, payment_reference: str, cents: int, currency: str, at: datetime
+) -> tuple[Refund, bool]:
+    """Pay `cents` of a payment back that was taken for a time after a promised end. Returns it, and whether it is new.
+
+    Source: stripe.md, 3.3. The delay was ours, so nobody decides about it, two people are not needed, and it does not
+    count as the subscription's one refund. It ends nothing: the caller has ended the subscription at the provider. The
+    owner is told now that it comes back, and once more when it is paid; staff find it among what they look at. The same
+    payment again is the same row.
+
+    The sweep `refunds` pays it. Not for what is disputed: there the bank has taken the money back, and that is a
+    finding of the caller's. Raises `BeingErased`.
+    """
+    with transaction.atomic():
+        subscription = locked(subscription)
+        existing = subscription.refunds.filter(
+            cause=RefundCause.CHARGED_AFTER_END, payment_reference=payment_reference
+        ).first()
+        if existing:
+            return existing, False
+        refund = Refund.objects.create(
+            subscription=subscription,
+            cents=cents,
+            paid_cents=cents,
+            currency=currency,
+            ends=Ends.NOW,
+            payment_reference=payment_reference,
+            cause=RefundCause.CHARGED_AFTER_END,
+            proposed_at=at,
+            approved_at=at,
+            next_attempt_at=at,
+        )
+        record(refund, SubscriptionEvent.CHARGE_UNDONE, by=Actor.system(), at=at)
+        tell(refund, "charge_undone", at=at)
+        finding.find(
+            "charged-after-end",
+            provider=subscription.held_by,
+            reference=payment_reference,
+            account=subscription.account,
+            facts={"refund": refund.reference, "cents": cents, "currency": currency},
+            at=at,
+        )
+    return refund, True
+
+
 def under_way(request: SupportRequest) -> "Promise | None":
     """What keeps a request from being closed: its refund, until it is finished or declined."""
     if Refund.objects.standing().filter(request=request, ended_at=None).exists():
@@ -182,7 +272,7 @@ def _fitting(request: SupportRequest, subscription: Subscription) -> SupportRequ
     return request
 
 
-def record(refund: Refund, kind: SubscriptionEvent, *, by: Actor, at: datetime) -> None:
+def record(refund: Refund, kind: SubscriptionEvent, *, by: Actor, at: datetime, **why: str) -> None:
     """Write a refund's line of history, in the caller's transaction."""
     history.record(
         refund.subscription.account_id,
@@ -194,6 +284,7 @@ def record(refund: Refund, kind: SubscriptionEvent, *, by: Actor, at: datetime) 
         cents=refund.cents,
         currency=refund.currency,
         ends=str(refund.ends),
+        **why,
     )
 
 
@@ -214,4 +305,5 @@ def tell(refund: Refund, kind: str, *, at: datetime) -> None:
         over=not subscription.is_live(at),
         ends=refund.ends,
         ends_at=cycle_end if refund.ends == Ends.CYCLE_END else at,
+        **({"failure": refund.failure} if refund.failed_at else {}),
     )

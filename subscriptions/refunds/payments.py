@@ -78,7 +78,9 @@ class RecordedPayments:
             raise PaymentFailed(f"{key} was paid before, with another amount: {payout.cents} {payout.currency}")
 
 
-#: How refunds are paid: one way.
+#: Where staff write down what they paid themselves, also where a provider holds the subscription.
+written_down = RecordedPayments()
+#: How refunds are paid of what no provider holds: one way.
 REGISTRY: Registry[Payments] = Registry(key=lambda payments: "payments")
 
 

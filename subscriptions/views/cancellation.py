@@ -131,7 +131,7 @@ def _receipt(request: HttpRequest, membership: Membership, cancellation: Cancell
             "cancellation": cancellation,
             "losses": losses.of(membership.account, cancellation.subscription.plan, clock.of(request)),
             "membership": membership,
-            "refunded": cancellation.subscription.refunds.approved().exists(),
+            "refunded": cancellation.subscription.refunds.settles().exists(),
         },
     )
 

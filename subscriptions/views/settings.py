@@ -42,7 +42,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "cycle": live.cycle(at) if live else None,
             "on_trial": bool(live and live.on_trial(at)),
             "money_back": bool(live and live.money_back_open(at)),
-            "refund": live.refunds.approved().first() if live else None,
+            "refund": live.refunds.settles().first() if live else None,
             "losses": losses.of(account, standing.last.plan, at) if standing.last and not live else [],
             "notes": notes_for(account, live.channel if live else None, at),
             "history": account.events.for_customers().story()[:HISTORY],

@@ -206,8 +206,8 @@ def test_the_database_refuses_impossible_refunds(subscription: Subscription, age
     with pytest.raises(IntegrityError, match="refund_within_what_was_paid"), transaction.atomic():
         rows.update(cents=0)
     Refund.objects.update(approved_at=NOW + DAY, approved_by=agent.user, next_attempt_at=NOW + DAY)
-    with pytest.raises(IntegrityError, match="refund_paid_after_approval"), transaction.atomic():
-        rows.update(paid_at=NOW)
+    with pytest.raises(IntegrityError, match="refund_accepted_after_approval"), transaction.atomic():
+        rows.update(accepted_at=NOW)
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_paid_there_while_ending_failed_here_is_shown_and_finishes_itself(
     asked.refresh_from_db()
     assert (refund.paid_at, refund.ended_at, asked.closed_at) == (at, None, None)
     assert "no ending today" in refund.last_error
-    assert list(Refund.objects.paid_but_not_ended()) == [refund]
+    assert list(Refund.objects.accepted_but_not_ended()) == [refund]
     assert shown(at + timedelta(minutes=16)) == {"refund-not-ended"}
     assert carry_out_due(at + timedelta(minutes=16)) == 1
     subscription.refresh_from_db()
