@@ -25,6 +25,7 @@ from typing import IO, Any
 from django.conf import settings
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope  # type: ignore[attr-defined]  # passed on by it
 
+from accounts.api import problems
 from config.wsgi import application as django
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,15 @@ class NotTaken(Exception):
         super().__init__(why)
         self.status = status
 
-    def answer(self) -> Answer:
+    def answer(self, path: str) -> Answer:
+        """In words; as a problem document where the API was asked, which answers in no other way."""
         # The rest of the body is never read, so the connection can't be used for anything more.
-        headers = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
-        return Answer(self.status, headers, f"{self}\n".encode())
+        close = ("connection", "close")
+        if not path.startswith(problems.ROOT):
+            return Answer(self.status, [("content-type", "text/plain; charset=utf-8"), close], f"{self}\n".encode())
+        document = problems.of_status(self.status)
+        headers = [(name.lower(), value) for name, value in document.items()]
+        return Answer(self.status, [*headers, close], document.content)
 
 
 class Server:
@@ -82,7 +88,7 @@ class Server:
         try:
             body = await self._body(scope, protocol)
         except NotTaken as refusal:
-            answer = refusal.answer()
+            answer = refusal.answer(scope.path)
         except ProtocolClosed:
             return
         else:

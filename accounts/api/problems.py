@@ -218,6 +218,12 @@ STALE = _code(
 TOO_LARGE = _code(
     "too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too long", "A body has at most 262,144 bytes."
 )
+TOO_SLOW = _code(
+    "body_too_slow",
+    HTTPStatus.REQUEST_TIMEOUT,
+    "The body did not come in time",
+    "Send it without a pause. Nothing was changed.",
+)
 NOT_JSON = _code(
     "unsupported_media_type",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -262,5 +268,6 @@ UNAVAILABLE = _code(
 )
 
 _BY_STATUS = {
-    code.status: code for code in (BAD_REQUEST, NOT_FOUND, NOT_ALLOWED, TOO_LARGE, NOT_JSON, SERVER_ERROR, UNAVAILABLE)
+    code.status: code
+    for code in (BAD_REQUEST, NOT_FOUND, NOT_ALLOWED, TOO_SLOW, TOO_LARGE, NOT_JSON, SERVER_ERROR, UNAVAILABLE)
 }

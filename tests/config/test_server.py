@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import io
+import json
 import os
 import socket
 import subprocess
@@ -114,6 +115,25 @@ def test_a_body_that_never_comes_is_not_waited_for(port: int) -> None:
 def test_a_body_larger_than_any_door_takes_is_refused_before_it_is_sent(port: int) -> None:
     with closing(begin(port, length=server.MOST_BYTES + 1)) as connection:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.stack
+def test_the_api_says_so_in_a_problem_document(port: int) -> None:
+    with closing(begin(port, length=server.MOST_BYTES + 1, path="/api/v1/accounts/")) as connection:
+        answer = connection.recv(65_536).decode()
+    head, _blank, body = answer.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 413 ")
+    assert "content-type: application/problem+json" in head.lower()
+    told = json.loads(body)
+    assert (told["code"], told["status"], told["detail"]) == ("too_large", 413, "A body has at most 262,144 bytes.")
+
+
+@pytest.mark.stack
+def test_the_api_says_in_one_too_that_a_body_never_came(port: int) -> None:
+    with closing(begin(port, length=1000, path="/api/v1/accounts/")) as connection:
+        answer = connection.recv(65_536).decode()
+    assert answer.startswith("HTTP/1.1 408 ")
+    assert json.loads(answer.partition("\r\n\r\n")[2])["code"] == "body_too_slow"
 
 
 @pytest.mark.stack
