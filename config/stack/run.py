@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -137,6 +137,7 @@ def main() -> int:
         signal.signal(number, _leave)
     _end_with_make()
     try:
+        take_files(os.environ)
         _run(os.environ)
     except Asked:
         return 0
@@ -340,6 +341,25 @@ def check_redis(url: str) -> None:
             client.ping()
     except (redis.RedisError, ValueError) as failure:
         raise RefusedError(f"REDIS_URL cannot be reached: {_one_line(failure)}") from None
+
+
+def take_files(environment: MutableMapping[str, str]) -> None:
+    """Put what stands in the file that `NAME_FILE` names in the place of it, for each setting: as the settings read it.
+
+    Else the stack would make up a value of its own, and every process find two. Raises RefusedError.
+    """
+    for name in SHARED_SETTINGS:
+        file = environment.get(f"{name}_FILE")
+        if not file:
+            continue
+        if environment.get(name):
+            raise RefusedError(f"{name} and {name}_FILE are both set: which one counts?")
+        try:
+            # An editor ends a file with a line break, which is no part of a secret.
+            environment[name] = Path(file).read_text().strip()
+        except (OSError, UnicodeDecodeError) as failure:
+            raise RefusedError(f"{name}_FILE: {file} could not be read ({type(failure).__name__}).") from None
+        del environment[f"{name}_FILE"]
 
 
 def kept_secrets(path: Path) -> dict[str, str]:

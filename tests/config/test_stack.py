@@ -19,7 +19,7 @@ import pytest
 from config import settings
 from config.celery import NICENESS
 from config.stack import servers
-from config.stack.run import SHARED_SETTINGS, shared_environment
+from config.stack.run import SHARED_SETTINGS, RefusedError, shared_environment, take_files
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -218,6 +218,25 @@ def test_commands_beside_the_stack_share_every_setting_but_those_of_the_web_serv
 def test_no_product_is_no_product_for_the_commands_beside_either() -> None:
     assert shared_environment({"PRODUCT_APPS": "", "BRAND_NAME": ""}, {}) == {"PRODUCT_APPS": ""}
     assert shared_environment({}, {}) == {}
+
+
+def test_a_setting_in_a_file_counts_for_the_stack_and_for_the_commands_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("as long as a key of Django's\n")
+    environment = {"SECRET_KEY_FILE": str(tmp_path / "key"), "BRAND_NAME": "Acme", "PRODUCT_FILE": "product.toml"}
+    take_files(environment)
+    assert environment == {
+        "SECRET_KEY": "as long as a key of Django's",
+        "BRAND_NAME": "Acme",
+        "PRODUCT_FILE": "product.toml",
+    }
+    assert shared_environment(environment, {"SECRET_KEY": "made up"})["SECRET_KEY"] == "as long as a key of Django's"
+
+
+def test_a_setting_that_is_given_twice_or_can_not_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="API_TOKENS and API_TOKENS_FILE are both set"):
+        take_files({"API_TOKENS": "one", "API_TOKENS_FILE": str(tmp_path / "key")})
+    with pytest.raises(RefusedError, match=r"API_TOKENS_FILE: .* could not be read \(FileNotFoundError\)"):
+        take_files({"API_TOKENS_FILE": str(tmp_path / "nowhere")})
 
 
 def refusal(launched: Launched) -> str:
