@@ -68,6 +68,13 @@ def test_reset_makes_the_first_state_again_mails_and_files_included(folders: tup
     assert SweepRun.objects.filter(name="hygiene").exists()
 
 
+@pytest.mark.parametrize("reset", [False, True])
+def test_nothing_is_late_on_the_first_day_of_a_demo(reset: bool, folders: tuple[Path, Path]) -> None:
+    call_command("demo", reset=reset, verbosity=0)
+    assert Notice.objects.filter(kind="subscriptions/ending_soon").exists()
+    assert not Subscription.objects.reminder_due(clock.now()).exists()
+
+
 def test_reset_is_refused_where_the_site_is_served_by_https(settings: Settings, folders: tuple[Path, Path]) -> None:
     call_command("demo", verbosity=0)
     first = state()

@@ -28,6 +28,7 @@ from marketplace.github.listing import ListingPlan
 from marketplace.github.payloads import Buyer, ListedPlan, Purchase
 from marketplace.github.purchases import hold, let_go, lock_customer
 from marketplace.offboarding.offboarding import OffboardingCause
+from subscriptions import reminders
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Interval, Plan, Price, Reason, Subscription
 from subscriptions.settling import settle_due
@@ -103,6 +104,8 @@ class Demo:
         self.at_aws()
         self.at_github()
         self.gone()
+        # The mails that were due in the time that the demo tells of: none of them is late on its first day.
+        reminders.remind_due(self.at)
 
     def staff(self) -> None:
         for email, name, role in (
@@ -332,7 +335,7 @@ class Demo:
     def person(
         self, email: str, name: str, account: Account | None = None, role: Role = Role.OWNER, **fields: object
     ) -> User:
-        """The person with this e-mail, made if missing, with the demo password, as a member of `account`."""
+        """The person with this email, made if missing, with the demo password, as a member of `account`."""
         user = User.objects.filter(email=email).first() or User(email=email, name=name)
         for field, value in fields.items():
             setattr(user, field, value)
