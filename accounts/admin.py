@@ -41,7 +41,7 @@ from accounts.models import (
 )
 from accounts.support.requests import SupportRequestQuerySet
 
-OF_ACCOUNT = _("Whatever an account is found by: name, e-mail, login, id or reference")
+OF_ACCOUNT = _("Whatever an account is found by: name, email, login, id or reference")
 
 
 @admin.register(Account)
@@ -51,7 +51,7 @@ class AccountAdmin(ReadOnlyAdmin):
     list_display = ["name", "id", "created_at", "deactivated_at", "purging_at"]
     ordering = ["name"]
     found_by = [of_account("pk")]
-    search_help_text = _("Name, e-mail, login, id or reference")
+    search_help_text = _("Name, email, login, id or reference")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Account]", search_term: str
@@ -88,7 +88,7 @@ class UserAdmin(ReadOnlyAdmin):
     list_display = ["email", "name", "is_staff", "is_active", "last_login"]
     list_filter = ["is_staff", "is_active"]
     found_by = [person]
-    search_help_text = _("Name or e-mail")
+    search_help_text = _("Name or email")
     exclude = ["password", "words"]
     filter_horizontal = ["groups"]
 

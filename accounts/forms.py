@@ -63,7 +63,7 @@ _ROLES = [(role.value, role.label) for role in ROLES]
 class InviteForm(forms.Form):
     """Whom to invite, and as what."""
 
-    email = AddressField(label=_("E-mail"), widget=forms.EmailInput(attrs={"autocomplete": "off"}))
+    email = AddressField(label=_("Email address"), widget=forms.EmailInput(attrs={"autocomplete": "off"}))
     role = forms.ChoiceField(
         label=_("Role"), choices=_ROLES, help_text=_("Administrators invite, remove and change the roles of others.")
     )
@@ -123,7 +123,7 @@ class NewcomerForm(forms.Form):
 class SignUpForm(forms.Form):
     """The address that a new person will sign in with."""
 
-    email = AddressField(label=_("E-mail"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = AddressField(label=_("Email address"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))
 
 
 class FinishSignUpForm(NewcomerForm):

@@ -46,7 +46,7 @@ class OffboardingAdmin(ReadOnlyAdmin):
     list_display = ["account_id", "cause", "received_at", "deadline_at", "called_off_at", "finished_at"]
     list_filter = ["cause", ("finished_at", admin.EmptyFieldListFilter), ("called_off_at", admin.EmptyFieldListFilter)]
     found_by = [of_account()]
-    search_help_text = _("Whatever an account is found by: name, e-mail, login, id or reference")
+    search_help_text = _("Whatever an account is found by: name, email, login, id or reference")
     inlines = [StepInline]
 
 

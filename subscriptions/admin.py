@@ -155,7 +155,7 @@ class RepricingAdmin(ReadOnlyAdmin):
     list_select_related = ["subscription", "price"]
     ordering = ["-id"]
     found_by = [of_account("subscription__account_id")]
-    search_help_text = _("Whatever an account is found by: name, e-mail, login, id or reference")
+    search_help_text = _("Whatever an account is found by: name, email, login, id or reference")
 
 
 @admin.register(Wish)
@@ -167,7 +167,7 @@ class WishAdmin(ReadOnlyAdmin):
     list_select_related = ["subscription"]
     ordering = ["-subscription"]
     found_by = [of_account("subscription__account_id")]
-    search_help_text = _("Whatever an account is found by: name, e-mail, login, id or reference")
+    search_help_text = _("Whatever an account is found by: name, email, login, id or reference")
 
 
 @admin.register(Holding)

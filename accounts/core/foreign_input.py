@@ -26,7 +26,7 @@ FIRST_YEAR, LAST_YEAR = 2000, 2099
 MAX_SEATS = 1_000_000
 #: Twenty million, in cents: an `integer` of PostgreSQL holds it.
 MAX_CENTS = 2_000_000_000
-#: Longer than any UUID, e-mail address or composite key that serves as an id elsewhere.
+#: Longer than any UUID, email address or composite key that serves as an id elsewhere.
 MAX_EXTERNAL_ID = 200
 #: RFC 5321: a path of 256 octets, less its brackets.
 MAX_ADDRESS = 254

@@ -25,7 +25,7 @@ def validate_time_zone(value: str) -> None:
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
-        """Create a person. The e-mail is kept in lower case: sign-in does not tell `A@x` from `a@x`."""
+        """Create a person. The email is kept in lower case: sign-in does not tell `A@x` from `a@x`."""
         user = self.model(email=foreign_input.address_as_kept(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -42,7 +42,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person. Belongs to any number of accounts; staff belong to none as a rule."""
 
-    email = models.EmailField(_("e-mail"), unique=True)
+    email = models.EmailField(_("email address"), unique=True)
     name = models.CharField(_("name"), max_length=MAX_PERSON_NAME, blank=True)
     #: By which staff find a person (`accounts.desk.account_page.search`).
     words = SearchWords(source="name")

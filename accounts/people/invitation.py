@@ -49,7 +49,7 @@ class Invitation(models.Model):
     account = models.ForeignKey(
         Account, on_delete=models.CASCADE, related_name="invitations", verbose_name=_("account")
     )
-    email = models.EmailField(_("e-mail"))
+    email = models.EmailField(_("email address"))
     role = models.CharField(_("role"), max_length=10, choices=Role.choices)
     invited_by = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("invited by")

@@ -16,8 +16,8 @@ FACTS_NEEDED = 2
 
 
 class IdentityFact(models.TextChoices):
-    OWNER_EMAIL = "owner_email", _("e-mail address of the owner")
-    NEW_OWNER_EMAIL = "new_owner_email", _("e-mail address of the new owner")
+    OWNER_EMAIL = "owner_email", _("email address of the owner")
+    NEW_OWNER_EMAIL = "new_owner_email", _("email address of the new owner")
     CARD_DIGITS = "card_digits", _("last four digits of the card")
     BILLING_ADDRESS = "billing_address", _("billing address of the card")
     LAST_CHARGE_DATE = "last_charge_date", _("date of the last charge")

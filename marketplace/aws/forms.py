@@ -25,7 +25,7 @@ class JoinForm(forms.Form):
         help_text=_("Your company or team, as your colleagues know it."),
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
-    email = AddressField(label=_("E-mail"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = AddressField(label=_("Email address"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))
     password = forms.CharField(
         label=_("Password"), strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
@@ -33,7 +33,7 @@ class JoinForm(forms.Form):
     def clean_email(self) -> str:
         email = str(self.cleaned_data["email"])
         if User.objects.filter(email=email).exists():
-            raise ValidationError(_("There is a person with this e-mail already: please sign in instead."))
+            raise ValidationError(_("There is a person with this email address already: please sign in instead."))
         return email
 
     def clean(self) -> dict[str, Any] | None:

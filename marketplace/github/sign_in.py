@@ -84,7 +84,7 @@ def _with_a_proven_address(request: HttpRequest, sociallogin: Any) -> None:
             _refusal(
                 request,
                 _("GitHub knows no confirmed address of yours"),
-                _("Please confirm an e-mail address in your settings at GitHub, then sign in with GitHub again."),
+                _("Please confirm an email address in your settings at GitHub, then sign in with GitHub again."),
             )
         )
     if addresses.is_taken(chosen.email):

@@ -129,10 +129,18 @@ class SetPriceForm(ActForm):
 def new_plan(row: None, values: Values, by: Actor, at: datetime) -> str | Promise | None:
     plan = catalogue.make_plan(values["code"], values["name"], values["features"], at=at)
     prices = ((Interval.MONTHLY, values["monthly"]), (Interval.ANNUAL, values["annual"]))
+    listed = []
     for interval, cents in prices:
         if cents is not None:
-            catalogue.set_price(plan, interval=interval, currency=values["currency"], cents=cents, at=at)
-    return gettext("The plan %(plan)s can be bought from now on.") % {"plan": plan.name}
+            price, _new = catalogue.set_price(plan, interval=interval, currency=values["currency"], cents=cents, at=at)
+            listed.append(f"{money(price.cents, price.currency)} ({price.get_interval_display()})")
+    if not listed:
+        return gettext("The plan %(plan)s can be sold by contract from now on: it has no list price.") % {
+            "plan": plan.name
+        }
+    bought = gettext("The plan %(plan)s can be bought from now on.") % {"plan": plan.name}
+    costs = gettext("A seat costs %(prices)s.") % {"prices": ", ".join(listed)}
+    return f"{bought} {costs}"
 
 
 def change_plan(plan: Plan, values: Values, by: Actor, at: datetime) -> str | Promise | None:

@@ -37,7 +37,7 @@ def test_an_owner_invites_somebody_new_who_becomes_the_owner(
 ) -> None:
     page = open_as(owner)
     visit(page, PEOPLE)
-    page.get_by_label("E-mail").fill("nora@new.example")
+    page.get_by_label("Email address").fill("nora@new.example")
     press(page, "Invite")
     expect(page.get_by_text("nora@new.example is invited.")).to_be_visible()
     send_due(server_clock.now())
@@ -94,7 +94,7 @@ def test_who_signs_up_proves_the_address_first(open_window: OpenWindow, db: None
     page = open_window(locale="fr-FR", timezone_id="Europe/Paris")
     visit(page, "/auth/login/")
     page.get_by_role("link", name="Créer un compte").click()
-    page.get_by_label("E-mail").fill("nora@new.example")
+    page.get_by_label("Adresse e-mail").fill("nora@new.example")
     press(page, "Envoyer le lien")
     assert not User.objects.exists()
     visit(page, path_in(mail.outbox[-1], r"/sign-up/\S+/"))

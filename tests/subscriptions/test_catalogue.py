@@ -51,7 +51,8 @@ def test_a_lead_makes_a_plan_that_can_be_bought_at_once(lead: User, sign_in: Sig
     }
     client = sign_in(lead)
     rehearsed = client.post(NEW_PLAN, form)
-    assert "The plan Team can be bought from now on." in rehearsed.content.decode()
+    said = "The plan Team can be bought from now on. A seat costs €19.90 (monthly), €199.00 (annual)."
+    assert said in rehearsed.content.decode()
     assert not Plan.objects.filter(code="team").exists()
     done = client.post(NEW_PLAN, {**form, "confirmed": "yes"})
     assert (done.status_code, done["Location"]) == (302, "/admin/subscriptions/plan/")
@@ -63,6 +64,22 @@ def test_a_lead_makes_a_plan_that_can_be_bought_at_once(lead: User, sign_in: Sig
     assert Event.objects.get(kind="desk.new_plan").account_id is None
     bought = subscribe(plan="team", currency="EUR", at=clock.now())
     assert (bought.cents, bought.currency) == (1990, "EUR")
+
+
+def test_a_plan_without_a_price_is_said_to_be_sold_by_contract_alone(lead: User, sign_in: SignIn) -> None:
+    form = {"code": "team", "name": "Team", "currency": "EUR", "reason": "Decided on Monday"}
+    page = sign_in(lead).post(NEW_PLAN, form).content.decode()
+    assert "The plan Team can be sold by contract from now on: it has no list price." in page
+    assert "can be bought" not in page
+
+
+def test_a_new_price_for_existing_subscriptions_sends_no_mail_right_away(lead: User, sign_in: SignIn) -> None:
+    subscribe(at=clock.now())
+    form = {"interval": "1", "currency": "USD", "price": "59", "whom": "existing", "notice_days": "30", "reason": "x"}
+    page = sign_in(lead).post("/admin/act/set_price/pro/", form).content.decode()
+    assert "The owner of 1 subscription is told by mail 30 days before" in page
+    assert "It sends no mail right away." in page
+    assert "Nobody is sent a mail" not in page
 
 
 def test_only_the_product_knows_which_features_there_are(lead: User, sign_in: SignIn) -> None:

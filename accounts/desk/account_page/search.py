@@ -1,4 +1,4 @@
-"""Finding an account by whatever a customer or a colleague quotes: a name, an e-mail, a login, a reference, an id.
+"""Finding an account by whatever a customer or a colleague quotes: a name, an email, a login, a reference, an id.
 
 Each app declares how it finds accounts by what it knows; the lists of the desk find their rows by the same, and by
 what a row is called itself (`Way`). What is searched for takes the same way through `accounts.core.foreign_input` as

@@ -42,7 +42,7 @@ def _is_current(hold: Hold, at: datetime) -> bool:
 
 class HandOverForm(ActForm):
     new_owner = AddressField(
-        label=_("E-mail of the new owner"), help_text=_("Somebody who signs in with this address already.")
+        label=_("Email address of the new owner"), help_text=_("Somebody who signs in with this address already.")
     )
     stays = forms.BooleanField(label=_("The old owner stays as an administrator"), required=False, initial=True)
     identity = IdentityField()
@@ -97,7 +97,7 @@ def release_hold(hold: Hold, values: Values, by: Actor, at: datetime) -> str | P
 class OpenAccountForm(ActForm):
     name = NameField(label=_("Name"), limit=Account._meta.get_field("name").max_length or 0)
     owner = AddressField(
-        label=_("E-mail of the owner"), help_text=_("Who is new here is mailed a link to choose a password.")
+        label=_("Email address of the owner"), help_text=_("Who is new here is mailed a link to choose a password.")
     )
     external_id = NameField(
         label=_("External id"),
