@@ -23,6 +23,7 @@ from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
 from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.payments import RecordedPayments
+from subscriptions.stripe.provider import Stripe
 
 RECORDED = Recorded()
 
@@ -61,6 +62,6 @@ EXTENSION = Extension(
     doors=doors.DOORS,
     also=(
         ChannelExtension(departures=figures.DIRECT_DEPARTURES, payments=RecordedPayments()),
-        BillingExtension(providers=(RECORDED,)),
+        BillingExtension(providers=(RECORDED, Stripe())),
     ),
 )

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.jobs import invariants, sweeps
-from accounts.jobs.due_work import NotYet, run_due
+from accounts.jobs.due_work import NotYet, run_overlapping
 from accounts.mail import notices
 from subscriptions import changes, reminders
 from subscriptions.billing.holding import Holding
@@ -26,6 +26,8 @@ from subscriptions.subscription import Subscription, locked_in_order
 
 #: A run ends after this long; the next one goes on.
 RUN = timedelta(minutes=2)
+#: So many providers are waited for at once by a process; each needs a connection to the database (`DATABASES`).
+THREADS = 8
 #: From so long before the next charge on an open wish is red.
 LATE_BEFORE = timedelta(hours=2)
 #: The same where staff stop the charge by hand: a weekend, and it is still in time.
@@ -47,7 +49,7 @@ def preview(at: datetime) -> Iterator[str]:
 
 def agree_due(at: datetime) -> int:
     """Ask for whatever is due at `at`. Returns how many wishes were agreed. One that fails holds up nobody."""
-    return run_due(Wish.objects.due, ask, at=at, run=RUN)
+    return run_overlapping(Wish.objects.due, ask, at=at, run=RUN, threads=THREADS)
 
 
 def ask(wish: Wish, at: datetime) -> bool:
@@ -56,14 +58,14 @@ def ask(wish: Wish, at: datetime) -> bool:
     Raises what the provider raises; the row notes it. Not inside a transaction.
     """
     provider = provider_of(wish.subscription)
-    request = _sent(wish, at, by_itself=provider.stops_by_itself)
+    request = sent(wish, at, by_itself=provider.stops_by_itself)
     if request is None:
         return False
     agreement = provider.agree(request)
     return note(request, agreement, at=at)
 
 
-def _sent(wish: Wish, at: datetime, *, by_itself: bool) -> WishRequest | None:
+def sent(wish: Wish, at: datetime, *, by_itself: bool) -> WishRequest | None:
     """The newest version of the wish, noted as sent before it is: from here on a provider may have heard of it."""
     with transaction.atomic():
         newest = Wish.objects.locked().open().filter(pk=wish.pk).first()
