@@ -37,17 +37,31 @@ def standing_of(account: Account, at: datetime) -> Standing:
 
 
 def entitlements(account: Account, at: datetime) -> Entitlements:
-    """What `account` may do at `at`: what its live subscription's plan grants, else what the free plan does."""
+    """What `account` may do at `at`: what its live subscription's plan grants, else what the free plan does.
+
+    A suspended subscription grants what the free plan does.
+    """
     live, last, upcoming = _newest(account, at)
-    if live:
+    if live and not live.is_suspended(at):
+        again_at = live.suspended_until if live.suspended_until and live.suspended_until <= at else None
+        ahead = live.suspended_at if live.suspended_at and live.suspended_at > at else None
         return Entitlements(
             plan=live.plan_id,
             plan_name=live.plan.name,
             features=frozenset(live.plan.features),
-            since=live.started_at,
-            until=live.ends_at,
+            since=again_at or live.started_at,
+            until=min(filter(None, [live.ends_at, ahead]), default=None),
         )
     free = Plan.objects.free()
+    if live:
+        # Suspended: nothing is over and nothing is lost; until it is paid, or goes on, it has what Free has.
+        return Entitlements(
+            plan=FREE,
+            plan_name=free.name,
+            features=frozenset(free.features),
+            since=live.suspended_at or at,
+            until=live.suspended_until,
+        )
     return Entitlements(
         plan=FREE,
         plan_name=free.name,

@@ -18,7 +18,7 @@ from subscriptions.billing import agreeing
 from subscriptions.billing.billing_extension import BillingExtension
 from subscriptions.billing.recorded import Recorded
 from subscriptions.channels.channel_extension import ChannelExtension
-from subscriptions.desk import actions, catalogue_actions, figures, first_steps, panels, refund_actions
+from subscriptions.desk import actions, billing_actions, catalogue_actions, figures, first_steps, panels, refund_actions
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
 from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
@@ -53,7 +53,7 @@ EXTENSION = Extension(
     before_erasing=(account_deletion.end_with_the_account,),
     pending=(current_plan.end_pending,),
     under_way=(decisions.under_way,),
-    actions=(*actions.ACTIONS, *refund_actions.ACTIONS, *catalogue_actions.ACTIONS),
+    actions=(*actions.ACTIONS, *billing_actions.ACTIONS, *refund_actions.ACTIONS, *catalogue_actions.ACTIONS),
     panels=panels.PANELS,
     figures=figures.FIGURES,
     first_steps=first_steps.STEPS,

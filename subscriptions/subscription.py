@@ -255,8 +255,22 @@ class Subscription(models.Model):
     def on_trial(self, at: datetime) -> bool:
         return self.trial_ends_at is not None and at < self.trial_ends_at
 
+    def is_suspended(self, at: datetime) -> bool:
+        """Unpaid for good, or paused, at the provider that holds it: live, and grants what Free does."""
+        begun = self.suspended_at is not None and self.suspended_at <= at
+        return begun and (self.suspended_until is None or at < self.suspended_until)
+
     def cycle(self, at: datetime) -> Cycle:
-        """The billing cycle that contains `at`: the trial while it lasts, then arithmetic on the anchor."""
+        """The billing cycle that contains `at`.
+
+        Where a provider holds it, the period that the provider says; of one that is over, because nobody has heard of
+        the next yet, what arithmetic makes of it (`is_to_be_confirmed`). Else the trial while it lasts, then arithmetic
+        on the anchor.
+        """
+        if self.period_started_at and self.period_ends_at:
+            if at < self.period_ends_at:
+                return Cycle(self.period_started_at, self.period_ends_at)
+            return cycle_at(self._last_anchor(self.period_ends_at), self.interval, at)
         if at < self.anchor_at:
             return Cycle(self.started_at, self.anchor_at)
         return cycle_at(self.anchor_at, self.interval, at)
@@ -265,13 +279,33 @@ class Subscription(models.Model):
         """The instant up to which the customer has paid, or may try for nothing: the end of the cycle at `at`."""
         return self.cycle(at).end
 
+    def is_to_be_confirmed(self, at: datetime) -> bool:
+        """Whether its cycle is arithmetic on a period of the provider's that is over: the next word may correct it."""
+        return self.period_ends_at is not None and self.period_ends_at <= at
+
+    def _last_anchor(self, period_ends_at: datetime) -> datetime:
+        """From what cycles after the provider's last period are counted.
+
+        The anchor, if that period ended with one of its cycles: after a February, the 31st stays the 31st.
+        """
+        if self.anchor_at <= period_ends_at and cycle_at(self.anchor_at, self.interval, period_ends_at).start == (
+            period_ends_at
+        ):
+            return self.anchor_at
+        return period_ends_at
+
     @property
     def money_back_until(self) -> datetime:
-        """The end of the 30 days, to the second, counted from the first payment."""
-        return self.anchor_at + MONEY_BACK
+        """The end of the 30 days, to the second, counted from the first payment: the provider's word if there is one.
+
+        Without it the first payment is taken to have come when the first cycle began.
+        """
+        return (self.first_paid_at or self.anchor_at) + MONEY_BACK
 
     def money_back_open(self, at: datetime) -> bool:
         """Whether a refund can be asked for at `at`: something was paid here, less than 30 days ago."""
+        if self.held_by:
+            return self.first_paid_at is not None and self.first_paid_at <= at < self.money_back_until
         return self.channel == Channel.DIRECT and self.cents > 0 and self.anchor_at <= at < self.money_back_until
 
     def cycles_begun(self, at: datetime) -> int:

@@ -36,9 +36,9 @@ from marketplace import tombstone
 from marketplace.models import Dimension, ListingPlan, OffboardingStep, StepKind
 from marketplace.offboarding import offboarding
 from marketplace.tombstone import Marketplace
-from subscriptions import catalogue
+from subscriptions import cancellation, catalogue
 from subscriptions.cancellation import cancel
-from subscriptions.models import Channel, Ends, Interval, Plan, Price, Refund, Subscription
+from subscriptions.models import Channel, Ends, Interval, Plan, Price, Refund, Subscription, Wish
 from subscriptions.refunds import decisions
 from tests.factories import UserFactory, subscribe
 from tests.test_permissions import patterns
@@ -136,6 +136,21 @@ def _approved_refund(account: Account, lead: User) -> Model:
     return found
 
 
+def _wish(account: Account, lead: User) -> Model:
+    """The owner has cancelled: whoever charges has not agreed yet."""
+    owner = account.owner()
+    assert owner is not None
+    at = clock.now()
+    cancellation.cancel(subscribe(account, at=at - DAY), by=Actor.owner(owner), at=at)
+    return Wish.objects.get(subscription__account=account)
+
+
+def _kept_wish(account: Account, lead: User) -> Model:
+    wish = _wish(account, lead)
+    Wish.objects.filter(pk=wish.pk).update(want="go_on", wanted_end_at=None, version=2, sent_version=1)
+    return Wish.objects.get(pk=wish.pk)
+
+
 def _contract(account: Account, lead: User) -> Model:
     at = clock.now()
     return subscribe(account, at=at - DAY, channel=Channel.DATADOG_SALES, ends_at=at + DAY)
@@ -188,6 +203,8 @@ NEXT_YEAR = {"ends_at_0": "{next_year}", "ends_at_1": "12:00"}
 
 #: For each act: the permission that it needs, a row that it can be done to, and what its form asks for.
 EXPECTED: dict[str, tuple[str, Row, dict[str, Any]]] = {
+    "renewal_stopped": (roles.CANCEL, _wish, {}),
+    "renewal_goes_on": (roles.CANCEL, _kept_wish, {}),
     "hand_over": (roles.HAND_OVER, lambda account, lead: account, {"new_owner": "member@example.org", **COMPARED}),
     "open_account": (
         roles.OPEN,

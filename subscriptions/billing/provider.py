@@ -136,6 +136,12 @@ def provider_of(subscription: Subscription) -> Provider:
     return REGISTRY.named(subscription.held_by or own_way())
 
 
+def who_charges(subscription: Subscription) -> str | Promise:
+    """The provider's name for people, or its code where it is not installed any more."""
+    code = subscription.held_by or own_way()
+    return REGISTRY.named(code).label if code in REGISTRY else code
+
+
 def own_way() -> str:
     """The code of how the vendor's own billing is asked: by a request if it takes one, else by staff."""
     return VENDOR if getattr(settings, "BILLING_ENDPOINT", "") else RECORDED

@@ -11,9 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import foreign_input, references
 from accounts.desk.account_page import search
 from accounts.desk.account_page.panels import Panel, Subject
+from subscriptions.billing.provider import who_charges
 from subscriptions.billing_record import BillingRecord
 from subscriptions.current_plan import standing_of
-from subscriptions.models import Cancellation, Channel, Plan, Refund, Subscription
+from subscriptions.models import Cancellation, Channel, Finding, Holding, Plan, Refund, Subscription, Wish
 from subscriptions.pricing.repricing import announced, price_at
 from subscriptions.refunds.refund import PAID_ELSEWHERE
 
@@ -62,6 +63,20 @@ def subscriptions(subject: Subject, at: datetime) -> dict[str, Any] | None:
     return {"subscriptions": rows} if rows else None
 
 
+def billing(subject: Subject, at: datetime) -> dict[str, Any] | None:
+    """What is wished of whoever charges, what they hold, and what staff have to look at there."""
+    if subject.account is None:
+        return None
+    wishes = Wish.objects.filter(subscription__account=subject.account).order_by("agreed_at", "-wished_at")
+    rows = [
+        {"wish": wish, "provider": who_charges(wish.subscription)}
+        for wish in wishes.select_related("subscription__plan", "done_by", "confirmed_by")[:MOST]
+    ]
+    holdings = list(Holding.objects.filter(subscription__account=subject.account).order_by("-subscription")[:MOST])
+    findings = list(Finding.objects.open().filter(account=subject.account).order_by("-found_at")[:MOST])
+    return {"wishes": rows, "holdings": holdings, "findings": findings} if rows or holdings or findings else None
+
+
 def billing_records(subject: Subject, at: datetime) -> dict[str, Any] | None:
     """What the law had us keep of an account that has been erased."""
     records = list(BillingRecord.objects.filter(account_id=subject.account_id).order_by("pk"))
@@ -85,6 +100,7 @@ def by_external_id(text: str) -> Iterator[uuid.UUID]:
 
 PANELS = (
     Panel(_("Subscription"), "subscriptions/desk/standing.html", standing, place=10),
+    Panel(_("Billing"), "subscriptions/desk/wishes.html", billing, place=15),
     Panel(_("Refunds"), "subscriptions/desk/refunds.html", refunds, place=25, is_wide=True),
     Panel(_("All subscriptions"), "subscriptions/desk/subscriptions.html", subscriptions, place=40, is_wide=True),
     Panel(_("Billing records"), "subscriptions/desk/billing_records.html", billing_records, place=70, is_wide=True),
