@@ -217,6 +217,7 @@ TEMPLATES = [
                 "accounts.context_processors.carried",
                 "accounts.context_processors.brand",
                 "subscriptions.context_processors.ending_banner",
+                "subscriptions.context_processors.shop",
             ],
         },
     }
@@ -312,6 +313,7 @@ CELERY_BEAT_SCHEDULE = {
     "refunds": beat("refunds", seconds=30),
     "remind": beat("remind", seconds=300),
     "reprice": beat("reprice", seconds=300),
+    "purchases": beat("purchases", seconds=60),
     "notices": beat("notices", seconds=10),
     "deliveries": beat("deliveries", seconds=5),
     "aws-confirm": beat("aws-confirm", seconds=60),

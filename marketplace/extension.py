@@ -62,6 +62,7 @@ EXTENSION = Extension(
             ),
             departures=figures.MARKETPLACE_DEPARTURES,
             returning=(offboarding.come_back,),
+            holders=(aws_note.obstacle_to_buying,),
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""What every page shows of a subscription that is about to end."""
+"""What pages show of a subscription that is about to end, and of where another one is bought."""
 
 from datetime import datetime
 
@@ -7,6 +7,7 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.core import clock
 from accounts.customers.account import Membership
+from subscriptions.billing.selling import seller
 from subscriptions.subscription import Channel, Subscription
 
 
@@ -26,3 +27,8 @@ def _ending(membership: Membership, at: datetime) -> Subscription | None:
         .select_related("plan")
         .first()
     )
+
+
+def shop(request: HttpRequest) -> dict[str, object]:
+    """`sold_here`: whether owners buy on a page of ours (`subscriptions.billing.selling`)."""
+    return {"sold_here": seller() is not None}

@@ -14,7 +14,7 @@ from subscriptions import (
     settling,
 )
 from subscriptions.api import doors
-from subscriptions.billing import agreeing
+from subscriptions.billing import agreeing, buying
 from subscriptions.billing.billing_extension import BillingExtension
 from subscriptions.billing.recorded import Recorded
 from subscriptions.channels.channel_extension import ChannelExtension
@@ -31,7 +31,15 @@ EXTENSION = Extension(
     event_kinds=SubscriptionEvent,
     internal_event_kinds=INTERNAL,
     # What ends a subscription comes before what mails about it.
-    sweeps=(settling.SWEEP, paying.SWEEP, agreeing.SWEEP, repricing.SWEEP, reminders.SWEEP, billing_record.SWEEP),
+    sweeps=(
+        settling.SWEEP,
+        paying.SWEEP,
+        agreeing.SWEEP,
+        buying.SWEEP,
+        repricing.SWEEP,
+        reminders.SWEEP,
+        billing_record.SWEEP,
+    ),
     invariants=(
         *settling.INVARIANTS,
         *agreeing.INVARIANTS,
@@ -39,6 +47,7 @@ EXTENSION = Extension(
         *reminders.INVARIANTS,
         *paying.INVARIANTS,
         *billing_record.INVARIANTS,
+        *buying.INVARIANTS,
         *plan.INVARIANTS,
     ),
     personal_data=personal_data.PERSONAL_DATA,

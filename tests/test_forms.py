@@ -186,6 +186,8 @@ ABOUT_A_PURCHASE = {"github_setup", "aws_register_link", "aws_register_join"}
 ABOUT_ONESELF = {"member_leave", "ownership", "ownership_offer", "ownership_decline"}
 #: Forms of people who may belong to no account: `tests/accounts/people/`.
 ABOUT_JOINING = {"invitation_accept", "invitation_join", "invitation_sign_out", "sign_up", "sign_up_finish"}
+#: Forms that end on the provider's page: `tests/subscriptions/billing/test_buying.py`.
+ABOUT_BUYING = {"plans", "payment"}
 OTHERS = {
     "switch_account": "names the account to show, and does nothing else",
     "preferences": "is about the person; another person's sign-in makes its CSRF token void",
@@ -248,7 +250,14 @@ def test_every_door_that_takes_a_post_has_a_place_in_these_tests(north: Account,
         # One of them signs out.
         and sign_in(owner).post(filled(path, world)).status_code != 405
     }
-    assert takes_a_post == {*ABOUT_AN_ACCOUNT, *ABOUT_A_PURCHASE, *ABOUT_ONESELF, *ABOUT_JOINING, *OTHERS}
+    assert takes_a_post == {
+        *ABOUT_AN_ACCOUNT,
+        *ABOUT_A_PURCHASE,
+        *ABOUT_ONESELF,
+        *ABOUT_JOINING,
+        *ABOUT_BUYING,
+        *OTHERS,
+    }
 
 
 @pytest.mark.parametrize("name", ABOUT_AN_ACCOUNT)
@@ -494,7 +503,7 @@ def test_every_link_in_every_mail_names_the_account_that_it_is_about() -> None:
     # Buttons and links lead to such a page, or to where the facts of the mail say.
     led_to = re.findall(r"\{% (?:button|link) (\S+) ", text)
     assert len(led_to) > 25
-    assert set(led_to) == {"page", "buy_url", "console_url", "upgrade_url", "way.url"}
+    assert set(led_to) == {"page", "shop", "console_url", "upgrade_url", "way.url"}
     assert {link.split('"')[0] for link in re.findall(r"(\{% page_of .*?) as page %\}", text)} == {
         "{% page_of account "
     }

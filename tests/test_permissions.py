@@ -109,6 +109,10 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
         Door("GET", (405, 405, 405, 405, 405, 302)),
         Door("POST", (302, 403, 403, 409, 403, 302)),
     ),
+    # Nobody sells in the tests: the page shows what there is. Nothing of anybody is paid by a provider.
+    "plans": (Door("GET", (200, 403, 403, 200, 403, 302)), Door("POST", (409, 403, 403, 409, 403, 302))),
+    "bought": (Door("GET", (404, 403, 403, 404, 403, 302)), Door("POST", (405, 405, 405, 405, 405, 302))),
+    "payment": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (409, 403, 403, 409, 403, 302))),
     "api_entitlements": (Door("GET", all_alike(401)),),
     "api_resources": (Door("PUT", all_alike(401)),),
     "github_webhook": (Door("GET", all_alike(405)), Door("POST", all_alike(401))),

@@ -11,6 +11,7 @@ from accounts.support.requests import RequestKind
 from accounts.support.routing import Route
 from marketplace.aws.agreement import AwsAgreement
 from subscriptions.account_deletion import CANCEL_THERE_FIRST
+from subscriptions.billing.in_the_way import HELD
 from subscriptions.channels.settings_notes import Note
 from subscriptions.models import Channel, Subscription
 
@@ -67,6 +68,11 @@ def obstacle_to_deletion(account: Account, at: datetime) -> "Promise | None":
         if AwsAgreement.objects.holding().filter(account=account).exists()
         else None
     )
+
+
+def obstacle_to_buying(account: Account, at: datetime) -> "Promise | None":
+    """What holds the account beside its subscriptions: an agreement that AWS has still to confirm, or goes on with."""
+    return HELD[Channel.AWS_MARKETPLACE] if AwsAgreement.objects.holding().filter(account=account).exists() else None
 
 
 def refund_route(account: Account, kind: str, at: datetime) -> Route | None:

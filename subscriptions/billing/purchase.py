@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core.references import new_reference
 from accounts.core.write_guard import refused_while_erasing
+from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 from accounts.models import Account, User
 from subscriptions.billing.holding import MAX_REFERENCE
 from subscriptions.plan import CURRENCY, Interval, Plan
@@ -21,14 +22,22 @@ class PurchaseState(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
-class PurchaseQuerySet(models.QuerySet["Purchase"]):
+class PurchaseQuerySet(DueWorkQuerySet["Purchase"]):
     def open(self) -> Self:
         """Which its buyer may still complete."""
         return self.filter(state=PurchaseState.OPEN)
 
+    def pending(self) -> Self:
+        return self.open()
 
-class Purchase(models.Model):
-    """What was chosen, by whom, and what became of it. An account has one open at most."""
+
+class Purchase(DueWork):
+    """What was chosen, by whom, and what became of it. An account has one open at most.
+
+    Due is the question to the provider what became of it, which is asked when nothing else has said so.
+    """
+
+    WAITING_SINCE = "expires_at"
 
     #: By which the provider's session names it.
     reference = models.CharField(
@@ -43,6 +52,8 @@ class Purchase(models.Model):
     #: The price that the buyer was shown, for a seat and cycle.
     cents = models.PositiveIntegerField(_("price in cents"))
     currency = models.CharField(_("currency"), max_length=3, default=CURRENCY)
+    #: The provider's id of that price.
+    price_reference = models.CharField(_("the price’s id there"), max_length=MAX_REFERENCE, blank=True)
     provider = models.CharField(_("provider"), max_length=MAX_PROVIDER)
     #: What the provider calls its page; empty until it has answered.
     session_reference = models.CharField(_("its id there"), max_length=MAX_REFERENCE, blank=True)
@@ -87,6 +98,9 @@ class Purchase(models.Model):
         indexes = [
             models.Index(fields=["account", "-begun_at"], name="purchase_of_account"),
             models.Index(fields=["expires_at"], condition=models.Q(state=PurchaseState.OPEN), name="purchase_open"),
+            models.Index(
+                fields=["next_attempt_at", "id"], condition=models.Q(state=PurchaseState.OPEN), name="purchase_next"
+            ),
         ]
         triggers = [refused_while_erasing()]
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from subscriptions.billing import in_the_way
+from subscriptions.billing.in_the_way import HolderElsewhere
 from subscriptions.channels import returning, settings_notes
 from subscriptions.channels.returning import CallOff
 from subscriptions.channels.settings_notes import NotesOfChannel
@@ -21,6 +23,8 @@ class ChannelExtension:
     departures: tuple[DeparturesOfChannel, ...] = ()
     #: How what began when a customer left is called off when they come back.
     returning: tuple[CallOff, ...] = ()
+    #: What holds an account beside its subscriptions, so that nothing is sold to it here.
+    holders: tuple[HolderElsewhere, ...] = ()
     #: How refunds are paid; one app alone.
     payments: Payments | None = None
 
@@ -29,5 +33,6 @@ class ChannelExtension:
         settings_notes.REGISTRY.add(*self.settings_notes)
         figures.DEPARTURES.add(*self.departures)
         returning.DEPARTURES.add(*self.returning)
+        in_the_way.HOLDERS.add(*self.holders)
         if self.payments is not None:
             payments.REGISTRY.add(self.payments)

@@ -8,13 +8,18 @@ from accounts.core import clock
 from accounts.customers.access import for_members
 from accounts.customers.account import Membership
 from subscriptions import losses
+from subscriptions.billing.invoice import Invoice
+from subscriptions.billing.selling import paying_at
 from subscriptions.channels.settings_notes import notes_for
 from subscriptions.current_plan import standing_of
 from subscriptions.plan import Plan
 from subscriptions.pricing.repricing import announced, price_with
+from subscriptions.views.leading_out import lead_out
 
 #: Lines of history on the page; staff see the rest.
 HISTORY = 20
+#: Invoices on the page: two years of monthly ones. The provider's own page has all, and each as a document.
+INVOICES = 24
 
 
 @require_safe
@@ -26,7 +31,10 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
     standing = standing_of(account, at)
     live = standing.subscription
     new_price = announced(live) if live else None
-    return render(
+    # What was paid, and where, is the owner's to see.
+    provider = paying_at(live, standing.last) if membership.is_owner else None
+    invoices = Invoice.objects.shown().filter(subscription__account=account).order_by("-issued_at", "-pk")
+    page = render(
         request,
         "subscriptions/settings.html",
         {
@@ -45,6 +53,9 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "refund": live.refunds.settles().first() if live else None,
             "losses": losses.of(account, standing.last.plan, at) if standing.last and not live else [],
             "notes": notes_for(account, live.channel if live else None, at),
+            "pays_elsewhere": provider is not None,
+            "invoices": invoices[:INVOICES] if provider else (),
             "history": account.events.for_customers().story()[:HISTORY],
         },
     )
+    return lead_out(page, provider)
