@@ -60,8 +60,6 @@ class Deliveries(Clock):
         super().clear()
         #: What deliveries are signed with: all of them, as while one is being rolled.
         self.webhook_secrets = ["whsec_test_secret"]
-        #: Where `deliver` posts to; None: nobody is told unless a test does it.
-        self.webhook_url: str | None = None
         #: Events not yet taken, by id.
         self.waiting: list[str] = []
         #: Events that no endpoint has accepted, as `GET /v1/events?delivery_success=false` tells.

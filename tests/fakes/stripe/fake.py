@@ -1,9 +1,12 @@
 """The fake itself: the state, served."""
 
+import pickle
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +15,9 @@ from tests.fakes.stripe.server import Server
 from tests.fakes.stripe.spec import document
 from tests.fakes.stripe.state import KINDS
 from tests.fakes.stripe.traffic import Fault, Traffic
+
+#: What outlives a process.
+KEPT = (*KINDS.values(), "_now", "_numbers", "_due", "run", "behaviour", "pending", "bought", "former", "undelivered")
 
 
 class FakeStripe(Traffic):
@@ -38,6 +44,8 @@ class FakeStripe(Traffic):
         self.keys: dict[tuple[str, str], tuple[int, str, Answer]] = {}
         #: Whether waiting events are posted to `webhook_url` by themselves, after each call.
         self.tells = False
+        #: Whether the clock is this machine's; and how many seconds it is ahead.
+        self.runs, self.ahead = False, 0
         self._busy_keys: set[tuple[str, str]] = set()
         self._pictures: dict[int, dict[str, Any]] = {}
         self._telling = threading.Lock()
@@ -80,6 +88,25 @@ class FakeStripe(Traffic):
     def _tell(self) -> None:
         with self._telling:
             self.deliver()
+
+    def run_by_this_machine(self) -> None:
+        """Time passes by itself from now on: whoever serves it calls `keep_time` now and then."""
+        self.runs = True
+        self.ahead = max(self.ahead, self._now - int(time.time())) if self.events else 0
+        self._now = max(self._now, int(time.time())) if self.events else int(time.time())
+
+    def keep_time(self) -> None:
+        with self.lock:
+            self.advance(max(self._now, int(time.time()) + self.ahead))
+        self.tell()
+
+    def save(self, file: Path) -> None:
+        with self.lock:
+            file.write_bytes(pickle.dumps({name: self.__dict__[name] for name in KEPT}))
+
+    def load(self, file: Path) -> None:
+        """What `save` wrote, by this program for itself."""
+        self.__dict__.update(pickle.loads(file.read_bytes()))  # noqa: S301
 
     def start(self) -> None:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

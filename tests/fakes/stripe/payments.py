@@ -31,7 +31,7 @@ class Payments(World):
     def clear(self) -> None:
         super().clear()
         #: Days after each failed attempt until the next; then `after_retries` happens.
-        self.retry_days: tuple[int, ...] = (3, 5, 7)
+        self.retry_days: tuple[float, ...] = (3, 5, 7)
         #: "canceled", "unpaid" or "past_due": the account's setting of what follows the last retry.
         self.after_retries = "canceled"
         #: How long a renewal stays a draft, in seconds, once our endpoint has accepted `invoice.created`.
@@ -41,12 +41,12 @@ class Payments(World):
         #: Whether `invoice.created` counts as accepted, as long as no `webhook_url` is there to say.
         self.endpoint_accepts = True
         #: How long a bank debit is `processing`, and how it ends.
-        self.debit_days = 4
+        self.debit_days: float = 4
         self.debit_succeeds = True
         #: What a new refund is: "succeeded", "pending" or "requires_action".
         self.refunds_are = "succeeded"
         #: Tax on top of each line, in percent.
-        self.tax_percent = 0
+        self.tax_percent: float = 0
 
     # Means of payment
 
@@ -353,7 +353,7 @@ class Payments(World):
             self._charge(intent, method, "pending")
             with self.changing(intent, "payment_intent.processing"):
                 intent["status"] = "processing"
-            self.at(self._now + self.debit_days * DAY, "debit_settles", invoice["id"])
+            self.at(self._now + int(self.debit_days * DAY), "debit_settles", invoice["id"])
             invoice["next_payment_attempt"] = None
             return "processing"
         if behaviour == "authenticates":
@@ -384,7 +384,7 @@ class Payments(World):
         renewal = invoice["billing_reason"] != "subscription_create"
         retries = renewal and invoice["auto_advance"] and invoice["collection_method"] == "charge_automatically"
         if retries and number < len(self.retry_days):
-            invoice["next_payment_attempt"] = self._now + self.retry_days[number] * DAY
+            invoice["next_payment_attempt"] = self._now + int(self.retry_days[number] * DAY)
             self.at(invoice["next_payment_attempt"], "retry", invoice["id"])
         else:
             invoice["next_payment_attempt"] = None

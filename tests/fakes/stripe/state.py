@@ -47,7 +47,7 @@ class Collection:
         self._of_id: dict[str, Json] = {}
         self._order: list[str] = []
         self._place: dict[str, int] = {}
-        self._by: dict[tuple[str, Any], list[str]] = defaultdict(list)
+        self._by: defaultdict[tuple[str, Any], list[str]] = defaultdict(list)
 
     def add(self, thing: Json) -> Json:
         self._of_id[thing["id"]] = thing
@@ -105,6 +105,8 @@ class World:
             self._numbers = itertools.count(1)
             self._due: list[tuple[int, int, str, str]] = []
             self.quiet = False
+            #: Where events are posted to, if anywhere.
+            self.webhook_url: str | None = None
             # The request that is being answered, for the events that it causes.
             self.asking: Json = {"id": None, "idempotency_key": None}
             for kind in KINDS.values():

@@ -347,8 +347,10 @@ class Subscriptions(Payments):
             if subscription["status"] == "unpaid" or (pause and pause["behavior"] == "keep_as_draft"):
                 invoice["auto_advance"] = False
             else:
-                wait = self.draft_seconds if self.endpoint_accepts else self.undelivered_draft_seconds
-                if self.endpoint_accepts:
+                # With an endpoint to tell, it is the endpoint's answer that counts.
+                accepted = self.endpoint_accepts and not self.webhook_url
+                wait = self.draft_seconds if accepted else self.undelivered_draft_seconds
+                if accepted:
                     invoice["webhooks_delivered_at"] = self._now
                 invoice["automatically_finalizes_at"] = self._now + wait
                 self.at(self._now + wait, "draft_finalizes", invoice["id"])
@@ -817,9 +819,9 @@ class Subscriptions(Payments):
             change["quantity"] = quantity
         return self.update_subscription(found, {"items": [change], "proration_behavior": "none"})
 
-    def hurry(self, subscription: Json | str, to: datetime | int) -> Json:
-        """The period ends then instead. Stripe has nothing like it; playing in real time needs it."""
-        found, moment = self.the(subscription), in_seconds(to) or self._now
+    def hurry(self, subscription: Json | str, to: datetime | int | None = None, *, seconds: int = 0) -> Json:
+        """The period ends then instead, or so soon. Stripe has nothing like it; playing in real time needs it."""
+        found, moment = self.the(subscription), in_seconds(to) or self._now + seconds
         with self.changing(found, "customer.subscription.updated"):
             found["billing_cycle_anchor"] = moment
             for item in found["items"]["data"]:
