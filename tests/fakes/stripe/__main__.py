@@ -1,6 +1,7 @@
 """Stripe beside `make run`, in the foreground, until Ctrl-C. Its clock is this machine's, plus what was advanced."""
 
 import argparse
+import signal
 import threading
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def main() -> None:
         print(f"Stripe at {stripe.url}. For the product:\n")  # noqa: T201
         print("\n".join(f"  {name}={value}" for name, value in environment(stripe).items()))  # noqa: T201
         print(USAGE.format(url=stripe.url, verbs=", ".join(sorted(VERBS))), flush=True)  # noqa: T201
+        # Stopped by a script or by hand alike, what is known is kept.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             stop = threading.Event()
             while not stop.wait(1):

@@ -17,7 +17,19 @@ from tests.fakes.stripe.state import KINDS
 from tests.fakes.stripe.traffic import Fault, Traffic
 
 #: What outlives a process.
-KEPT = (*KINDS.values(), "_now", "_numbers", "_due", "run", "behaviour", "pending", "bought", "former", "undelivered")
+KEPT = (
+    *KINDS.values(),
+    "_now",
+    "_numbers",
+    "_due",
+    "run",
+    "behaviour",
+    "pending",
+    "bought",
+    "former",
+    "undelivered",
+    "running",
+)
 
 
 class FakeStripe(Traffic):

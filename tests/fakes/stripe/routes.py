@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.stripe import spec
+from tests.fakes.stripe import redaction, spec
 from tests.fakes.stripe.calls import Answer, Call
 from tests.fakes.stripe.listing import expanded, line_items, page, within
 from tests.fakes.stripe.payments import CARDS
@@ -79,7 +79,7 @@ def respond(stripe: "FakeStripe", call: Call) -> Answer:
 
 def _carried_out(stripe: "FakeStripe", call: Call) -> Json:
     check_key(stripe, call)
-    if call.version and call.version != spec.VERSION:
+    if call.version and call.version != spec.VERSION and not call.path.startswith("/v1/privacy/"):
         raise invalid(f"Invalid Stripe API version: {call.version}. This Stripe speaks {spec.VERSION} only.")
     for method, template, pattern, function, permission in ENDPOINTS:
         matched = pattern.match(call.path)
@@ -202,8 +202,9 @@ def update_customer(stripe: "FakeStripe", call: Call) -> Json:
                     customer["invoice_settings"]["default_payment_method"] = (
                         _attached(stripe, method, customer["id"])["id"] if method else None
                     )
-                if "custom_fields" in value:
-                    customer["invoice_settings"]["custom_fields"] = value["custom_fields"] or None
+                for name in ("custom_fields", "footer"):
+                    if name in value:
+                        customer["invoice_settings"][name] = value[name] or None
             elif key in customer and key != "expand":
                 customer[key] = None if value == "" else value
     return customer
@@ -776,3 +777,79 @@ def get_event(stripe: "FakeStripe", call: Call) -> Json:
 @endpoint("GET /v1/account")
 def get_account(stripe: "FakeStripe", call: Call) -> Json:
     return {"id": stripe.account_id, "object": "account", "charges_enabled": True, "details_submitted": True}
+
+
+# Once set up, by hand or by a script
+
+
+@endpoint("POST /v1/webhook_endpoints")
+def create_webhook_endpoint(stripe: "FakeStripe", call: Call) -> Json:
+    made = spec.blank(
+        "webhook_endpoint",
+        id=stripe.new_id("we"),
+        object="webhook_endpoint",
+        api_version=call.given.get("api_version"),
+        created=stripe._now,
+        enabled_events=call.given["enabled_events"],
+        livemode=stripe.livemode,
+        metadata=call.given.get("metadata") or {},
+        status="enabled",
+        url=call.given["url"],
+    )
+    stripe.add(made)
+    stripe.webhook_url = made["url"]
+    # Told once.
+    return {**made, "secret": stripe.webhook_secrets[0]}
+
+
+@endpoint("GET /v1/webhook_endpoints")
+def list_webhook_endpoints(stripe: "FakeStripe", call: Call) -> Json:
+    return _all(call, stripe.webhook_endpoints)
+
+
+@endpoint("DELETE /v1/webhook_endpoints/{webhook_endpoint}")
+def delete_webhook_endpoint(stripe: "FakeStripe", call: Call) -> Json:
+    found = _one(stripe.webhook_endpoints, call.ids[0], "webhook_endpoint")
+    stripe.webhook_endpoints.remove(found)
+    return {"id": found["id"], "object": "webhook_endpoint", "deleted": True}
+
+
+# Redaction: a preview, which the description does not know
+
+
+def _job(stripe: "FakeStripe", call: Call) -> Json:
+    return _one(stripe.redaction_jobs, call.ids[0], "privacy.redaction_job", "job")
+
+
+@endpoint("POST /v1/privacy/redaction_jobs")
+def create_redaction_job(stripe: "FakeStripe", call: Call) -> Json:
+    return redaction.create(stripe, call.given)
+
+
+@endpoint("GET /v1/privacy/redaction_jobs/{job}")
+def get_redaction_job(stripe: "FakeStripe", call: Call) -> Json:
+    return redaction.look(stripe, _job(stripe, call))
+
+
+@endpoint("POST /v1/privacy/redaction_jobs/{job}/run")
+def run_redaction_job(stripe: "FakeStripe", call: Call) -> Json:
+    return redaction.run(stripe, _job(stripe, call))
+
+
+@endpoint("POST /v1/privacy/redaction_jobs/{job}/cancel")
+def cancel_redaction_job(stripe: "FakeStripe", call: Call) -> Json:
+    return redaction.cancel(stripe, _job(stripe, call))
+
+
+@endpoint("GET /v1/privacy/redaction_jobs/{job}/validation_errors")
+def redaction_errors(stripe: "FakeStripe", call: Call) -> Json:
+    wrong = [
+        {
+            "id": f"prjve_{n}",
+            "object": "privacy.redaction_job_validation_error",
+            "code": "invalid_state",
+            "message": why,
+        }
+        for n, why in enumerate(stripe.obstacles.get(_job(stripe, call)["id"], []))
+    ]
+    return {"object": "list", "data": wrong, "has_more": False, "url": call.path}

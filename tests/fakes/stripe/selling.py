@@ -1,4 +1,4 @@
-"""Checkout, the customer portal, schedules and redaction jobs."""
+"""Checkout, the customer portal, and schedules."""
 
 from datetime import datetime
 from typing import Any
@@ -344,3 +344,6 @@ class Selling(Subscriptions):
         super().clear()
         #: What an open session would sell.
         self.bought: dict[str, Json] = {}
+        #: What was in the way of a redaction job, and since when one runs.
+        self.obstacles: dict[str, list[str]] = {}
+        self.running: dict[str, int] = {}
