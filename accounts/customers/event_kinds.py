@@ -50,6 +50,7 @@ class AccountEvent(models.TextChoices):
     #: Begins as all lines of the desk do (`accounts.customers.history.DESK`).
     DESK_DENIED = "desk.denied", _("Turned away at the support desk")
     DESK_STAFF_CHANGED = "desk.staff_changed", _("Who is staff, or in which role, changed")
+    DESK_SECOND_FACTOR_RESET = "desk.second_factor_reset", _("Second factor of a member of staff reset")
     ATTEMPT_REFUSED = "attempt.refused", _("An attempt was refused")
     REQUEST_ASSIGNED = "request.assigned", _("Request assigned")
     REQUEST_NOTED = "request.noted", _("Internal note about a request")

@@ -6,6 +6,7 @@ One person of the customer side is never staff as well: staff decide about accou
 from dataclasses import dataclass
 from datetime import datetime
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
@@ -113,6 +114,32 @@ def set_role(email: str, role: StaffRole, *, by: Actor, at: datetime) -> Staffed
             needs_way_in=not way_in.has_way_in(user),
         )
     return Staffed(user, is_new=is_new, changed=True)
+
+
+def reset_second_factor(email: str, *, by: Actor, at: datetime) -> bool:
+    """Have a member of staff who has lost theirs set up a second factor anew at the next sign-in to the desk.
+
+    Their authenticator and their recovery codes are removed, they are signed out everywhere, and told by mail; the
+    password stays. Returns whether there was one. For whoever runs the servers, once they know who asks: never for
+    staff to do to each other. Raises `NobodySuch` for who is no staff: a customer asks support.
+    """
+    with transaction.atomic():
+        user = User.objects.select_for_update(no_key=True).filter(email=email, is_staff=True).first()
+        if user is None:
+            raise NobodySuch
+        if not Authenticator.objects.filter(user=user).exists():
+            return False
+        Authenticator.objects.filter(user=user).delete()
+        session.end_all(user)
+        history.record(None, AccountEvent.DESK_SECOND_FACTOR_RESET, at=at, by=by, person=user.pk)
+        notices.queue(
+            "accounts/second_factor_reset",
+            to=[user],
+            account=None,
+            occasion=f"second-factor:{user.pk}:{at:%Y%m%dT%H%M%S%f}",
+            at=at,
+        )
+    return True
 
 
 def _refuse_customers(user: User) -> None:

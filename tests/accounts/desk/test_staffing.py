@@ -7,6 +7,7 @@ from io import StringIO
 
 import pytest
 import time_machine
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.core import mail
 from django.core.management import CommandError, call_command
@@ -191,3 +192,37 @@ def test_a_rehearsed_mail_shows_no_way_in() -> None:
     rehearsed = str(sending.write(Notice.objects.get(), rehearsed=True).body)
     assert "/auth/…" in rehearsed
     assert "/auth/password/" not in rehearsed
+
+
+def test_who_has_lost_the_second_factor_sets_up_a_new_one(settings: Settings, lead: User) -> None:
+    settings.STAFF_SECOND_FACTOR = True
+    Authenticator.objects.create(user=lead, type=Authenticator.Type.TOTP, data={"secret": "lost"})
+    Authenticator.objects.create(user=lead, type=Authenticator.Type.RECOVERY_CODES, data={})
+    client = Client()
+    client.force_login(lead, backend="allauth.account.auth_backends.AuthenticationBackend")
+    out = StringIO()
+    call_command("staff", lead.email, "--reset-second-factor", stdout=out)
+    assert out.getvalue().startswith(f"{lead.email} has no second factor any more, and is signed out everywhere.")
+    assert not Authenticator.objects.filter(user=lead).exists()
+    assert not Session.objects.of(lead).exists()
+    assert client.get("/admin/")["Location"].startswith("/admin/login/")
+    event = Event.objects.get(kind="desk.second_factor_reset")
+    assert (event.account_id, event.facts) == (None, {"person": lead.pk})
+    sending.send_due(clock.now())
+    assert mail.outbox[0].subject == "Your second factor at Blueprints was reset"
+    signed_in = Client()
+    signed_in.post("/auth/login/", {"login": lead.email, "password": PASSWORD})
+    assert signed_in.get("/admin/")["Location"] == "/auth/2fa/totp/activate/"
+
+
+def test_there_is_no_second_time_and_none_for_customers(lead: User, owner: User) -> None:
+    Authenticator.objects.create(user=owner, type=Authenticator.Type.TOTP, data={"secret": "kept"})
+    out = StringIO()
+    call_command("staff", lead.email, "--reset-second-factor", stdout=out)
+    assert out.getvalue() == f"{lead.email} had no second factor.\n"
+    with pytest.raises(CommandError, match="Nobody signs in with this address"):
+        call_command("staff", owner.email, "--reset-second-factor")
+    with pytest.raises(CommandError, match="not allowed with"):
+        call_command("staff", lead.email, "--reset-second-factor", "--role", "agent")
+    assert Authenticator.objects.filter(user=owner).exists()
+    assert not Notice.objects.exists()
