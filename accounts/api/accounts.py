@@ -123,6 +123,7 @@ class MemberIn(Body):
     language: Language = ""
     time_zone: Zone = "UTC"
     role: Literal["admin", "user"] = "user"
+    notify: Notify = True
 
 
 class MemberTold(Told):
@@ -241,14 +242,15 @@ def list_members(request: HttpRequest, account_id: uuid.UUID, cursor: Cursor = "
     "accounts/{uuid:account_id}/members/{external_id}/", auth=WRITE, response={200: MemberTold, 201: MemberTold}
 )
 def put_member(request: HttpRequest, account_id: uuid.UUID, external_id: str, body: MemberIn) -> HttpResponse:
-    """Give a person a place in an account, or another role there."""
+    """Give a person a place in an account, or another role there. Who is new there is mailed a way in."""
     caller = caller_of(request)
     called = _external_id(external_id)
     with transaction.atomic():
         account = locked_account(account_id)
-        person = Person(called, **body.model_dump(exclude={"role"}))
+        person = Person(called, **body.model_dump(exclude={"role", "notify"}))
         user, _new = opening.known_or_new(person, at=caller.at)
-        is_new = members.put_in(account, user=user, role=Role(body.role), by=caller.actor, at=caller.at)
+        with notices.sent_if(body.notify):
+            is_new = members.put_in(account, user=user, role=Role(body.role), by=caller.actor, at=caller.at)
         place = account.memberships.select_related("user").get(user=user)
     return answer(request, MemberTold.of(place), status=201 if is_new else 200)
 

@@ -19,6 +19,7 @@ from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.mail import notices
 from accounts.people import inviting
+from accounts.signing_in import way_in
 from accounts.support import ownership_proposal
 
 
@@ -41,8 +42,8 @@ class NotYours(Refused):
 def put_in(account: Account, *, user: User, role: Role, by: Actor, at: datetime) -> bool:
     """Give somebody a place, or another role, on the word of the vendor's own system. Returns whether they had none.
 
-    Nobody is asked: whoever is invited by people joins by a link (`accounts.people.joining`). The same role again
-    changes nothing. Raises `NotTheOwner`, `BeingErased`.
+    Nobody is asked: whoever is invited by people joins by a link (`accounts.people.joining`). Who is new here is told
+    by mail, with a way in if they have none. The same role again changes nothing. Raises `NotTheOwner`, `BeingErased`.
     """
     with transaction.atomic():
         if user.pk in _locked(account):
@@ -50,6 +51,15 @@ def put_in(account: Account, *, user: User, role: Role, by: Actor, at: datetime)
             return False
         Membership.objects.create(account=account, user=user, role=role, joined_at=at)
         history.record(account.pk, AccountEvent.MEMBER_ADDED, at=at, by=by, person=user.pk, role=str(role))
+        notices.queue(
+            "accounts/member_added",
+            to=[user],
+            account=account,
+            occasion=f"added:{account.pk}:{at:%Y%m%dT%H%M%S%f}",
+            at=at,
+            role=str(role),
+            needs_way_in=not way_in.has_way_in(user),
+        )
     return True
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from accounts.mail.sending import write
 from accounts.models import Account, Event, Membership, Notice, Role, User
 from accounts.signing_in.addresses import note_proven
 from tests.accounts.api.calling import HARBOUR, Caller, pointers, problem
@@ -171,6 +172,23 @@ def test_members_come_change_and_go(call: Caller) -> None:
     assert list(kinds) == ["account.opened", "member.added", "person.role_changed", "person.removed"]
 
 
+def test_who_is_new_is_mailed_a_way_in_once_unless_they_are_not_to_be(call: Caller) -> None:
+    account = opened(call)
+    Notice.objects.all().delete()
+    path = f"accounts/{account['id']}/members/"
+    for _again in range(2):
+        call.put(f"{path}u-2/", member(role="admin"))
+    call.put(f"{path}u-2/", member())
+    call.put(f"{path}u-3/", member(email="max@harbour.example", notify=False))
+    notice = Notice.objects.get()
+    assert (notice.kind, notice.sent_to) == ("accounts/member_added", "mia@harbour.example")
+    # No link stands in a row.
+    assert notice.facts == {"role": "admin", "needs_way_in": True}
+    letter = write(notice)
+    assert "Choose a password first" in letter.body
+    assert "/auth/password/reset/key/" in letter.body
+
+
 def test_the_owner_is_neither_removed_nor_given_another_role(call: Caller) -> None:
     account = opened(call)
     path = f"accounts/{account['id']}/members/u-1/"
@@ -197,8 +215,8 @@ def test_an_account_is_handed_over_and_both_are_told(call: Caller) -> None:
 
 def test_who_is_told_by_the_vendor_gets_no_mail(call: Caller) -> None:
     account = opened(call, notify=False)
-    call.put(f"accounts/{account['id']}/members/u-2/", member())
-    call.put(f"accounts/{account['id']}/members/u-3/", member(email="max@harbour.example"))
+    call.put(f"accounts/{account['id']}/members/u-2/", member(notify=False))
+    call.put(f"accounts/{account['id']}/members/u-3/", member(email="max@harbour.example", notify=False))
     call.delete(f"accounts/{account['id']}/members/u-3/?notify=false")
     note_proven(User.objects.get(external_id="u-2"))
     call.post(f"accounts/{account['id']}/ownership/", {"external_id": "u-2", "notify": False})
