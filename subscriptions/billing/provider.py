@@ -108,10 +108,10 @@ class Provider(Protocol):
     def refundable(self, subscription: Subscription) -> Sequence[Payable]:
         """What was paid for it, newest first."""
 
-    def refund(self, refund: Refund) -> RefundState:
+    def refund(self, refund: Refund, *, at: datetime) -> RefundState:
         """Pay it back, once, however often it is asked."""
 
-    def refund_state(self, refund: Refund) -> RefundState:
+    def refund_state(self, refund: Refund, *, at: datetime) -> RefundState:
         """How far it has come there."""
 
     def checkout(self, purchase: Purchase, *, at: datetime) -> str:

@@ -127,7 +127,7 @@ def _carry_out(refund: Refund, at: datetime) -> bool:
     else:
         provider = provider_of(refund.subscription)
         asked = provider.refund_state if refund.accepted_at else provider.refund
-        take_in(refund, asked(refund), at=at)
+        take_in(refund, asked(refund, at=at), at=at)
     if refund.failed_at is None and not was_ended:
         return _end(refund, at)
     return refund.failed_at is not None

@@ -197,6 +197,8 @@ class Refund(DueWork):
     #: It failed, at the latest thirty days after it was paid; the money is with us again. Why, in the provider's word.
     failed_at = models.DateTimeField(_("failed"), null=True, blank=True)
     failure = models.CharField(_("failed because"), max_length=MAX_FAILURE, blank=True, default="", db_default="")
+    #: When a credit note was seen to, where one is needed: prices with tax.
+    credit_note_at = models.DateTimeField(_("credit note seen to"), null=True, blank=True)
     #: Until then the provider is asked whether it has failed; empty for what is final, or never was a provider's.
     watched_until = models.DateTimeField(_("looked after until"), null=True, blank=True)
     #: When the end was brought about here; with `cycle_end` the subscription itself ends later.

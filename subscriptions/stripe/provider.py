@@ -9,7 +9,7 @@ from accounts.models import Account
 from subscriptions.billing.provider import Agreement, Payable, RefundState, WishRequest
 from subscriptions.billing.purchase import Purchase
 from subscriptions.refunds.refund import Refund
-from subscriptions.stripe import agreement, too_late
+from subscriptions.stripe import agreement, refunds, too_late
 from subscriptions.subscription import Subscription
 
 
@@ -25,13 +25,13 @@ class Stripe:
         return agreement.agree(request)
 
     def refundable(self, subscription: Subscription) -> Sequence[Payable]:
-        raise NotImplementedError
+        return refunds.refundable(subscription)
 
-    def refund(self, refund: Refund) -> RefundState:
-        raise NotImplementedError
+    def refund(self, refund: Refund, *, at: datetime) -> RefundState:
+        return refunds.pay(refund, at)
 
-    def refund_state(self, refund: Refund) -> RefundState:
-        raise NotImplementedError
+    def refund_state(self, refund: Refund, *, at: datetime) -> RefundState:
+        return refunds.state(refund, at)
 
     def checkout(self, purchase: Purchase, *, at: datetime) -> str:
         raise NotImplementedError

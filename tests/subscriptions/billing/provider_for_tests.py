@@ -32,10 +32,10 @@ class Bank:
     def refundable(self, subscription: Subscription) -> Sequence[Payable]:
         return []
 
-    def refund(self, refund: Refund) -> RefundState:
+    def refund(self, refund: Refund, *, at: datetime) -> RefundState:
         return RefundState("paid")
 
-    def refund_state(self, refund: Refund) -> RefundState:
+    def refund_state(self, refund: Refund, *, at: datetime) -> RefundState:
         return RefundState("paid")
 
     def checkout(self, purchase: Purchase, *, at: datetime) -> str:

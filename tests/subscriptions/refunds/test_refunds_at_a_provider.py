@@ -58,7 +58,7 @@ class Bank:
         self.asked = 0
         self.is_away = False
 
-    def refund(self, refund: Refund) -> RefundState:
+    def refund(self, refund: Refund, *, at: datetime) -> RefundState:
         assert len(connection.savepoint_ids) == 0, "called inside a transaction"
         if self.is_away:
             raise ConnectionError("nobody answers")
@@ -66,7 +66,7 @@ class Bank:
             self.orders.append(refund.reference)
         return RefundState(self.state, reference=f"re_{refund.reference}", failure=self.failure)
 
-    def refund_state(self, refund: Refund) -> RefundState:
+    def refund_state(self, refund: Refund, *, at: datetime) -> RefundState:
         self.asked += 1
         return RefundState(self.state, reference=refund.provider_reference, failure=self.failure)
 
