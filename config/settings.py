@@ -50,6 +50,19 @@ SUPPORT_EMAIL = env.mail_address("SUPPORT_EMAIL", default=f"support@{_host if _i
 #: Where people buy, or come back: pages and mails that speak of subscribing again lead there. Empty: they do not.
 BUY_URL = env.web_address("BUY_URL")
 
+#: The vendor's own billing: where it is asked to stop a charge, or to let it go on (`subscriptions.billing.vendor`).
+BILLING_ENDPOINT = env.web_address("BILLING_ENDPOINT")
+env.check(
+    not (_is_real and BILLING_ENDPOINT.startswith("http://")),
+    "BILLING_ENDPOINT must be an https:// address: what is asked there ends what customers pay for.",
+)
+#: What those requests are signed with, as Standard Webhooks writes it; several, comma-separated, during a rotation.
+BILLING_ENDPOINT_SECRETS = env.secrets("BILLING_ENDPOINT_SECRETS", needed=bool(BILLING_ENDPOINT))
+env.check(
+    all(re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}", secret) for secret in BILLING_ENDPOINT_SECRETS),
+    "BILLING_ENDPOINT_SECRETS must be `whsec_` and 24 to 64 random bytes in base64.",
+)
+
 #: Keys that encrypt tokens at rest; the first one encrypts, all decrypt, so that one can be rotated.
 FIELD_ENCRYPTION_KEYS = env.secrets("FIELD_ENCRYPTION_KEYS", needed=True)
 

@@ -17,6 +17,7 @@ from subscriptions.api import doors
 from subscriptions.billing import agreeing, buying
 from subscriptions.billing.billing_extension import BillingExtension
 from subscriptions.billing.recorded import Recorded
+from subscriptions.billing.vendor import Vendor
 from subscriptions.channels.channel_extension import ChannelExtension
 from subscriptions.desk import actions, billing_actions, catalogue_actions, figures, first_steps, panels, refund_actions
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
@@ -25,7 +26,7 @@ from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.payments import RecordedPayments
 from subscriptions.stripe.provider import Stripe
 
-RECORDED = Recorded()
+RECORDED, VENDOR = Recorded(), Vendor()
 
 EXTENSION = Extension(
     event_kinds=SubscriptionEvent,
@@ -71,6 +72,6 @@ EXTENSION = Extension(
     doors=doors.DOORS,
     also=(
         ChannelExtension(departures=figures.DIRECT_DEPARTURES, payments=RecordedPayments()),
-        BillingExtension(providers=(RECORDED, Stripe())),
+        BillingExtension(providers=(RECORDED, VENDOR, Stripe())),
     ),
 )

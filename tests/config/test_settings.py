@@ -199,6 +199,8 @@ def test_a_brand_is_made_canonical() -> None:
         ("BUY_URL", "https://shop.example:port/", "BUY_URL must be an address"),
         ("BUY_URL", "https://user@shop.example/", "BUY_URL must be an address"),
         ("BUY_URL", "https://shop.example/a b", "BUY_URL must be an address"),
+        ("BILLING_ENDPOINT", "https://billing.example/", "BILLING_ENDPOINT_SECRETS"),
+        ("BILLING_ENDPOINT_SECRETS", "hunter2", "BILLING_ENDPOINT_SECRETS must be `whsec_` and 24 to 64 random bytes"),
     ],
 )
 def test_a_brand_that_makes_no_sense_stops_the_start(name: str, wrong: str, message: str) -> None:
