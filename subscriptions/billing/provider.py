@@ -95,8 +95,11 @@ class Provider(Protocol):
 
     #: By which subscriptions say who holds them.
     code: str
+
     #: Its name, in words.
-    label: str | Promise
+    @property
+    def label(self) -> str | Promise: ...
+
     #: Whether it ends or goes on by itself when asked; else staff do it by hand, and say so.
     stops_by_itself: bool
     #: Whether an owner can buy there by themselves.

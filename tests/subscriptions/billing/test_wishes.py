@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -33,7 +34,7 @@ def bank() -> Iterator[Bank]:
         yield bank
 
 
-def held(account: Account, **more: object) -> Subscription:
+def held(account: Account, **more: Any) -> Subscription:
     """A subscription that the bank holds, in the period that arithmetic would give it."""
     subscription = subscribe(account, **more)
     cycle = subscription.cycle(NOW)
@@ -125,7 +126,7 @@ def test_an_answer_to_an_older_wish_changes_nothing(account: Account, bank: Bank
 def test_what_is_not_asked_for_by_the_provider_is_put_off_and_asked_again(account: Account, bank: Bank) -> None:
     subscription = held(account)
     cancel(subscription, by=owner_of(subscription), at=NOW + DAY)
-    bank.answer = lambda request: 1 / 0  # type: ignore[return-value]
+    bank.answer = lambda request: 1 / 0  # type: ignore[assignment,return-value]
     assert agree_due(NOW + DAY) == 0
     wish = Wish.objects.get()
     assert (wish.attempts, wish.agreed_at, wish.sent_version) == (1, None, 1)
