@@ -150,6 +150,14 @@ STRIPE_API_URL = env.web_address("STRIPE_API_URL", default="https://api.stripe.c
 #: Calls a second, of all processes together. 0: what Stripe allows by itself, 100 in live mode and 25 in a sandbox.
 STRIPE_CALLS_A_SECOND = env.float("STRIPE_CALLS_A_SECOND", default=0.0)
 env.check(STRIPE_CALLS_A_SECOND >= 0, "STRIPE_CALLS_A_SECOND must not be negative.")
+#: Whether it is about real money: by the key, unless said. What is of the other mode is stored, and never applied.
+STRIPE_LIVEMODE = env.bool("STRIPE_LIVEMODE", default="_test_" not in STRIPE_API_KEY)
+env.check(
+    not STRIPE_API_KEY or f"_{'live' if STRIPE_LIVEMODE else 'test'}_" in STRIPE_API_KEY,
+    "STRIPE_API_KEY and STRIPE_LIVEMODE disagree: a key of live mode has `_live_` in it, one of a sandbox `_test_`.",
+)
+#: What our endpoint's messages are signed with (`whsec_…`); several, comma-separated, while one is rolled.
+STRIPE_WEBHOOK_SECRETS = env.secrets("STRIPE_WEBHOOK_SECRETS", needed=bool(STRIPE_API_KEY))
 
 #: A delivery's raw body is kept for so many days, and never beyond the purge of its account.
 DELIVERY_BODY_DAYS = env.int("DELIVERY_BODY_DAYS", default=90)
@@ -343,6 +351,8 @@ CELERY_BEAT_SCHEDULE = {
     "api-calls": beat("api-calls", seconds=86_400),
     "retention": beat("retention", seconds=86_400),
     "github-reconcile": beat("github-reconcile", seconds=3600),
+    "stripe-check": beat("stripe-check", seconds=5),
+    "stripe-reconcile": beat("stripe-reconcile", seconds=24 * 3600),
 }
 
 # People: sign-in by e-mail through django-allauth.

@@ -208,7 +208,7 @@ def cancel(
         wish.want_end(subscription, effective_at, cause=cause or _cause(reason, by), feedback=reason, at=at)
         reminders.set_end(subscription, effective_at, at=at)
         compared = {"identity": list(identity)} if identity else {}
-        _tell(
+        tell(
             cancellation,
             SubscriptionEvent.CANCELLATION_REQUESTED,
             "cancellation_confirmed",
@@ -254,7 +254,7 @@ def withdraw(cancellation: Cancellation, *, by: Actor, at: datetime) -> bool:
         ended_before_at = subscription.ends_at
         reminders.set_end(subscription, None, at=at)
         wish.want_to_go_on(subscription, cause=_cause(cancellation.reason, by), at=at)
-        _tell(
+        tell(
             cancellation,
             SubscriptionEvent.CANCELLATION_WITHDRAWN,
             "cancellation_withdrawn",
@@ -273,7 +273,7 @@ def _iso(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
 
 
-def _tell(
+def tell(
     cancellation: Cancellation,
     event: SubscriptionEvent,
     notice: str,
@@ -281,9 +281,16 @@ def _tell(
     ended_before_at: datetime | None,
     by: Actor,
     at: datetime,
+    mailed: bool = True,
+    elsewhere: bool = False,
+    again: str = "",
     **compared: list[str],
 ) -> None:
-    """History and the owner's mail, in the transaction of the transition."""
+    """History and the owner's mail, in the transaction of the transition.
+
+    `elsewhere`: it was done where the subscription is paid for. `again` tells apart what is told of one cancellation
+    more than once.
+    """
     subscription = cancellation.subscription
     account = subscription.account
     history.record(
@@ -297,8 +304,11 @@ def _tell(
         # As contracts have it: when it ends now, and when it did before.
         ends_at=_iso(subscription.ends_at),
         ended_before_at=_iso(ended_before_at),
+        **({"elsewhere": True} if elsewhere else {}),
         **compared,
     )
+    if not mailed:
+        return
     if cancellation.reason == Reason.DELETION:
         # What the owner is told of it stands in the mails about the deletion.
         return
@@ -307,7 +317,7 @@ def _tell(
         f"subscriptions/{notice}",
         to=[account.owner()],
         account=account,
-        occasion=f"{event}:{cancellation.pk}",
+        occasion=f"{event}:{cancellation.pk}" + (f":{again}" if again else ""),
         at=at,
         reference=cancellation.reference,
         plan=subscription.plan.name,
@@ -317,5 +327,6 @@ def _tell(
         **({"refunded": True} if refunded else {}),
         # Who is not asked about what is done in their name learns who did it, and what to do against it.
         **({"by_support": True} if by.kind == ActorKind.STAFF and not refunded else {}),
+        **({"elsewhere": True} if elsewhere else {}),
         **as_facts(losses.of(account, subscription.plan, at)),
     )

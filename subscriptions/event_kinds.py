@@ -13,6 +13,8 @@ class SubscriptionEvent(models.TextChoices):
     SUBSCRIPTION_ENDED = "subscription.ended", _("Subscription ended")
     SUBSCRIPTION_RENEWED = "subscription.renewed", _("Subscription renewed without a gap")
     END_TOLD = "subscription.end_told", _("End of the subscription told by the billing system")
+    SUBSCRIPTION_SUSPENDED = "subscription.suspended", _("Subscription suspended: not paid, or paused")
+    SUBSCRIPTION_RESUMED = "subscription.resumed", _("Subscription goes on after it was suspended")
     SUBSCRIPTION_CALLED_OFF = "subscription.called_off", _("Subscription called off before it began")
     BILLING_STOPPED = "billing.stopped", _("Renewal stopped by whoever charges")
     BILLING_GOES_ON = "billing.goes_on", _("Renewal goes on, says whoever charges")

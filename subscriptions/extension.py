@@ -24,6 +24,9 @@ from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
 from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.payments import RecordedPayments
+from subscriptions.stripe import checks as stripe_checks
+from subscriptions.stripe import messages as stripe_messages
+from subscriptions.stripe import reconciliation as stripe_reconciliation
 from subscriptions.stripe.provider import Stripe
 
 RECORDED, VENDOR = Recorded(), Vendor()
@@ -36,14 +39,18 @@ EXTENSION = Extension(
         settling.SWEEP,
         paying.SWEEP,
         agreeing.SWEEP,
+        stripe_checks.SWEEP,
         buying.SWEEP,
         repricing.SWEEP,
         reminders.SWEEP,
         billing_record.SWEEP,
+        stripe_reconciliation.SWEEP,
     ),
+    inbox_sources=(stripe_messages.SOURCE,),
     invariants=(
         *settling.INVARIANTS,
         *agreeing.INVARIANTS,
+        *stripe_checks.INVARIANTS,
         *repricing.INVARIANTS,
         *reminders.INVARIANTS,
         *paying.INVARIANTS,

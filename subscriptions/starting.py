@@ -43,6 +43,7 @@ def start(
     starts_at: datetime | None = None,
     order_reference: str = "",
     external_id: str | None = None,
+    held_by: str = "",
     event: SubscriptionEvent = SubscriptionEvent.SUBSCRIPTION_STARTED,
 ) -> Subscription:
     """Start a subscription of `account` at `at`. `cents` is the price of one seat and cycle; by default the list price.
@@ -51,7 +52,8 @@ def start(
 
     What was bought ahead, or is written down late, begins at `starts_at` instead. `event` is its line of history.
     Whoever was about to be left, because a marketplace said so, is back. Raises `NoListPrice`; `NotSold` for a plan
-    that is retired (a marketplace that sells it all the same has sold it); `IntegrityError` if one is live in the same
+    that is retired (who sells it all the same has sold it: a marketplace, or the payment provider that has `held_by`);
+    `IntegrityError` if one is live in the same
     period: the database allows one at a time; and `scheduling.TooLate` once the account is being erased.
     """
     if cents is None:
@@ -62,7 +64,7 @@ def start(
             raise NoListPrice(plan=plan.name, currency=currency)
         cents = listed.cents
     began = starts_at or at
-    if channel not in MARKETPLACES and not (plan.retired_at is None or began < plan.retired_at):
+    if channel not in MARKETPLACES and not held_by and not (plan.retired_at is None or began < plan.retired_at):
         raise NotSold(plan=plan.name)
     with transaction.atomic():
         returning.come_back(account, at=at, by=by)
@@ -76,6 +78,7 @@ def start(
             currency=currency,
             order_reference=order_reference,
             external_id=external_id,
+            held_by=held_by,
             started_at=began,
             trial_ends_at=trial_ends_at,
             anchor_at=trial_ends_at or began,

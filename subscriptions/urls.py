@@ -1,5 +1,6 @@
 from django.urls import path
 
+from subscriptions.stripe.views import webhook
 from subscriptions.views import cancellation, plans, settings
 
 urlpatterns = [
@@ -9,4 +10,5 @@ urlpatterns = [
     path("user/subscription/plans/", plans.plans, name="plans"),
     path("user/subscription/plans/bought/", plans.bought, name="bought"),
     path("user/subscription/payment/", plans.payment, name="payment"),
+    path("billing/stripe/webhook/", webhook.webhook, name="stripe_webhook"),
 ]

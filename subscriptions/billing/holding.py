@@ -103,6 +103,8 @@ class Holding(models.Model):
     asked_to_end_at = models.DateTimeField(_("end asked for there"), null=True, blank=True)
     #: When the request was sent that what stands here answers.
     read_at = models.DateTimeField(_("read"))
+    #: When a walk over all that the provider holds has last met it.
+    walked_at = models.DateTimeField(_("met by a walk"), null=True, blank=True)
     #: The code of what staff were last told of it; the same is not told twice.
     last_finding = models.CharField(_("last finding"), max_length=60, blank=True)
 

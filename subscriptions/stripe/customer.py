@@ -61,12 +61,12 @@ class StripeCustomer(Checked):
     def __str__(self) -> str:
         return self.reference
 
-    def read(self, *, sent_at: datetime, at: datetime) -> None:
-        """An answer was taken over at `at` that was asked for at `sent_at`. Not saved yet.
+    def read(self, *, sent_at: datetime, at: datetime, leased_until: datetime | None = None) -> None:
+        """An answer was taken over at `at` that was asked for at `sent_at`, under the lease if any. Not saved yet.
 
-        What was heard in between has made the customer due again, and it stays so.
+        What was heard after the request was sent has made the customer due again, and it stays so.
         """
         self.read_at, self.checked_at = sent_at, at
         self.check_attempts, self.check_error = 0, ""
-        if self.check_at is None or self.check_at > sent_at:
+        if self.check_at is not None and (self.check_at <= sent_at or self.check_at == leased_until):
             self.check_at = self.check_since = None
