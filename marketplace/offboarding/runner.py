@@ -228,18 +228,28 @@ def _revoke(token: UserToken, at: datetime) -> bool:
 
 
 def _tokens_of(account_id: uuid.UUID) -> list[UserToken]:
-    return list(UserToken.objects.alive().filter(user__memberships__account_id=account_id).order_by("pk"))
+    """Those of the account's people, and those that made its hooks: whoever has left since may be the only one who may.
+
+    Who bought, handed the account over and went authorised us for it, and nothing else would end that authorisation.
+    """
+    of_people = Q(user__memberships__account_id=account_id)
+    made = RepositoryHook.objects.filter(account_id=account_id, github_user_id__isnull=False)
+    made_its_hooks = Q(github_user_id__in=made.values("github_user_id"))
+    return list(UserToken.objects.alive().filter(of_people | made_its_hooks).distinct().order_by("pk"))
 
 
 def _needed_elsewhere(token: UserToken, account_id: uuid.UUID) -> bool:
-    """Whether another account of the person works with it: one that has bought at GitHub, or has hooks there.
+    """Whether another account works with it: one of the person's that has bought at GitHub, or one with hooks of its.
 
-    An account that pays us directly has hooks, too; revoking ends every authorisation of the person.
+    An account that pays us directly has hooks, too, and those of one that the person has left still need it; revoking
+    ends every authorisation of the person.
     """
-    others = Account.objects.filter(memberships__user_id=token.user_id, deactivated_at=None, purging_at=None)
+    others = Account.objects.filter(deactivated_at=None, purging_at=None).exclude(pk=account_id)
+    hooks = RepositoryHook.objects.remaining().filter(account=OuterRef("pk"))
     buys = Q(github_customer__isnull=False, github_customer__cancelled_at=None)
-    has_hooks = Exists(RepositoryHook.objects.remaining().filter(account=OuterRef("pk")))
-    return others.exclude(pk=account_id).filter(buys | has_hooks).exists()
+    of_the_person = others.filter(memberships__user_id=token.user_id).filter(buys | Exists(hooks))
+    made_by_it = others.filter(Exists(hooks.filter(github_user_id=token.github_user_id)))
+    return of_the_person.exists() or made_by_it.exists()
 
 
 def _await_purge(step: OffboardingStep, at: datetime) -> str:
