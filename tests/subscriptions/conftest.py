@@ -1,5 +1,6 @@
 """A Stripe to talk to, at the address that the settings know."""
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,9 @@ from pytest_django import Settings
 
 from tests.factories import NOW
 from tests.fakes.stripe import FakeStripe
+
+#: A rate of its own for each test, and so a gate that remembers nothing of another test's time.
+RATES = itertools.count(1000.0)
 
 
 @pytest.fixture(scope="session")
@@ -24,4 +28,5 @@ def stripe(one_stripe: FakeStripe, settings: Settings) -> FakeStripe:
     settings.STRIPE_API_KEY = one_stripe.api_key
     settings.STRIPE_WEBHOOK_SECRETS = list(one_stripe.webhook_secrets)
     settings.STRIPE_LIVEMODE = False
+    settings.STRIPE_CALLS_A_SECOND = next(RATES)
     return one_stripe
