@@ -1,0 +1,92 @@
+"""What others paid back at Stripe, and what banks ask back, is known before anybody proposes a refund."""
+
+import pytest
+
+from accounts.models import Account
+from subscriptions.billing.finding import Finding, close
+from subscriptions.billing.invoice import InvoicePayment
+from subscriptions.models import Subscription
+from subscriptions.refunds import decisions
+from subscriptions.refunds.decisions import propose
+from subscriptions.refunds.paying import carry_out_due
+from subscriptions.refunds.refund import Ends
+from subscriptions.stripe import money_back
+from subscriptions.stripe.client import stripe_api
+from tests.fakes.stripe import FakeStripe
+from tests.subscriptions.stripe.test_refunds import Actor, Json, approved, lead, payment, subscription, there
+
+__all__ = ["lead", "subscription", "there"]
+
+pytestmark = pytest.mark.django_db
+
+
+def read_again(stripe: FakeStripe, there: Json, account: Account) -> int:
+    """How many payments have changed."""
+    read = money_back.read(stripe_api(), there["customer"], stripe.now)
+    return money_back.take_over(account, read, at=stripe.now)
+
+
+def findings() -> list[tuple[str, str]]:
+    return sorted(Finding.objects.values_list("code", "reference"))
+
+
+def test_a_refund_in_the_dashboard_leaves_less_and_is_a_finding_once(
+    stripe: FakeStripe, there: Json, subscription: Subscription, account: Account, lead: Actor
+) -> None:
+    theirs = stripe.refund(payment(stripe), 900)
+    assert [read_again(stripe, there, account) for _time in range(2)] == [1, 0]
+    assert InvoicePayment.objects.get().left_cents == 4000
+    assert findings() == [("refunded-elsewhere", theirs["id"])]
+    assert Finding.objects.get().facts["cents"] == 900
+    assert subscription.ends_at is None, "it ends nothing by itself"
+    with pytest.raises(decisions.NotLeft, match=r"40\.00 USD"):
+        propose(
+            subscription, cents=4001, currency="USD", ends=Ends.NOW, payment_reference=payment(stripe), by=lead,
+            at=stripe.now,
+        )  # fmt: skip
+    # Staff have seen to it: it is not told again, also when it has moved once more.
+    close(Finding.objects.get(), by=lead.user, at=stripe.now)
+    ours = stripe.refund(payment(stripe), 100, metadata={"offboard_refund": "REF-1"})
+    assert ours["amount"] == 100
+    assert read_again(stripe, there, account) == 1
+    assert findings() == [("refunded-elsewhere", theirs["id"])]
+
+
+def test_a_refund_of_our_own_is_no_news_to_staff(
+    stripe: FakeStripe, there: Json, subscription: Subscription, account: Account, lead: Actor
+) -> None:
+    approved(subscription, lead, stripe)
+    carry_out_due(stripe.now)
+    assert read_again(stripe, there, account) == 1
+    assert (InvoicePayment.objects.get().left_cents, findings()) == (0, [])
+
+
+def test_a_dispute_stands_in_the_way_until_it_is_won(
+    stripe: FakeStripe, there: Json, subscription: Subscription, account: Account
+) -> None:
+    dispute = stripe.dispute(payment(stripe))
+    assert read_again(stripe, there, account) == 1
+    assert InvoicePayment.objects.get().disputed
+    assert findings() == [("payment-disputed", dispute["id"])]
+    stripe.close_dispute(dispute, "won")
+    assert read_again(stripe, there, account) == 1
+    assert not InvoicePayment.objects.get().disputed
+
+
+def test_a_refund_that_failed_is_left_again(
+    stripe: FakeStripe, there: Json, subscription: Subscription, account: Account
+) -> None:
+    theirs = stripe.refund(payment(stripe))
+    read_again(stripe, there, account)
+    assert InvoicePayment.objects.get().left_cents == 0
+    stripe.settle_refund(theirs, "failed")
+    read_again(stripe, there, account)
+    assert InvoicePayment.objects.get().left_cents == 4900
+
+
+def test_where_nothing_has_moved_one_list_is_all_that_is_asked(
+    stripe: FakeStripe, there: Json, subscription: Subscription, account: Account
+) -> None:
+    stripe.forget_requests()
+    assert read_again(stripe, there, account) == 0
+    assert [request.path for request in stripe.requests] == ["/v1/charges"]
