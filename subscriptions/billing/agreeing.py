@@ -22,6 +22,7 @@ from subscriptions.billing.holding import Holding
 from subscriptions.billing.provider import REGISTRY, Agreement, WishRequest, own_way, provider_of
 from subscriptions.billing.wish import Outcome, Want, Wish, WishQuerySet
 from subscriptions.event_kinds import SubscriptionEvent
+from subscriptions.refunds.decisions import charge_undone
 from subscriptions.subscription import Subscription, locked_in_order
 
 #: A run ends after this long; the next one goes on.
@@ -107,6 +108,16 @@ def note(request: WishRequest, agreement: Agreement, *, at: datetime) -> bool:
     with transaction.atomic():
         subscription = locked_in_order(Subscription(pk=request.subscription_id, account_id=request.account_id))
         wish = Wish.objects.locked().get(pk=request.subscription_id)
+        for paid_back in agreement.paid_back:
+            # So it is, whichever version asked: the owner is told, and it is looked after until it has arrived.
+            charge_undone(
+                subscription,
+                payment_reference=paid_back.payment_reference,
+                provider_reference=paid_back.reference,
+                cents=paid_back.cents,
+                currency=paid_back.currency,
+                at=at,
+            )
         if wish.version != request.version or wish.agreed_at:
             return False
         wish.outcome, wish.answer = agreement.outcome, dict(agreement.facts)

@@ -54,6 +54,17 @@ class WishRequest:
 
 
 @dataclass(frozen=True)
+class PaidBack:
+    """A charge for a time after a promised end, which the provider has been told to pay back. Cents of `currency`."""
+
+    payment_reference: str
+    #: What the provider calls the refund.
+    reference: str
+    cents: int
+    currency: str
+
+
+@dataclass(frozen=True)
 class Agreement:
     """What a provider answered. `ends_at`: when it ends there, if that is another instant than was wished.
 
@@ -64,6 +75,8 @@ class Agreement:
     ends_at: datetime | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     again_at: datetime | None = None
+    #: All of them, in every answer: the same again is the same row.
+    paid_back: Sequence[PaidBack] = ()
 
 
 @dataclass(frozen=True)

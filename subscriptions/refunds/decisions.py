@@ -27,8 +27,11 @@ from subscriptions.billing import finding
 from subscriptions.billing.invoice import InvoicePayment
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.pricing.repricing import paid_so_far
-from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, Ends, PaidElsewhere, Refund, RefundCause
+from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, MAY_FAIL_FOR, Ends, PaidElsewhere, Refund, RefundCause
 from subscriptions.subscription import Channel, Subscription, locked
+
+#: What staff find when an owner was charged for a time after a promised end.
+CHARGED_AFTER_END = "charged-after-end"
 
 
 class WrongAmount(Refused):
@@ -210,49 +213,55 @@ def decline(refund: Refund, *, by: Actor, at: datetime) -> bool:
     return True
 
 
-def undo_charge(
-    subscription: Subscription, *, payment_reference: str, cents: int, currency: str, at: datetime
-) -> tuple[Refund, bool]:
-    """Pay `cents` of a payment back that was taken for a time after a promised end. Returns it, and whether it is new.
+def charge_undone(
+    subscription: Subscription,
+    *,
+    payment_reference: str,
+    provider_reference: str,
+    cents: int,
+    currency: str,
+    at: datetime,
+) -> bool:
+    """The provider pays a charge back that was taken for a time after a promised end. Returns whether that is news.
 
-    Source: stripe.md, 3.3. The delay was ours, so nobody decides about it, two people are not needed, and it does not
-    count as the subscription's one refund. It ends nothing: the caller has ended the subscription at the provider. The
-    owner is told now that it comes back, and once more when it is paid; staff find it among what they look at. The same
-    payment again is the same row.
-
-    The sweep `refunds` pays it. Not for what is disputed: there the bank has taken the money back, and that is a
-    finding of the caller's. Raises `BeingErased`.
+    The delay was ours, so nobody decides about it, two people are not needed, and it is not the subscription's one
+    refund. It ends nothing: the subscription has ended. The owner is told now that it comes back, and once more when it
+    is paid; staff find it among what they look at; the sweep `refunds` looks after it as after any other. In the
+    caller's transaction, under the locks of account and subscription.
     """
-    with transaction.atomic():
-        subscription = locked(subscription)
-        existing = subscription.refunds.filter(
-            cause=RefundCause.CHARGED_AFTER_END, payment_reference=payment_reference
-        ).first()
-        if existing:
-            return existing, False
-        refund = Refund.objects.create(
-            subscription=subscription,
-            cents=cents,
-            paid_cents=cents,
-            currency=currency,
-            ends=Ends.NOW,
-            payment_reference=payment_reference,
-            cause=RefundCause.CHARGED_AFTER_END,
-            proposed_at=at,
-            approved_at=at,
-            next_attempt_at=at,
-        )
-        record(refund, SubscriptionEvent.CHARGE_UNDONE, by=Actor.system(), at=at)
-        tell(refund, "charge_undone", at=at)
-        finding.find(
-            "charged-after-end",
-            provider=subscription.held_by,
-            reference=payment_reference,
-            account=subscription.account,
-            facts={"refund": refund.reference, "cents": cents, "currency": currency},
-            at=at,
-        )
-    return refund, True
+    found = finding.find(
+        CHARGED_AFTER_END,
+        provider=subscription.held_by,
+        reference=payment_reference,
+        account=subscription.account,
+        facts={"refund": provider_reference, "cents": cents, "currency": currency},
+        at=at,
+    )
+    if subscription.account.purging_at:
+        # Nothing is written to the account any more, and there is nobody to tell: staff know.
+        return found[1]
+    undone = subscription.refunds.filter(cause=RefundCause.CHARGED_AFTER_END, payment_reference=payment_reference)
+    if undone.exists():
+        return False
+    refund = Refund.objects.create(
+        subscription=subscription,
+        cents=cents,
+        paid_cents=cents,
+        currency=currency,
+        ends=Ends.NOW,
+        payment_reference=payment_reference,
+        provider_reference=provider_reference,
+        cause=RefundCause.CHARGED_AFTER_END,
+        proposed_at=at,
+        approved_at=at,
+        accepted_at=at,
+        ended_at=at,
+        next_attempt_at=at,
+        watched_until=at + MAY_FAIL_FOR,
+    )
+    record(refund, SubscriptionEvent.CHARGE_UNDONE, by=Actor.system(), at=at)
+    tell(refund, "charge_undone", at=at)
+    return True
 
 
 def under_way(request: SupportRequest) -> "Promise | None":

@@ -34,6 +34,7 @@ from subscriptions.refunds.payments import by_hand, payments, written_down
 from subscriptions.refunds.refund import (
     MAX_FAILURE,
     MAX_PAYMENT_REFERENCE,
+    MAY_FAIL_FOR,
     Ends,
     Refund,
     RefundCause,
@@ -49,8 +50,6 @@ OVERDUE = timedelta(minutes=15)
 BY_HAND_OVERDUE = timedelta(days=3)
 
 
-#: A provider may say for so long that a refund has failed after all (stripe.md, 4.3), and a day more.
-MAY_FAIL_FOR = timedelta(days=31)
 #: So often it is asked by us; it says so by itself as well, and then it is asked at once (`look_again`).
 LOOK_AGAIN = timedelta(days=1)
 #: One that is accepted and not paid is asked after more often: the owner waits for that word.

@@ -22,6 +22,8 @@ from subscriptions.subscription import Channel, Subscription
 MAX_PAYMENT_REFERENCE = 100
 #: A provider's word for why a refund failed.
 MAX_FAILURE = 60
+#: A provider may say for thirty days that a refund has failed after all (docs.stripe.com/refunds), and a day more.
+MAY_FAIL_FOR = timedelta(days=31)
 
 #: Where the money is, if it is not with us; in words for staff, who pass them on.
 PAID_ELSEWHERE: dict[str, Promise] = {

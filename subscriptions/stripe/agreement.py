@@ -128,8 +128,8 @@ class _Attempt:
         undoing = too_late.undo(self.api, self.request, said)
         facts = {**_facts(said), **undoing.facts}
         if undoing.again_at:
-            return Agreement(Outcome.ROLLED_OVER, None, facts, again_at=undoing.again_at)
-        return Agreement(Outcome.ENDED, None, facts)
+            return Agreement(Outcome.ROLLED_OVER, None, facts, again_at=undoing.again_at, paid_back=undoing.paid_back)
+        return Agreement(Outcome.ENDED, None, facts, paid_back=undoing.paid_back)
 
     def _wanted_end(self) -> datetime:
         """In whole seconds, as Stripe counts."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from accounts.jobs.due_work import NotYet
 from subscriptions.billing.finding import find
-from subscriptions.billing.provider import WishRequest
+from subscriptions.billing.provider import PaidBack, WishRequest
 from subscriptions.stripe.client import StripeApi, StripeRefused
 from subscriptions.stripe.reading import first_start, instant, items, reference
 
@@ -29,6 +29,7 @@ class Undoing:
     """What was undone, by invoice; `again_at`: not all of it yet, look again then."""
 
     undone: list[dict[str, Any]] = field(default_factory=list)
+    paid_back: list[PaidBack] = field(default_factory=list)
     again_at: datetime | None = None
 
     @property
@@ -211,6 +212,9 @@ def _refund(api: StripeApi, request: WishRequest, invoice: str, intent: str, cha
         _by_hand(request, invoice, "refund-failed")
         undoing.undone.append({"invoice": invoice, "what": "by_hand"})
         return
+    undoing.paid_back.append(
+        PaidBack(paid, str(ours["id"]), int(ours.get("amount") or 0), str(ours.get("currency") or "").upper())
+    )
     undoing.undone.append(
         {
             "invoice": invoice,

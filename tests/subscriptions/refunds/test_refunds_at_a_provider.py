@@ -31,9 +31,10 @@ from subscriptions.models import (
 )
 from subscriptions.pricing.repricing import paid_so_far
 from subscriptions.refunds import decisions, paying
-from subscriptions.refunds.decisions import approve, propose, undo_charge
+from subscriptions.refunds.decisions import approve, charge_undone, propose
 from subscriptions.refunds.paying import carry_out_due, say_paid
 from subscriptions.refunds.refund import RefundCause, Refunded
+from subscriptions.subscription import locked
 from tests.accounts.erasure.purging import oblige
 from tests.factories import NOW, UserFactory, subscribe
 
@@ -328,17 +329,23 @@ def test_a_charge_after_the_end_is_undone_by_nobodys_decision_and_beside_the_ref
     carry_out_due(AT)
     paid_there(subscription, "2", 90_000)
     later = AT + 30 * DAY
-    undone = {"payment_reference": "pi_2", "cents": 90_000, "currency": "USD"}
-    refund, new = undo_charge(subscription, **undone, at=later)  # type: ignore[arg-type]  # texts and a number
-    assert new
-    assert undo_charge(subscription, **undone, at=later) == (refund, False)  # type: ignore[arg-type]
-    assert (refund.cause, refund.approved_by, refund.second_person_for) == (RefundCause.CHARGED_AFTER_END, None, "")
+
+    def undone() -> bool:
+        with transaction.atomic():
+            return charge_undone(
+                locked(subscription), payment_reference="pi_2", provider_reference="re_2", cents=90_000,
+                currency="USD", at=later,
+            )  # fmt: skip
+
+    assert [undone() for _time in range(2)] == [True, False]
+    refund = Refund.objects.get(cause=RefundCause.CHARGED_AFTER_END)
+    assert (refund.approved_by, refund.second_person_for, refund.paid_at) == (None, "", None)
     carry_out_due(later)
     refund.refresh_from_db()
-    assert (refund.paid_at, refund.ended_at) == (later, later)
+    assert (refund.accepted_at, refund.paid_at) == (later, later)
+    assert len(bank.orders) == 1, "the provider has been told already"
     assert mails() == ["charge_undone", "refund_approved", "refund_paid", "refund_paid"]
-    body = words("charge_undone")
-    assert "$900.00 were charged for a time after its end. That was our mistake." in body
+    assert "$900.00 were charged for a time after its end. That was our mistake." in words("charge_undone")
     assert Finding.objects.get(code="charged-after-end").reference == "pi_2"
     assert Event.objects.filter(kind="subscription.ended").count() == 1
 

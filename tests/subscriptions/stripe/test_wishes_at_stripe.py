@@ -12,7 +12,8 @@ from subscriptions.billing.agreeing import agree_due
 from subscriptions.billing.holding import HeldStatus, Holding
 from subscriptions.billing.wish import Wish
 from subscriptions.cancellation import cancel, withdraw
-from subscriptions.models import Subscription
+from subscriptions.models import Finding, Refund, Subscription
+from subscriptions.refunds.paying import carry_out_due
 from tests.factories import AccountFactory, owner_of, subscribe
 from tests.fakes.stripe import FakeStripe
 
@@ -68,6 +69,11 @@ def test_cancel_keep_cancel_is_what_was_wished_last(account: Account, stripe: Fa
     assert (wish.version, wish.want, wish.outcome) == (3, "end", "agreed")
 
 
+def only(refunds: Any) -> str:
+    [refund] = refunds
+    return str(refund["id"])
+
+
 @pytest.mark.django_db
 def test_cancelled_with_stripe_away_across_the_renewal_nothing_is_charged_in_the_end(
     account: Account, stripe: FakeStripe
@@ -88,6 +94,14 @@ def test_cancelled_with_stripe_away_across_the_renewal_nothing_is_charged_in_the
     assert paid - sum(refund["amount"] for refund in stripe.refunds) == 4900
     wish = Wish.objects.get()
     assert (wish.outcome, wish.answer["undone"][0]["what"]) == ("ended", "refunded")
+    # The owner is told that it comes back, and that it has been paid; staff find it.
+    refund = Refund.objects.get()
+    assert (refund.cause, refund.cents, refund.provider_reference) == ("charged_after_end", 4900, only(stripe.refunds))
+    assert Notice.objects.filter(kind="subscriptions/charge_undone").count() == 1
+    carry_out_due(PERIOD_END + timedelta(hours=6))
+    carry_out_due(PERIOD_END + timedelta(hours=7))
+    assert Notice.objects.filter(kind="subscriptions/refund_paid").count() == 1
+    assert Finding.objects.get().code == "charged-after-end"
 
 
 @pytest.mark.django_db
