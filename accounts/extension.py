@@ -36,7 +36,7 @@ from accounts.desk.own import account_actions, deliveries, request_actions, toke
 from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
 from accounts.erasure import holds, inventory, mail_folder, runner, starting
-from accounts.erasure.inventory import Eraser, Keeper, Kept, Store
+from accounts.erasure.inventory import Eraser, Keeper, Kept, Remains, Store
 from accounts.erasure.purge import Purge
 from accounts.erasure.starting import ReasonToWait
 from accounts.exports import builder, export, parts
@@ -93,6 +93,8 @@ class Extension:
     erasers: tuple[Eraser, ...] = ()
     keepers: tuple[Keeper, ...] = ()
     folders: tuple[Callable[[uuid.UUID], str], ...] = ()
+    #: What is left of an erased account with others, such as a payment provider: the certificate says so.
+    remains: tuple[Remains, ...] = ()
     #: Why an account's data must not be erased yet.
     reasons_to_wait: tuple[ReasonToWait, ...] = ()
     export_parts: tuple[Part, ...] = ()
@@ -140,6 +142,7 @@ class Extension:
         measures.REGISTRY.add(*self.deadlines)
         senders.SOURCES.add(*self.inbox_sources)
         inventory.install(self.personal_data, self.erasers, self.keepers, self.folders)
+        inventory.REMAINS.add(*self.remains)
         starting.REASONS_TO_WAIT.add(*self.reasons_to_wait)
         parts.REGISTRY.add(*self.export_parts)
         deletion.OBSTACLES.add(*self.deletion_obstacles)

@@ -158,6 +158,9 @@ env.check(
 )
 #: What our endpoint's messages are signed with (`whsec_…`); several, comma-separated, while one is rolled.
 STRIPE_WEBHOOK_SECRETS = env.secrets("STRIPE_WEBHOOK_SECRETS", needed=bool(STRIPE_API_KEY))
+#: What becomes of an erased account's customer at Stripe (docs/stripe.md).
+STRIPE_FORGET = env.str("STRIPE_FORGET", default="detach").strip()
+env.check(STRIPE_FORGET in ("detach", "delete", "redact"), "STRIPE_FORGET must be `detach`, `delete` or `redact`.")
 
 #: A delivery's raw body is kept for so many days, and never beyond the purge of its account.
 DELIVERY_BODY_DAYS = env.int("DELIVERY_BODY_DAYS", default=90)
@@ -345,6 +348,7 @@ CELERY_BEAT_SCHEDULE = {
     "export": beat("export", seconds=20),
     "bulk": beat("bulk", seconds=5),
     "purge": beat("purge", seconds=60),
+    "stripe-forget": beat("stripe-forget", seconds=60),
     "hygiene": beat("hygiene", seconds=86_400),
     "invitations": beat("invitations", seconds=86_400),
     "sessions": beat("sessions", seconds=86_400),

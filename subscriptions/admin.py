@@ -18,6 +18,7 @@ from subscriptions.desk.plan_page import plan_page
 from subscriptions.models import (
     Cancellation,
     Finding,
+    ForgettingStep,
     Holding,
     Invoice,
     InvoicePayment,
@@ -244,3 +245,14 @@ class StripePriceAdmin(ReadOnlyAdmin):
         same("product", foreign_input.external_id_or_nothing),
     ]
     search_help_text = _("The provider’s id, its lookup key, or its product")
+
+
+@admin.register(ForgettingStep)
+class ForgettingStepAdmin(ReadOnlyAdmin):
+    """What is to be done at Stripe for erased accounts, and was; by the account's id, which is all that is left."""
+
+    list_display = ["customer", "kind", "account_id", "due_at", "done_at", "last_error"]
+    list_filter = [("done_at", admin.EmptyFieldListFilter), "kind"]
+    ordering = ["-id"]
+    found_by = [same("customer", foreign_input.external_id_or_nothing), of_account("account_id")]
+    search_help_text = _("Stripe’s id, or whatever an account is found by")

@@ -25,6 +25,7 @@ from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.payments import RecordedPayments
 from subscriptions.stripe import checks as stripe_checks
+from subscriptions.stripe import forgetting
 from subscriptions.stripe import messages as stripe_messages
 from subscriptions.stripe import reconciliation as stripe_reconciliation
 from subscriptions.stripe.provider import Stripe
@@ -45,6 +46,7 @@ EXTENSION = Extension(
         reminders.SWEEP,
         billing_record.SWEEP,
         stripe_reconciliation.SWEEP,
+        forgetting.SWEEP,
     ),
     inbox_sources=(stripe_messages.SOURCE,),
     invariants=(
@@ -57,17 +59,21 @@ EXTENSION = Extension(
         *billing_record.INVARIANTS,
         *buying.INVARIANTS,
         *plan.INVARIANTS,
+        *forgetting.INVARIANTS,
     ),
     personal_data=personal_data.PERSONAL_DATA,
     keepers=(Keeper("subscriptions.BillingRecord", billing_record.keep),),
     reasons_to_wait=(
         ReasonToWait("subscription", personal_data.still_subscribed),
         ReasonToWait("refund", personal_data.still_to_be_paid),
+        ReasonToWait("stripe", forgetting.reason_to_wait, while_erasing=True),
     ),
     export_parts=export.EXPORT_PARTS,
     deletion_obstacles=(account_deletion.billed_elsewhere,),
     renewals=(account_deletion.RENEWAL,),
-    before_erasing=(account_deletion.end_with_the_account,),
+    # Written down after what ends with the account: it waits for that.
+    before_erasing=(account_deletion.end_with_the_account, forgetting.plan_to_forget),
+    remains=(forgetting.remains,),
     pending=(current_plan.end_pending,),
     under_way=(decisions.under_way,),
     actions=(*actions.ACTIONS, *billing_actions.ACTIONS, *refund_actions.ACTIONS, *catalogue_actions.ACTIONS),

@@ -13,6 +13,7 @@ from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Ends, Refund
 from subscriptions.stripe.customer import StripeCustomer
+from subscriptions.stripe.forgetting import ForgettingStep
 from subscriptions.stripe.gate import StripeGate
 from subscriptions.stripe.price import StripePrice
 from subscriptions.subscription import Channel, Subscription
@@ -23,6 +24,7 @@ __all__ = [
     "Channel",
     "Ends",
     "Finding",
+    "ForgettingStep",
     "Holding",
     "ImportedRow",
     "Interval",

@@ -7,8 +7,8 @@ from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.erasure.inventory import Erased, Kept, Order
-from accounts.personal_data import ACCOUNTABILITY, NOTHING_PERSONAL, unlinked
+from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed
+from accounts.personal_data import ACCOUNTABILITY, DELIVERY_EMPTIED, NOTHING_PERSONAL, unlinked
 from subscriptions import account_deletion
 from subscriptions.billing.finding import Finding
 from subscriptions.billing.holding import Holding
@@ -20,6 +20,7 @@ from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds import paying
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund
+from subscriptions.stripe import forgetting
 from subscriptions.stripe.customer import StripeCustomer
 from subscriptions.subscription import Subscription
 
@@ -57,6 +58,15 @@ def still_to_be_paid(account_id: uuid.UUID, at: datetime) -> str | None:
 
 
 PERSONAL_DATA = (
+    # While it is known what Stripe calls the account.
+    Scrubbed(
+        "accounts.Delivery",
+        Order.CONTENT,
+        forgetting.deliveries,
+        values=DELIVERY_EMPTIED,
+        part="by Stripe's name",
+        held_by_workers=True,
+    ),
     Erased(
         "subscriptions.Cancellation",
         Order.CONTENT,
@@ -118,6 +128,11 @@ PERSONAL_DATA = (
     ),
     Kept("subscriptions.Plan", NOTHING_PERSONAL),
     Kept("subscriptions.Price", NOTHING_PERSONAL),
+    Kept(
+        "subscriptions.ForgettingStep",
+        _("by which id Stripe keeps the account's invoices, and when they are redacted there"),
+        _("tax and commerce law; GDPR art. 17(3)(b)"),
+    ),
     Kept("subscriptions.StripePrice", NOTHING_PERSONAL),
     Kept("subscriptions.StripeGate", _("digests of Stripe's keys, for the rate of calls; they name nobody")),
 )

@@ -121,6 +121,7 @@ def _body(purge: Purge, number: int, at: datetime) -> dict[str, Any]:
                 }
                 for entry in inventory.kept()
             ],
+            "elsewhere": inventory.remains(purge.account_id),
             "holds": [
                 {
                     "set_at": instant(hold.set_at),

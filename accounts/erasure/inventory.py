@@ -169,6 +169,10 @@ class Keeper:
     keep: Callable[[uuid.UUID, datetime], int]
 
 
+#: What is left of an account with others when it has been erased here, for its certificate: `where`, `what`, `why` in
+#: words, `until` as a date, None where nobody knows. No personal data. Of an account that has nothing there: nothing.
+Remains = Callable[[uuid.UUID], list[dict[str, Any]]]
+
 #: Within a stage children come before parents.
 STORES: Registry[Store] = Registry()
 KEPT: Registry[Kept] = Registry()
@@ -178,6 +182,7 @@ ERASERS: Registry[Eraser] = Registry()
 KEEPERS: Registry[Keeper] = Registry()
 #: Folders of the default storage that hold an account's files, and nothing else.
 FOLDERS: Registry[Callable[[uuid.UUID], str]] = Registry(key=function_name)
+REMAINS: Registry[Remains] = Registry(key=function_name)
 
 
 def install(
@@ -216,6 +221,11 @@ def keepers() -> list[Keeper]:
 
 def folders(account_id: uuid.UUID) -> list[str]:
     return [folder(account_id) for folder in FOLDERS.all()]
+
+
+def remains(account_id: uuid.UUID) -> list[dict[str, Any]]:
+    """What is left of the account with others."""
+    return [entry for with_others in REMAINS.all() for entry in with_others(account_id)]
 
 
 def erased_models() -> list[str]:

@@ -9,7 +9,7 @@ from accounts.models import Account
 from subscriptions.billing.provider import Agreement, Payable, RefundState, WishRequest
 from subscriptions.billing.purchase import Purchase
 from subscriptions.refunds.refund import Refund
-from subscriptions.stripe import agreement, refunds, too_late
+from subscriptions.stripe import agreement, forgetting, refunds, too_late
 from subscriptions.subscription import Subscription
 
 
@@ -40,7 +40,9 @@ class Stripe:
         raise NotImplementedError
 
     def holds_anything(self, account_id: uuid.UUID) -> bool:
-        raise NotImplementedError
+        return bool(forgetting.customers_of(account_id))
 
     def forget(self, account_id: uuid.UUID, *, at: datetime) -> Mapping[str, Any]:
-        raise NotImplementedError
+        """Only written down: the sweep `stripe-forget` does it, step by step."""
+        forgetting.plan_to_forget(account_id, at)
+        return {"remains": forgetting.remains(account_id)}

@@ -17,7 +17,8 @@ from accounts.erasure.inventory import Erased, Order, Scrubbed
 from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.runner import take_turn
 from accounts.models import Account, Event, Membership, Notice, OwnershipProposal, Purge, User
-from subscriptions.models import Subscription
+from subscriptions.models import ForgettingStep, InvoicePayment, Refund, StripeCustomer, Subscription
+from subscriptions.stripe.forgetting import plan_to_forget
 from tests.factories import NOW, UserFactory, subscribe
 
 HOUR, MONTH = timedelta(hours=1), timedelta(days=30)
@@ -70,6 +71,9 @@ def fill_account(account: Account, person: User, marker: str) -> None:
     for blueprint in Blueprint.objects.filter(account=account):
         blueprint.thumbnail.save("thumbnail.svg", ContentFile(marker.encode()))
     default_storage.save(f"thumbnails/{account.pk}/forgotten/{marker}.svg", ContentFile(marker.encode()))
+    # Stripe's part is told apart (tests/subscriptions/stripe/test_forgetting.py): here it has been done.
+    plan_to_forget(account.pk, NOW)
+    ForgettingStep.objects.before_erasing(account.pk).update(done_at=NOW)
 
 
 def fill_person(account: Account, person: User, marker: str) -> None:
@@ -125,6 +129,13 @@ def _row(model: type[Any], account: Account, person: User, marker: str, only: se
         setattr(
             row, field.name, _text(field, marker if only is None or field.name in only else f"plain{next(_numbers)}")
         )
+    if isinstance(row, InvoicePayment):
+        row.refunded_cents = 0
+    if isinstance(row, Refund):
+        row.failure = ""
+    if isinstance(row, StripeCustomer):
+        # Kept beyond the erasing: by it Stripe's invoices are found.
+        row.reference = f"cus_{next(_numbers)}"
     if isinstance(row, Notice):
         # To a person, and so to no address of nobody's.
         row.address = ""
