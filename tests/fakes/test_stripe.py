@@ -90,13 +90,13 @@ def test_the_same_key_and_body_is_the_same_answer_and_nothing_is_done(
     subscription = stripe.subscribe(stripe.customer())
     intent = stripe.intent_of(stripe.the(subscription["latest_invoice"]))
     assert intent
-    asked = {"payment_intent": intent["id"], "amount": 100}
-    first = client.v1.refunds.create(asked, {"idempotency_key": "REF-1:1"})  # type: ignore[arg-type]
-    again = client.v1.refunds.create(asked, {"idempotency_key": "REF-1:1"})  # type: ignore[arg-type]
+    asked: sdk.params.RefundCreateParams = {"payment_intent": intent["id"], "amount": 100}
+    first = client.v1.refunds.create(asked, {"idempotency_key": "REF-1:1"})
+    again = client.v1.refunds.create(asked, {"idempotency_key": "REF-1:1"})
     assert first.id == again.id
     assert again.last_response
     assert again.last_response.headers["Idempotent-Replayed"] == "true"
     with pytest.raises(sdk.IdempotencyError):
-        client.v1.refunds.create({**asked, "amount": 200}, {"idempotency_key": "REF-1:1"})  # type: ignore[typeddict-item]
+        client.v1.refunds.create({**asked, "amount": 200}, {"idempotency_key": "REF-1:1"})
     stripe.advance(hours=25)
-    assert client.v1.refunds.create(asked, {"idempotency_key": "REF-1:1"}).id != first.id  # type: ignore[arg-type]
+    assert client.v1.refunds.create(asked, {"idempotency_key": "REF-1:1"}).id != first.id

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from tests.fakes.stripe.spec import Json, document
@@ -21,8 +21,9 @@ MORE = {"subscription_item": {"plan"}, "product": {"type"}}
 @cache
 def _registry() -> Registry[Any]:
     schemas = {name: _folded(about) for name, about in document()["components"]["schemas"].items()}
-    resource = Resource({"components": {"schemas": schemas}}, DRAFT202012)
-    return Registry().with_resource(BASE, resource)
+    empty: Registry[Any] = Registry()
+    known: Registry[Any] = empty.with_resource(BASE, DRAFT202012.create_resource({"components": {"schemas": schemas}}))
+    return known
 
 
 def _folded(about: Any) -> Any:

@@ -128,7 +128,7 @@ class Payments(World):
         subtotal = sum(line["amount"] for line in made)
         tax = sum(rate["amount"] for line in made for rate in line["taxes"])
         total = subtotal + tax
-        sends = bool(subscription) and subscription["collection_method"] == "send_invoice"
+        sends = subscription is not None and subscription["collection_method"] == "send_invoice"
         invoice = blank(
             "invoice",
             id=id,

@@ -88,12 +88,10 @@ class Subscriptions(Payments):
     ) -> Json:
         """What is paid for one seat and one period; without an interval, once. `cents=None`: by tiers."""
         made = product if product is not None else self.product()
-        if lookup_key and not more.pop("transfer_lookup_key", False) and self.price_by_key(lookup_key):
-            raise invalid(
-                f"A price (`{self.price_by_key(lookup_key)['id']}`) already uses that lookup key.",
-                "lookup_key",  # type: ignore[index]
-            )
+        transfer = more.pop("transfer_lookup_key", False)
         if lookup_key and (former := self.price_by_key(lookup_key)):
+            if not transfer:
+                raise invalid(f"A price (`{former['id']}`) already uses that lookup key.", "lookup_key")
             with self.changing(former, "price.updated"):
                 former["lookup_key"] = None
         price = blank(
@@ -280,10 +278,10 @@ class Subscriptions(Payments):
 
     def period_end(self, subscription: Json) -> int:
         """The earliest of its items'."""
-        return min(item["current_period_end"] for item in subscription["items"]["data"])
+        return min(int(item["current_period_end"]) for item in subscription["items"]["data"])
 
     def _last_period_end(self, subscription: Json) -> int:
-        return max(item["current_period_end"] for item in subscription["items"]["data"])
+        return max(int(item["current_period_end"]) for item in subscription["items"]["data"])
 
     def _watch(self, subscription: Json) -> None:
         if subscription["status"] in OVER:
@@ -690,7 +688,7 @@ class Subscriptions(Payments):
         if restart and subscription["status"] != "trialing":
             self._restart_period(subscription)
             return True
-        return behaviour == "always_invoice"
+        return bool(behaviour == "always_invoice")
 
     def _move_trial(self, subscription: Json, wanted: Any) -> bool:
         if wanted == "now":
