@@ -26,6 +26,7 @@ BENCHMARKS = (
     "purge",
     "desk",
     "imports",
+    "wishes",
 )
 
 
