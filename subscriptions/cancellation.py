@@ -24,8 +24,9 @@ from accounts.customers.promises import OutOfDate
 from accounts.mail import notices
 from accounts.models import User
 from accounts.support import deletion
-from subscriptions import losses, reminders
+from subscriptions import changes, losses, reminders
 from subscriptions.billing import wish
+from subscriptions.billing.holding import payment_is_late
 from subscriptions.billing.wish import Cause
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.refunds.refund import Refunded
@@ -179,7 +180,9 @@ def cancel(
     confirmation mail commit with it. `identity`: which facts staff compared who cancel for an owner that can't sign in
     (`accounts.support.identity.proven`), for the history. `promised_end`: the end that whoever asks was told; with
     another one nothing is done. Whoever charges for it is to be told (`subscriptions.billing.wish`), `cause` being what
-    that comes from, if it is not who asks. Raises `CannotCancelHere`, `AlreadyEnded`, and `OutOfDate`.
+    that comes from, if it is not who asks. While a payment is late it ends now, because the time that was paid for is
+    over: nothing is tried again, and no end can be promised beforehand. Raises `CannotCancelHere`, `AlreadyEnded`, and
+    `OutOfDate`.
     """
     with transaction.atomic():
         subscription = locked_in_order(subscription)
@@ -189,7 +192,8 @@ def cancel(
             raise AlreadyEnded
         if existing := subscription.cancellations.open().first():
             return existing, False
-        effective_at = subscription.paid_through(at)
+        unpaid = payment_is_late(subscription)
+        effective_at = at if unpaid else subscription.paid_through(at)
         if subscription.ends_at:
             # Billing has told an earlier end.
             effective_at = min(effective_at, subscription.ends_at)
@@ -205,8 +209,12 @@ def cancel(
         )
         ended_before_at = subscription.ends_at
         # Before the end is set: it is the charge at the end of the paid period that is to be stopped.
-        wish.want_end(subscription, effective_at, cause=cause or _cause(reason, by), feedback=reason, at=at)
-        reminders.set_end(subscription, effective_at, at=at)
+        wished_because = cause or _cause(reason, by)
+        wish.want_end(subscription, effective_at, at_once=unpaid, cause=wished_because, feedback=reason, at=at)
+        if unpaid:
+            changes.end_locked(subscription, at=at, by=by)
+        else:
+            reminders.set_end(subscription, effective_at, at=at)
         compared = {"identity": list(identity)} if identity else {}
         tell(
             cancellation,
@@ -325,6 +333,7 @@ def tell(
         effective_at=cancellation.effective_at,
         renews_at=subscription.paid_through(at),
         **({"refunded": True} if refunded else {}),
+        **({"ended": True} if subscription.settled_at else {}),
         # Who is not asked about what is done in their name learns who did it, and what to do against it.
         **({"by_support": True} if by.kind == ActorKind.STAFF and not refunded else {}),
         **({"elsewhere": True} if elsewhere else {}),

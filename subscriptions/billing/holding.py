@@ -126,3 +126,8 @@ class Holding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider} {self.reference}"
+
+
+def payment_is_late(subscription: Subscription) -> bool:
+    """Whether, as last read, a payment failed and is tried again: its period has begun, and nothing is paid for it."""
+    return subscription.held_by != "" and Holding.objects.filter(pk=subscription.pk, status=HeldStatus.LATE).exists()

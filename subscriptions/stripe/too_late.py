@@ -47,7 +47,7 @@ def undo(api: StripeApi, request: WishRequest, said: Mapping[str, Any]) -> Undoi
     undoing = Undoing()
     for invoice in _renewals(api, said, wanted, request.at):
         begins, ends = _period(invoice)
-        if begins >= wanted or (_unpaid(invoice) and _left_unpaid(said, ends, wanted)):
+        if begins >= wanted or (_unpaid_at(invoice, wanted) and _left_unpaid(said, ends, wanted)):
             _undo(api, request, invoice, undoing)
     return undoing
 
@@ -79,8 +79,13 @@ def _period(invoice: Mapping[str, Any]) -> tuple[datetime, datetime]:
     return max(found)
 
 
-def _unpaid(invoice: Mapping[str, Any]) -> bool:
-    return invoice.get("status") in ("draft", "open", "uncollectible")
+def _unpaid_at(invoice: Mapping[str, Any], end: datetime) -> bool:
+    """Whether it was not paid when the subscription was to end: neither is it now, or it was charged since."""
+    if invoice.get("status") != "paid":
+        return invoice.get("status") != "void"
+    transitions = invoice.get("status_transitions")
+    paid_at = instant(transitions.get("paid_at")) if isinstance(transitions, Mapping) else None
+    return paid_at is not None and paid_at > end
 
 
 def _left_unpaid(said: Mapping[str, Any], ends: datetime, wanted: datetime) -> bool:

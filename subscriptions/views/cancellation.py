@@ -1,5 +1,7 @@
 """The owner's cancellation: what it means, doing it, the receipt, and taking it back."""
 
+from datetime import datetime
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,6 +17,7 @@ from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
 from accounts.signing_in.fresh_proof import fresh_proof
 from subscriptions import losses
+from subscriptions.billing.holding import payment_is_late
 from subscriptions.cancellation import (
     AlreadyEnded,
     AnotherFollows,
@@ -28,7 +31,10 @@ from subscriptions.channels.settings_notes import notes_for
 from subscriptions.current_plan import Standing, standing_of
 from subscriptions.forms import CancellationForm
 from subscriptions.refunds.refund import Refunded
-from subscriptions.subscription import Channel
+from subscriptions.subscription import Channel, Subscription
+
+#: What the form carries where the page promises no end: it ends when the button is pressed.
+AT_ONCE = "at-once"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -51,8 +57,8 @@ def cancellation(request: HttpRequest, membership: Membership) -> HttpResponse:
         return _refusal(request, standing, _("This account has no subscription that could be cancelled."))
     if subscription.channel != Channel.DIRECT:
         return _refusal(request, standing, "")
-    ends_at = subscription.paid_through(at)
-    require(request, subscription.pk, ends_at)
+    ends_at = _promised_end(subscription, at)
+    require(request, subscription.pk, ends_at or AT_ONCE)
     form = CancellationForm(request.POST)
     if not form.is_valid():
         return _confirmation(request, membership, standing, form)
@@ -61,7 +67,15 @@ def cancellation(request: HttpRequest, membership: Membership) -> HttpResponse:
         cancel(subscription, by=by, at=at, promised_end=ends_at, **form.cleaned_data)
     except AlreadyEnded:
         return _refusal(request, standing, _("The subscription has ended already. There is nothing left to cancel."))
+    if ends_at is None:
+        messages.success(request, _("Your subscription has ended. The open invoice is not collected any more."))
+        return redirect(page_of(membership.account, "subscription"))
     return redirect(page_of(membership.account, "cancellation"))
+
+
+def _promised_end(subscription: Subscription, at: datetime) -> datetime | None:
+    """Until when the page says that everything works; None: it says that it ends at once, as a payment is late."""
+    return None if payment_is_late(subscription) else subscription.paid_through(at)
 
 
 @require_POST
@@ -106,6 +120,7 @@ def _confirmation(
     at = clock.of(request)
     subscription = standing.subscription
     assert subscription is not None
+    ends_at = _promised_end(subscription, at)
     return render(
         request,
         "subscriptions/cancellation.html",
@@ -113,6 +128,8 @@ def _confirmation(
             "membership": membership,
             "subscription": subscription,
             "effective_at": subscription.paid_through(at),
+            "ends_at_once": ends_at is None,
+            "promised": ends_at or AT_ONCE,
             "on_trial": subscription.on_trial(at),
             "money_back": subscription.money_back_open(at),
             "losses": losses.of(membership.account, subscription.plan, at),

@@ -445,3 +445,14 @@ def test_whatever_stripe_answers_the_wish_is_asked_again(
     again = agree(wish(stripe, held, at=stripe.now + timedelta(minutes=2)))
     assert again.outcome == Outcome.AGREED
     assert held["cancel_at"] == PERIOD_END.timestamp()
+
+
+def test_a_late_payment_that_succeeds_after_its_owner_left_is_paid_back(stripe: FakeStripe, held: Json) -> None:
+    stripe.pay_with(held["customer"], "declines")
+    stripe.advance(PERIOD_END + timedelta(days=2))
+    request = wish(stripe, held, wanted_end_at=stripe.now, at_once=True)
+    stripe.advance(hours=1)
+    stripe.pay(held["latest_invoice"], card="pays")
+    agreement = agree(replace(request, at=stripe.now))
+    assert agreement.outcome == Outcome.ENDED
+    assert (held["status"], paid_back(stripe)) == ("canceled", [4900])
