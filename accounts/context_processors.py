@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts.core import brand as brands
+from accounts.branding import brand as brands
 from accounts.core import clock
 from accounts.customers import product
 from accounts.customers.account import Membership
@@ -30,6 +30,6 @@ def carried(request: HttpRequest) -> dict[str, object]:
 
 
 def brand(request: HttpRequest) -> dict[str, object]:
-    """`brand`: the vendor (`accounts.core.brand`), and `buy_url`, where people subscribe again; maybe nowhere."""
+    """`brand`: the vendor (`accounts.branding.brand`), and `buy_url`, where people subscribe again; maybe nowhere."""
     current = brands.current()
     return {"brand": current, "buy_url": current.buy_url, "can_sign_up": settings.SIGN_UP == "open"}

@@ -24,7 +24,8 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import brand, clock, roles
+from accounts.branding import brand
+from accounts.core import clock, roles
 from accounts.desk import pages
 from accounts.desk.actions import denied
 from accounts.desk.actions.denied import Denied

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import brand
+from accounts.branding import brand
 from config import mail_provider, media, sentry
 from config.environment import Environment
 
@@ -35,7 +35,7 @@ API_TOKENS = env.secrets("API_TOKENS")
 #: What Prometheus sends as a bearer token to `/metrics`; several, comma-separated, during a rotation.
 METRICS_TOKEN = env.secrets("METRICS_TOKEN")
 
-# The brand: in whose name pages and mails speak (`accounts.core.brand`). Without settings the demo's; a real server
+# The brand: in whose name pages and mails speak (`accounts.branding.brand`). Without settings the demo's; a real server
 # that has none speaks in the name of its host, never in the demo's.
 
 _host = urlsplit(SITE_URL).hostname or "localhost"

@@ -27,8 +27,8 @@ import psycopg
 from django.core.files.storage import default_storage
 from django.db import connection
 
-from accounts.core import direct
 from accounts.core.private_files import FILE_MODE, FOLDER_MODE, private_folder
+from accounts.database import direct
 from accounts.erasure import replay
 from accounts.erasure.certificates import System
 from accounts.jobs.opening import Opening

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core.durability import redone_if_lost
 from accounts.customers.account import Account
+from accounts.database.durability import redone_if_lost
 from accounts.erasure import inventory
 from accounts.erasure.giving_way import give_way
 from accounts.erasure.holds import Hold

@@ -17,7 +17,8 @@ from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
 from django.utils.functional import Promise
 
-from accounts.core import brand, clock
+from accounts.branding import brand
+from accounts.core import clock
 from accounts.core.registry import Registry
 from accounts.customers.account import Account, Role
 from accounts.customers.history import Event

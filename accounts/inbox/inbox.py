@@ -17,8 +17,8 @@ from django.db import connection
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
-from accounts.core.durability import redone_if_lost
-from accounts.core.prepared import statements_prepared
+from accounts.database.durability import redone_if_lost
+from accounts.database.prepared import statements_prepared
 from accounts.inbox.delivery import Delivery
 from accounts.inbox.delivery import Unprocessable as Unprocessable
 from accounts.inbox.sources import SOURCES, InboxSource

@@ -14,8 +14,8 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import letter
-from accounts.core.letter import Reader
+from accounts.branding import letter
+from accounts.branding.letter import Reader
 from accounts.customers.user import User
 from accounts.jobs import sweeps
 from accounts.jobs.due_work import overdue, run_due
@@ -63,7 +63,7 @@ def send(notice: Notice, connection: BaseEmailBackend, at: datetime) -> bool:
 
 
 def write(notice: Notice, *, rehearsed: bool = False) -> EmailMultiAlternatives:
-    """The mail, in its reader's language and zone (`accounts.core.letter`).
+    """The mail, in its reader's language and zone (`accounts.branding.letter`).
 
     A mail that is only `rehearsed` has no link in it by which whoever reads it first could come in.
     """

@@ -2,7 +2,8 @@
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 
-from accounts.core import brand, encryption
+from accounts.branding import brand
+from accounts.core import encryption
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types

@@ -14,9 +14,10 @@ from django.urls import reverse
 from django.utils.translation import get_language_from_request
 from django.utils.translation import gettext as _
 
-from accounts.core import foreign_input, letter, time_zones
+from accounts.branding import letter
+from accounts.branding.letter import Reader
+from accounts.core import foreign_input, time_zones
 from accounts.core.client_address import client_address, network_of
-from accounts.core.letter import Reader
 from accounts.customers.user import User
 from accounts.signing_in import addresses
 from accounts.signing_in.fresh_proof import JUST_NOW, is_fresh
@@ -109,8 +110,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a sign-in mail at once: its link is a secret and never stored in a row. Failing is said, not hidden.
 
-        Its template is `<template_prefix>.txt`, a letter like all others (`accounts.core.letter`); allauth's own are
-        not used.
+        Its template is `<template_prefix>.txt`, a letter like all others (`accounts.branding.letter`); allauth's own
+        are not used.
         """
         person = context.get("user")
         reader = Reader(email)

@@ -6,7 +6,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.core import brand
+from accounts.branding import brand
 
 register = template.Library()
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import etag, require_safe
 
-from accounts.core import brand
+from accounts.branding import brand
 
 #: Seconds. What is asked for by its version never changes.
 YEAR, MINUTES = 31_536_000, 300

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from accounts.api import problems
-from accounts.core import brand
+from accounts.branding import brand
 
 #: When to come again while we are closed.
 RETRY_SECONDS = 60

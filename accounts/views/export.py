@@ -13,7 +13,8 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.core import brand, clock
+from accounts.branding import brand
+from accounts.core import clock
 from accounts.core.write_guard import BeingErased
 from accounts.customers.access import AccountDeactivated, for_leaving_owner, membership_in
 from accounts.customers.account import Membership

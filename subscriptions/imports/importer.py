@@ -12,11 +12,11 @@ from itertools import islice
 
 from django.db import IntegrityError, transaction
 
-from accounts.core.insert_together import Ids, insert_together
-from accounts.core.prepared import statements_prepared
 from accounts.customers import history
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
+from accounts.database.insert_together import Ids, insert_together
+from accounts.database.prepared import statements_prepared
 from accounts.erasure.purge import Purge
 from accounts.models import Account, Event, Membership, Role, User
 from subscriptions.channels import returning

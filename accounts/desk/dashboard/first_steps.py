@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import mail_settings
+from accounts.branding import mail_settings
 from accounts.core.registry import Registry
 from accounts.customers.account import Account
 from accounts.desk import staffing

@@ -7,7 +7,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.core import clock, foreign_input, mail_settings
+from accounts.branding import mail_settings
+from accounts.core import clock, foreign_input
 from accounts.core.refusal import Refused
 from accounts.core.write_guard import BeingErased
 from accounts.customers.account import Account

@@ -11,7 +11,7 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connection
 from psycopg.errors import LockNotAvailable, QueryCanceled
 
-from accounts.core import direct
+from accounts.database import direct
 
 #: Seconds for which a statement may wait for a lock, and with it everybody behind: pages answer within ten.
 LOCK_SECONDS = 5

@@ -7,7 +7,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.core import clock, foreign_input, mail_settings
+from accounts.branding import mail_settings
+from accounts.core import clock, foreign_input
 from accounts.core.refusal import Refused
 from accounts.customers.history import Actor
 from accounts.desk.staffing import StaffRole, reset_second_factor, set_role

@@ -13,8 +13,8 @@ from django.core import mail
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.core import letter
-from accounts.core.letter import Reader
+from accounts.branding import letter
+from accounts.branding.letter import Reader
 from accounts.models import User
 from tests.factories import PASSWORD
 

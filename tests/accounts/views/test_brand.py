@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts.core import brand
+from accounts.branding import brand
 
 pytestmark = pytest.mark.django_db
 YEAR = "public, max-age=31536000, immutable"

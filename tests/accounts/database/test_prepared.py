@@ -1,9 +1,9 @@
-"""`accounts.core.prepared`: what is planned once, and for how long."""
+"""`accounts.database.prepared`: what is planned once, and for how long."""
 
 import pytest
 from django.db import connection
 
-from accounts.core.prepared import statements_prepared
+from accounts.database.prepared import statements_prepared
 from accounts.models import Account
 from tests.factories import AccountFactory
 

@@ -1,7 +1,7 @@
 """The brand: in whose name pages and mails speak. The vendor's, from the settings; nobody else's appears to customers.
 
 `current()` is what everybody asks: pages have it as `brand` (`accounts.context_processors.brand`), mails too
-(`accounts.core.letter`), code calls it. Settings are checked when the server starts (`config.environment`), so what
+(`accounts.branding.letter`), code calls it. Settings are checked when the server starts (`config.environment`), so what
 is here can be shown as it is.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 
 from django.conf import settings
 
-from accounts.core import colours
+from accounts.branding import colours
 
 #: Longer names fit on no phone, and in no authenticator's list.
 MAX_NAME = 60

@@ -18,7 +18,8 @@ from django.template import TemplateDoesNotExist
 from django.template.loader import get_template, render_to_string
 from django.utils import timezone, translation
 
-from accounts.core import brand, foreign_input
+from accounts.branding import brand
+from accounts.core import foreign_input
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from accounts.core import colours
+from accounts.branding import colours
 
 
 @pytest.mark.parametrize(

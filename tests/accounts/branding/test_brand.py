@@ -4,9 +4,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from accounts.core import brand, colours
-from accounts.core.brand import Brand
-from accounts.core.colours import contrast
+from accounts.branding import brand, colours
+from accounts.branding.brand import Brand
+from accounts.branding.colours import contrast
 
 #: What `static/pages.css` puts the brand's colours on.
 LIGHT_SURFACES = ("#ffffff", "#eef2f5", "#fff6df", "#e2f4ec", "#fde8e8")

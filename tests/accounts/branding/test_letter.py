@@ -8,8 +8,8 @@ import pytest
 from django.template import engines
 from pytest_django import Settings
 
-from accounts.core import letter
-from accounts.core.letter import Paragraph, Reader
+from accounts.branding import letter
+from accounts.branding.letter import Paragraph, Reader
 
 READER = Reader("olivia@harbour.example", name="Olivia <Owner>", language="en")
 TEMPLATE = """{% load formats %}{% autoescape off %}A subject for {{ who }}
