@@ -65,6 +65,7 @@ EXTENSION = Extension(
     keepers=(Keeper("subscriptions.BillingRecord", billing_record.keep),),
     reasons_to_wait=(
         ReasonToWait("subscription", personal_data.still_subscribed),
+        ReasonToWait("charge", personal_data.still_charged),
         ReasonToWait("refund", personal_data.still_to_be_paid),
         ReasonToWait("stripe", forgetting.reason_to_wait, while_erasing=True),
     ),

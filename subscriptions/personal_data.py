@@ -40,6 +40,17 @@ def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
     return gettext("the end of a live subscription (%(plan)s)") % {"plan": held.plan_id}
 
 
+def still_charged(account_id: uuid.UUID, at: datetime) -> str | None:
+    """Nobody's data is erased while a charge of theirs may still come: with the wish that it stops, the task would go.
+
+    What a provider holds it confirms itself, and waits for that (its own reason).
+    """
+    wishes = Wish.objects.open().filter(subscription__account_id=account_id, subscription__held_by="")
+    if not wishes.exists():
+        return None
+    return gettext("the word of whoever charges that nothing more is charged")
+
+
 def still_to_be_paid(account_id: uuid.UUID, at: datetime) -> str | None:
     """Nobody's data is erased while we owe them money: the refund would be forgotten with it.
 

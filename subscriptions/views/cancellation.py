@@ -17,6 +17,7 @@ from accounts.customers.promises import page_of, require, stands_on, typed
 from accounts.customers.user import User
 from accounts.signing_in.fresh_proof import fresh_proof
 from subscriptions import losses
+from subscriptions.billing.charge import charge_of
 from subscriptions.billing.holding import payment_is_late
 from subscriptions.cancellation import (
     AlreadyEnded,
@@ -146,6 +147,7 @@ def _receipt(request: HttpRequest, membership: Membership, cancellation: Cancell
         "subscriptions/receipt.html",
         {
             "cancellation": cancellation,
+            "charge": charge_of(cancellation.subscription, clock.of(request)),
             "losses": losses.of(membership.account, cancellation.subscription.plan, clock.of(request)),
             "membership": membership,
             "refunded": cancellation.subscription.refunds.settles().exists(),

@@ -8,6 +8,7 @@ from accounts.core import clock
 from accounts.customers.access import for_members
 from accounts.customers.account import Membership
 from subscriptions import losses
+from subscriptions.billing.charge import charge_of
 from subscriptions.billing.invoice import Invoice
 from subscriptions.billing.selling import paying_at
 from subscriptions.channels.settings_notes import notes_for
@@ -53,6 +54,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "refund": live.refunds.settles().first() if live else None,
             "losses": losses.of(account, standing.last.plan, at) if standing.last and not live else [],
             "notes": notes_for(account, live.channel if live else None, at),
+            "charge": charge_of(live, at),
             "pays_elsewhere": provider is not None,
             "invoices": invoices[:INVOICES] if provider else (),
             "history": account.events.for_customers().story()[:HISTORY],

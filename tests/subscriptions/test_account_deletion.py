@@ -15,6 +15,8 @@ from accounts.models import Account, Notice, User
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, ask
 from subscriptions import reminders, settling
+from subscriptions.billing.by_hand import say_done
+from subscriptions.billing.wish import Want, Wish
 from subscriptions.billing_record import BillingRecord
 from subscriptions.cancellation import Reason, ToBeDeleted, cancel, withdraw
 from subscriptions.current_plan import standing_of
@@ -54,6 +56,9 @@ def test_what_was_paid_for_is_there_until_the_erasing_begins(
     subscription.refresh_from_db()
     assert subscription.ends_at == subscription.paid_through(NOW), "it is not renewed"
     assert standing_of(account, found.due_at - timedelta(seconds=1)).subscription == subscription
+    assert not starting.start(found, at=found.due_at), "nobody has said that nothing more is charged"
+    say_done(Wish.objects.get(), Want.END, by=Actor.staff(lead), at=found.due_at)
+    found.refresh_from_db()
     assert starting.start(found, at=found.due_at)
     subscription.refresh_from_db()
     assert (subscription.ends_at, subscription.settled_at) == (found.due_at, found.due_at)
@@ -61,6 +66,7 @@ def test_what_was_paid_for_is_there_until_the_erasing_begins(
     assert [event.kind for event in account.events.filter(facts__subscription=subscription.pk).order_by("id")] == [
         "subscription.started",
         "cancellation.requested",
+        "billing.stopped",
         "subscription.ended",
     ]
 
