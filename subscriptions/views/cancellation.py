@@ -19,6 +19,7 @@ from accounts.signing_in.fresh_proof import fresh_proof
 from subscriptions import losses
 from subscriptions.billing.charge import charge_of
 from subscriptions.billing.holding import payment_is_late
+from subscriptions.billing.keeping import Kept, confirm
 from subscriptions.cancellation import (
     AlreadyEnded,
     AnotherFollows,
@@ -106,7 +107,22 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
         )
     except (Refunded, EndsInBilling, AnotherFollows, ToBeDeleted) as refused:
         return _refusal(request, standing_of(membership.account, at), str(refused))
-    if changed:
+    kept = confirm(newest.subscription, at=at) if changed else Kept.YES
+    if kept == Kept.ENDED:
+        return _refusal(
+            request,
+            standing_of(membership.account, at),
+            _("The subscription has ended already and can't be kept any more. Your data is still there."),
+        )
+    if kept == Kept.UNKNOWN:
+        messages.warning(
+            request,
+            _(
+                "You have taken your cancellation back, and we have not heard yet that your payment goes on: it was to "
+                "end within minutes. We keep asking. If it has ended there, we write to you."
+            ),
+        )
+    elif changed:
         messages.success(request, _("You keep your subscription. It renews as before."))
     else:
         messages.info(request, _("Your subscription was kept already. It renews as before."))
