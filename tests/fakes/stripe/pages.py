@@ -110,11 +110,12 @@ def portal(stripe: "FakeStripe", session: Json) -> str:
     customer = stripe.the(session["customer"])
     for subscription in reversed(stripe.subscriptions.of("customer", customer["id"])):
         page += _subscription(stripe, subscription)
-    for invoice in reversed(stripe.invoices.of("customer", customer["id"])):
-        page += (
-            f"<li><a href='/i/{invoice['id']}'>{escape(invoice['number'] or 'Draft')}</a>: "
-            f"{_money(invoice['total'], invoice['currency'])}, {invoice['status']}"
-        )
+    invoices = "".join(
+        f"<li><a href='/i/{invoice['id']}'>{escape(invoice['number'] or 'Draft')}</a>: "
+        f"{_money(invoice['total'], invoice['currency'])}, {invoice['status']}"
+        for invoice in reversed(stripe.invoices.of("customer", customer["id"]))
+    )
+    page += f"<h2>Invoices</h2><ul>{invoices}</ul>"
     cards = "".join(f"<button name=card value={card}>{escape(words)}</button>" for card, words in CARDS.items())
     page += f"<form method=post><p>Pay from now on with: <input type=hidden name=act value=card>{cards}</form>"
     if session["return_url"]:
