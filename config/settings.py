@@ -147,6 +147,12 @@ AWS_EVENTS_TOKEN = env.secrets("AWS_EVENTS_TOKEN")
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", default="").strip()
 #: Another address for all calls to Stripe: for tests and demonstrations.
 STRIPE_API_URL = env.web_address("STRIPE_API_URL", default="https://api.stripe.com").rstrip("/")
+#: The origins of Checkout and of the customer portal, if they have domains of the vendor's own.
+STRIPE_PAGES = env.listed("STRIPE_PAGES")
+env.check(
+    all(page.startswith(("https://", "http://")) and page.count("/") == 2 for page in STRIPE_PAGES),
+    "STRIPE_PAGES must be origins such as https://pay.example.com, comma-separated.",
+)
 #: Calls a second, of all processes together. 0: what Stripe allows by itself, 100 in live mode and 25 in a sandbox.
 STRIPE_CALLS_A_SECOND = env.float("STRIPE_CALLS_A_SECOND", default=0.0)
 env.check(STRIPE_CALLS_A_SECOND >= 0, "STRIPE_CALLS_A_SECOND must not be negative.")

@@ -64,7 +64,7 @@ def lead_to_payment(account: Account, offer: Offer, *, seats: int, seller: Selle
     One that was begun before goes on if it is the same; another one is closed first. Raises `InTheWay` while anything
     holds the account, `OutOfReach`, `NotOnSale`. Calls the provider: not to be called inside a transaction.
     """
-    _close_others(account, offer, seats, at)
+    _settle_older(account, offer, seats, at)
     purchase = begin(account, offer, seats=seats, seller=seller, by=by, at=at)
     address = seller.checkout(purchase, at=at)
     if not leads_to(seller, address):
@@ -106,12 +106,20 @@ def leads_to(seller: Seller, address: str) -> bool:
     return f"{parts.scheme}://{parts.netloc}" in seller.pages
 
 
-def _close_others(account: Account, offer: Offer, seats: int, at: datetime) -> None:
-    """Close what was begun before and is not this. Raises `BeingPaid` if it turns out to be paid."""
+def _settle_older(account: Account, offer: Offer, seats: int, at: datetime) -> None:
+    """See what became of what was begun before, and close it if it is not this. Raises `BeingPaid` if it is paid."""
     older = Purchase.objects.open().filter(account=account).first()
-    if older is None or _is_same(older, offer, seats, at):
+    if older is None:
         return
-    if seller_called(older.provider).give_up(older, at=at) != Progress.CLOSED:
+    provider = seller_called(older.provider)
+    if _is_same(older, offer, seats, at):
+        # It may have been paid in another tab: then there is no page to go on with.
+        progress = provider.confirm(older, at=at) if older.session_reference else Progress.TO_PAY
+    else:
+        progress = provider.give_up(older, at=at)
+        if progress == Progress.TO_PAY:
+            raise OutOfReach
+    if progress == Progress.PAID:
         raise BeingPaid
 
 

@@ -115,8 +115,10 @@ class Provider(Protocol):
 
     #: Whether it ends or goes on by itself when asked; else staff do it by hand, and say so.
     stops_by_itself: bool
-    #: Whether an owner can buy there by themselves.
-    sells: bool
+
+    @property
+    def sells(self) -> bool:
+        """Whether an owner can buy there by themselves (`subscriptions.billing.selling`)."""
 
     def agree(self, request: WishRequest) -> Agreement:
         """Make it so, and say what is so. Safe to repeat; never earlier than wished, never a cycle later."""

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -97,7 +97,7 @@ def bought(request: HttpRequest, membership: Membership) -> HttpResponse:
 @require_POST
 @stands_on("subscription")
 @for_owner
-def payment(request: HttpRequest, membership: Membership) -> HttpResponseBase:
+def payment(request: HttpRequest, membership: Membership) -> HttpResponse:
     """POST: to the provider's page with the card and the invoices, and back to Subscription Settings from there."""
     at = clock.of(request)
     provider = paid_at(membership.account)
