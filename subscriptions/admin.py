@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import clock, foreign_input, references
+from accounts.core import clock, foreign_input, references, roles
 from accounts.core.formats import money
 from accounts.customers import features
 from accounts.desk.account_page.search import of_account, same
@@ -33,6 +33,7 @@ from subscriptions.models import (
     Wish,
 )
 from subscriptions.refunds.refund import RefundQuerySet
+from subscriptions.stripe.price import map_price
 
 #: As providers' ids are: a kind and what tells it apart. Whatever else is typed needs no look at their indexes.
 PROVIDER_ID = re.compile(r"[a-z]+_\w+", re.ASCII)
@@ -235,6 +236,8 @@ class StripeCustomerAdmin(ReadOnlyAdmin):
 
 @admin.register(StripePrice)
 class StripePriceAdmin(ReadOnlyAdmin):
+    """Leads say which of our plans it buys: nothing else of it is edited, and Stripe's data no longer count then."""
+
     list_display = ["reference", "lookup_key", "plan", "interval", "cents", "currency", "active", "unmapped_because"]
     list_filter = ["active", "unmapped_because", "plan"]
     list_select_related = ["plan"]
@@ -245,6 +248,25 @@ class StripePriceAdmin(ReadOnlyAdmin):
         same("product", foreign_input.external_id_or_nothing),
     ]
     search_help_text = _("The provider’s id, its lookup key, or its product")
+    readonly_fields = [
+        "reference",
+        "lookup_key",
+        "product",
+        "product_says",
+        "interval",
+        "cents",
+        "currency",
+        "active",
+        "unmapped_because",
+        "mapped_at",
+        "read_at",
+    ]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(roles.PLANS)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        map_price(obj, obj.plan, at=clock.now())
 
 
 @admin.register(ForgettingStep)

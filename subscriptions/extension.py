@@ -19,7 +19,16 @@ from subscriptions.billing.billing_extension import BillingExtension
 from subscriptions.billing.recorded import Recorded
 from subscriptions.billing.vendor import Vendor
 from subscriptions.channels.channel_extension import ChannelExtension
-from subscriptions.desk import actions, billing_actions, catalogue_actions, figures, first_steps, panels, refund_actions
+from subscriptions.desk import (
+    actions,
+    billing_actions,
+    catalogue_actions,
+    figures,
+    finding_actions,
+    first_steps,
+    panels,
+    refund_actions,
+)
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
 from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
@@ -77,7 +86,13 @@ EXTENSION = Extension(
     remains=(forgetting.remains,),
     pending=(current_plan.end_pending,),
     under_way=(decisions.under_way,),
-    actions=(*actions.ACTIONS, *billing_actions.ACTIONS, *refund_actions.ACTIONS, *catalogue_actions.ACTIONS),
+    actions=(
+        *actions.ACTIONS,
+        *billing_actions.ACTIONS,
+        *refund_actions.ACTIONS,
+        *catalogue_actions.ACTIONS,
+        *finding_actions.ACTIONS,
+    ),
     panels=panels.PANELS,
     figures=figures.FIGURES,
     first_steps=first_steps.STEPS,

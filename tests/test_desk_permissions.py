@@ -38,7 +38,7 @@ from marketplace.offboarding import offboarding
 from marketplace.tombstone import Marketplace
 from subscriptions import cancellation, catalogue
 from subscriptions.cancellation import cancel
-from subscriptions.models import Channel, Ends, Interval, Plan, Price, Refund, Subscription, Wish
+from subscriptions.models import Channel, Ends, Finding, Interval, Plan, Price, Refund, StripePrice, Subscription, Wish
 from subscriptions.refunds import decisions
 from tests.factories import UserFactory, subscribe
 from tests.test_permissions import patterns
@@ -145,6 +145,13 @@ def _wish(account: Account, lead: User) -> Model:
     return Wish.objects.get(subscription__account=account)
 
 
+def _finding(account: Account, lead: User) -> Model:
+    at = clock.now() - DAY
+    return Finding.objects.create(
+        provider="stripe", code="wrong-mode", reference="sub_1", account=account, found_at=at, seen_at=at
+    )
+
+
 def _kept_wish(account: Account, lead: User) -> Model:
     wish = _wish(account, lead)
     Wish.objects.filter(pk=wish.pk).update(want="go_on", wanted_end_at=None, version=2, sent_version=1)
@@ -205,6 +212,7 @@ NEXT_YEAR = {"ends_at_0": "{next_year}", "ends_at_1": "12:00"}
 EXPECTED: dict[str, tuple[str, Row, dict[str, Any]]] = {
     "renewal_stopped": (roles.CANCEL, _wish, {}),
     "renewal_goes_on": (roles.CANCEL, _kept_wish, {}),
+    "close_finding": (roles.CANCEL, _finding, {}),
     "hand_over": (roles.HAND_OVER, lambda account, lead: account, {"new_owner": "member@example.org", **COMPARED}),
     "open_account": (
         roles.OPEN,
@@ -387,9 +395,9 @@ def test_whoever_works_at_the_desk_sees_every_list_and_edits_no_state(
         assert client.get(f"{url}add/").status_code == 403, url
         assert not model_admin.has_delete_permission(response.wsgi_request), url
         if model_admin.has_change_permission(response.wsgi_request):
-            # What a marketplace's plan grants is a setting, not the state of an account.
+            # What a marketplace's plan grants, or a price buys, is a setting, not the state of an account.
             assert role == "lead"
-            assert model in (ListingPlan, Dimension)
+            assert model in (ListingPlan, Dimension, StripePrice)
 
 
 def test_an_agent_can_not_make_anybody_staff(agent: User, lead: User, sign_in: SignIn) -> None:

@@ -115,6 +115,8 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "payment": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (409, 403, 403, 409, 403, 302))),
     "api_entitlements": (Door("GET", all_alike(401)),),
     "api_resources": (Door("PUT", all_alike(401)),),
+    # No secret of Stripe's is in the settings of the tests.
+    "stripe_webhook": (Door("GET", all_alike(405)), Door("POST", all_alike(503))),
     "github_webhook": (Door("GET", all_alike(405)), Door("POST", all_alike(401))),
     "github_setup": (Door("GET", (200, 200, 200, 200, 200, 302)), Door("POST", (200, 200, 200, 200, 200, 302))),
     "github_stay": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", (302, 403, 403, 409, 403, 302))),

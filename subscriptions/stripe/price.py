@@ -13,7 +13,6 @@ from typing import Self
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.customers.history import Actor
 from subscriptions.billing.holding import MAX_REFERENCE
 from subscriptions.plan import FREE, Interval, Plan
 
@@ -110,18 +109,14 @@ def plan_named(key: str, *, exactly: bool = False) -> Plan | None:
     return max(fitting, key=lambda plan: len(plan.code), default=None)
 
 
-def map_price(price: StripePrice, plan: Plan | None, *, by: Actor, at: datetime) -> bool:
-    """Staff say which plan a price buys; None: none, whatever Stripe's data say. Returns whether anything changed.
+def map_price(price: StripePrice, plan: Plan | None, *, at: datetime) -> None:
+    """Staff say which plan a price buys; None: none, whatever Stripe's data say.
 
     What can't be sold as it is stays unmapped all the same. Who subscribes at it is taken over with the next check.
     """
-    before = (price.plan_id, price.unmapped_because, price.mapped_at is None)
     price.plan, price.mapped_at = plan, at
     price.map_by_itself(Unmapped(price.unmapped_because) if _is_unfit(price) else None)
-    if before == (price.plan_id, price.unmapped_because, False):
-        return False
     price.save(update_fields=["plan", "mapped_at", "unmapped_because"])
-    return True
 
 
 def _is_unfit(price: StripePrice) -> bool:

@@ -251,7 +251,16 @@ POISON = {
     "retention": Poison(records, "", gone, "sweep-failed", says=""),
 }
 #: What has a test of its own elsewhere, in the same words: a poison row, the others go on, `doctor` names it.
-ELSEWHERE = {"aws-check", "aws-confirm", "aws-reconcile", "github-reconcile", "purchases", "wishes"}
+ELSEWHERE = {
+    "aws-check",
+    "aws-confirm",
+    "aws-reconcile",
+    "github-reconcile",
+    "purchases",
+    "stripe-check",
+    "stripe-reconcile",
+    "wishes",
+}
 
 
 def poison(row: Row, refused: str) -> None:
