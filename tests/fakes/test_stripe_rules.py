@@ -342,5 +342,6 @@ def test_it_runs_by_itself_and_knows_again_what_it_knew(tmp_path: Path) -> None:
             assert abs(time.time() - datetime.fromisoformat(state["now"]).timestamp()) < 60
             sold.append([price["id"] for price in state["prices"]])
             running.terminate()
+            assert running.communicate(timeout=30)[0].endswith("Stopped.\n")
     assert sold[0] == sold[1]
     assert len(sold[0]) == 3

@@ -51,9 +51,10 @@ def main() -> None:
             while not stop.wait(1):
                 stripe.keep_time()
         except KeyboardInterrupt:
+            # Before a word of it: whoever read what is printed may be gone.
+            if chosen.state:
+                stripe.save(chosen.state)
             print("Stopped.")  # noqa: T201
-        if chosen.state:
-            stripe.save(chosen.state)
 
 
 def environment(stripe: FakeStripe) -> dict[str, str]:
