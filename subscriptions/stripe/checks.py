@@ -1,8 +1,9 @@
 """Stripe's own answer: the `stripe-check` sweep.
 
-After a burst of events Stripe is asked once what the customer holds: all subscriptions, of all statuses, all pages, and
-their invoices. What it says is taken over under the account's lock, never an older answer over a newer one. The call
-is made outside of transactions; two workers that ask at the same time take over in the order in which they asked.
+After a burst of events Stripe is asked once what the customer holds: all subscriptions, of all statuses, all pages,
+their invoices, and what was paid back of them. What it says is taken over under the account's lock, never an older
+answer over a newer one. The call is made outside of transactions; two workers that ask at the same time take over in
+the order in which they asked.
 """
 
 import time
@@ -23,9 +24,11 @@ from subscriptions.billing.finding import Finding, find
 from subscriptions.billing.holding import Held, HeldStatus, Holding
 from subscriptions.billing.taking_over import take_over
 from subscriptions.stripe import invoices as taken_invoices
+from subscriptions.stripe import money_back
 from subscriptions.stripe.client import StripeApi, StripeError, is_configured, not_yet, stripe_api
 from subscriptions.stripe.customer import StripeCustomer
 from subscriptions.stripe.messages import subscription_of
+from subscriptions.stripe.money_back import MoneyBack
 from subscriptions.stripe.payloads import (
     CODE,
     NotOurs,
@@ -84,6 +87,9 @@ def _check(customer: StripeCustomer, at: datetime, *, began: float) -> bool:
         )
         subscriptions, unreadable = _read(said)
         learn(api, {item.price_reference for each in subscriptions for item in each.items}, at=at)
+        # Where nothing was paid, nothing can have been paid back.
+        is_paid = any(invoice.get("status") == "paid" for invoice in invoices)
+        returned = money_back.read(api, customer.reference, at) if is_paid else []
     except StripeError as error:
         raise not_yet(error) from error
     with transaction.atomic():
@@ -95,6 +101,7 @@ def _check(customer: StripeCustomer, at: datetime, *, began: float) -> bool:
             at=at,
             leased_until=customer.leased_until,
             unreadable=unreadable,
+            returned=returned,
         )
     if unreadable:
         # The others are taken over; the row shows this one to staff.
@@ -133,6 +140,7 @@ def take_over_customer(
     at: datetime,
     leased_until: datetime | None = None,
     unreadable: list[str] | None = None,
+    returned: Sequence[MoneyBack] = (),
 ) -> bool:
     """Take over what Stripe answered to a request sent at `sent_at`. Returns whether it counted: an older one does not.
 
@@ -178,6 +186,7 @@ def take_over_customer(
     if unreadable and leased_until:
         # Its worker notes why, and it is tried again.
         customer.check_at, customer.check_since = leased_until, customer.check_since or at
+    money_back.take_over(account, returned, at=at)
     customer.save()
     return True
 

@@ -18,6 +18,8 @@ from accounts.inbox.delivery import Delivery, DeliveryOutcome, Unprocessable
 from accounts.inbox.sources import InboxSource
 from subscriptions.billing.invoice import InvoicePayment
 from subscriptions.billing.wish import Want, Wish
+from subscriptions.refunds.paying import look_again
+from subscriptions.refunds.refund import Refund
 from subscriptions.stripe.customer import StripeCustomer, StripeCustomerQuerySet
 from subscriptions.stripe.payloads import CODE, instant, reference
 from subscriptions.stripe.signature import StripeRefusal
@@ -64,6 +66,8 @@ def handle(delivery: Delivery, at: datetime) -> DeliveryOutcome:
         StripeCustomer.objects.filter(pk=customer.pk).update(deleted_at=at)
     whose.ask(at)
     _hurry(delivery.event, said, at)
+    if said.get("object") == "refund":
+        look_again(Refund.objects.filter(provider_reference=reference(said)).exclude(provider_reference=""), at)
     return DeliveryOutcome.ASKED
 
 

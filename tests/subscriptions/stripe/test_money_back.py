@@ -1,8 +1,13 @@
 """What others paid back at Stripe, and what banks ask back, is known before anybody proposes a refund."""
 
-import pytest
+from datetime import timedelta
 
-from accounts.models import Account
+import pytest
+from django.test import Client
+
+from accounts.core import clock
+from accounts.inbox import inbox
+from accounts.models import Account, Notice
 from subscriptions.billing.finding import Finding, close
 from subscriptions.billing.invoice import InvoicePayment
 from subscriptions.models import Subscription
@@ -10,8 +15,10 @@ from subscriptions.refunds import decisions
 from subscriptions.refunds.decisions import propose
 from subscriptions.refunds.paying import carry_out_due
 from subscriptions.refunds.refund import Ends
-from subscriptions.stripe import money_back
+from subscriptions.stripe import checks, money_back
 from subscriptions.stripe.client import stripe_api
+from subscriptions.stripe.customer import StripeCustomer
+from tests.factories import AccountFactory, owner_of
 from tests.fakes.stripe import FakeStripe
 from tests.subscriptions.stripe.test_refunds import Actor, Json, approved, lead, payment, subscription, there
 
@@ -90,3 +97,45 @@ def test_where_nothing_has_moved_one_list_is_all_that_is_asked(
     stripe.forget_requests()
     assert read_again(stripe, there, account) == 0
     assert [request.path for request in stripe.requests] == ["/v1/charges"]
+
+
+def hear(stripe: FakeStripe, client: Client) -> None:
+    """What Stripe has to tell is told at our door, and whatever is due by that is done."""
+    for delivery in stripe.take():
+        client.post(
+            "/billing/stripe/webhook/", delivery.body, content_type="application/json", headers=delivery.headers
+        )
+    # Heard by our own clock, which is Stripe's here.
+    at = stripe.now + timedelta(minutes=1)
+    inbox.process_due(at)
+    checks.check_due(at)
+    carry_out_due(at)
+
+
+def test_heard_at_the_door_a_refund_in_the_dashboard_is_known(stripe: FakeStripe, client: Client) -> None:
+    stripe.now = clock.now()
+    bought_there = stripe.subscribe(stripe.customer(), stripe.price(4900, lookup_key="pro-monthly"))
+    account = AccountFactory()
+    StripeCustomer.objects.create(account=account, reference=bought_there["customer"], livemode=False)
+    hear(stripe, client)
+    bought = Subscription.objects.get(account=account)
+    assert InvoicePayment.objects.get(invoice__subscription=bought).left_cents == 4900
+    stripe.now = stripe.now + timedelta(minutes=2)
+    stripe.refund(payment(stripe), 900)
+    hear(stripe, client)
+    assert InvoicePayment.objects.get(invoice__subscription=bought).left_cents == 4000
+    assert [code for code, _number in findings()] == ["refunded-elsewhere"]
+
+
+def test_a_failure_is_known_when_it_is_heard_and_not_a_day_later(
+    stripe: FakeStripe, client: Client, there: Json, subscription: Subscription, lead: Actor
+) -> None:
+    approved(subscription, lead, stripe)
+    stripe.now = clock.now()
+    carry_out_due(stripe.now)
+    hear(stripe, client)
+    [refund] = stripe.refunds
+    stripe.settle_refund(refund, "failed", reason="declined")
+    hear(stripe, client)
+    told = Notice.objects.get(kind="subscriptions/refund_failed")
+    assert told.recipient == owner_of(subscription).user
