@@ -34,7 +34,7 @@ from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.payments import RecordedPayments
 from subscriptions.stripe import checks as stripe_checks
-from subscriptions.stripe import forgetting
+from subscriptions.stripe import forgetting, gate
 from subscriptions.stripe import messages as stripe_messages
 from subscriptions.stripe import reconciliation as stripe_reconciliation
 from subscriptions.stripe.provider import Stripe
@@ -62,6 +62,7 @@ EXTENSION = Extension(
         *settling.INVARIANTS,
         *agreeing.INVARIANTS,
         *stripe_checks.INVARIANTS,
+        *gate.INVARIANTS,
         *repricing.INVARIANTS,
         *reminders.INVARIANTS,
         *paying.INVARIANTS,

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.db import connection, models, transaction
@@ -18,6 +18,7 @@ from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.errors import storable
+from accounts.jobs import invariants
 
 #: The share of the allowed rate that is used: what is late on its way must not meet what is punctual.
 SHARE = 0.9
@@ -25,6 +26,8 @@ SHARE = 0.9
 LARGEST_BATCH = 10
 #: Seconds for which a slot may be used late. Together with `SHARE` no second has more calls than are allowed.
 SLACK = 0.05
+#: For so long after it was last refused a key is shown to staff.
+SHOWN = timedelta(hours=1)
 
 
 class StripeGate(models.Model):
@@ -125,3 +128,13 @@ class Gate:
     def deny(self, why: str, at: datetime) -> None:
         """Note that the key may not do what was asked, for `doctor`."""
         StripeGate.objects.filter(pk=self.key).update(denied_at=at, denied_because=storable(why)[:200])
+
+
+INVARIANTS = (
+    invariants.Invariant(
+        "stripe-key",
+        _("Stripe refused what its key was used for: it is wrong, was revoked, or lacks a right"),
+        lambda at: StripeGate.objects.filter(denied_at__gt=at - SHOWN),
+        example="denied_because",
+    ),
+)

@@ -21,7 +21,7 @@ from subscriptions.stripe.client import (
     StripeRefused,
     StripeUnavailable,
 )
-from subscriptions.stripe.gate import StripeGate
+from subscriptions.stripe.gate import INVARIANTS, StripeGate
 
 AT = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 KEY = "rk_test_51Secret"
@@ -223,6 +223,8 @@ def test_a_revoked_key_stops_all_calls_and_is_named_nowhere(
         subscription(api)
     gate = StripeGate.objects.get()
     assert (gate.denied_at, gate.denied_because) == (AT, "Stripe does not take the key")
+    (shown,) = [violation for each in INVARIANTS if (violation := each.check(AT))]
+    assert (shown.name, INVARIANTS[0].check(AT + timedelta(hours=1))) == ("stripe-key", None)
     assert "51Secret" not in f"{denied.value}{gate.__dict__}{caplog.text}"
     assert denied.value.__cause__ is None
 
