@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from stripe import RequestOptions
+from stripe.params import SubscriptionUpdateParams
+
 from accounts.jobs.due_work import NotYet
 from subscriptions.billing.provider import Agreement, WishRequest
 from subscriptions.billing.wish import Outcome, Want
@@ -107,7 +110,7 @@ class _Attempt:
             # Under a schedule the end can't be set; and a release drops an end that the schedule had set.
             self._release(said["schedule"])
             return None
-        change: dict[str, Any] = {"cancel_at_period_end": True}
+        change: SubscriptionUpdateParams = {"cancel_at_period_end": True}
         if feedback := FEEDBACK.get(self.request.feedback):
             change["cancellation_details"] = {"feedback": feedback}
         if self.request.cancellation_reference:
@@ -138,11 +141,11 @@ class _Attempt:
 
     # Calls that change something. None: it was not as it had been read.
 
-    def _change(self, change: Mapping[str, Any], verb: str) -> dict[str, Any] | None:
+    def _change(self, change: SubscriptionUpdateParams, verb: str) -> dict[str, Any] | None:
         options = self._options(verb)
         try:
             return self.api.ask(
-                lambda v1: v1.subscriptions.update(self.request.reference, {**change}, options),  # type: ignore[arg-type]
+                lambda v1: v1.subscriptions.update(self.request.reference, change, options),
                 at=self.at,
             )
         except StripeRefused as refused:
@@ -157,7 +160,7 @@ class _Attempt:
                 lambda v1: v1.subscriptions.cancel(
                     self.request.reference,
                     {"prorate": False, "invoice_now": False},
-                    options,  # type: ignore[arg-type]
+                    options,
                 ),
                 at=self.at,
             )
@@ -171,12 +174,12 @@ class _Attempt:
         reference = schedule if isinstance(schedule, str) else str(schedule.get("id"))
         options = self._options("release")
         try:
-            self.api.ask(lambda v1: v1.subscription_schedules.release(reference, {}, options), at=self.at)  # type: ignore[arg-type]
+            self.api.ask(lambda v1: v1.subscription_schedules.release(reference, {}, options), at=self.at)
         except StripeRefused:
             # Released or over by now, it no longer stands in the way; if it does, the next look finds it again.
             return
 
-    def _options(self, verb: str) -> dict[str, str]:
+    def _options(self, verb: str) -> RequestOptions:
         """A key for this call of this attempt: another attempt reads first, and must not be told the old answer.
 
         Stripe replays a stored answer for a day, a failure too, whether or not the world has moved.

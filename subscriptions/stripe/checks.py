@@ -73,14 +73,14 @@ def _check(customer: StripeCustomer, at: datetime, *, began: float) -> bool:
         api = stripe_api()
         said = list(
             api.every(
-                lambda v1, page: v1.subscriptions.list({"customer": customer.reference, "status": "all", **page}),  # type: ignore[typeddict-item]
+                lambda v1, page: v1.subscriptions.list({"customer": customer.reference, "status": "all", **page}),
                 at=at,
             )
         )
         invoices = list(
             api.every(
                 lambda v1, page: v1.invoices.list(
-                    {"customer": customer.reference, "expand": ["data.payments"], **page}  # type: ignore[typeddict-item]
+                    {"customer": customer.reference, "expand": ["data.payments"], **page}
                 ),
                 at=at,
             )
@@ -124,11 +124,11 @@ def learn(api: StripeApi, references: set[str], *, at: datetime) -> None:
     """Ask about the prices among these that we don't know yet, with their products. Not inside a transaction."""
     known = set(StripePrice.objects.filter(reference__in=references).values_list("reference", flat=True))
     for missing in sorted(references - known - {""}):
-        said = api.ask(
-            lambda v1, missing=missing: v1.prices.retrieve(missing, {"expand": ["product"]}),  # type: ignore[misc]
-            at=at,
-        )
-        read_price(said, None, at=at).save()
+        read_price(_price(api, missing, at), None, at=at).save()
+
+
+def _price(api: StripeApi, number: str, at: datetime) -> Mapping[str, Any]:
+    return api.ask(lambda v1: v1.prices.retrieve(number, {"expand": ["product"]}), at=at)
 
 
 def take_over_customer(
@@ -213,6 +213,7 @@ def _take_over_one(
     sent_at: datetime,
     at: datetime,
 ) -> Holding | None:
+    found: Held | None
     try:
         found = held(said, prices, read_at=sent_at, first_paid_at=first_paid_at)
     except NotOurs as not_ours:

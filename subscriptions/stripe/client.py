@@ -11,17 +11,18 @@ Whatever changes something takes an idempotency key (`options={"idempotency_key"
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, NotRequired
 
 import requests
 import stripe
 from django.conf import settings
 from requests.adapters import HTTPAdapter
 from stripe._v1_services import V1Services
+from typing_extensions import TypedDict
 
 from accounts.core.errors import storable
 from accounts.jobs.due_work import NotYet
@@ -47,6 +48,13 @@ MAX_CONNECTIONS = 32
 
 # Stripe's library would send how long the last call took.
 stripe.enable_telemetry = False
+
+
+class Page(TypedDict, closed=True):
+    """The parameters of a list that say which page of it: these and no others, so that any list takes them."""
+
+    limit: int
+    starting_after: NotRequired[str]
 
 
 class StripeError(Exception):
@@ -124,16 +132,15 @@ class StripeApi:
         return answer
 
     def every(
-        self, call: Callable[[V1Services, Mapping[str, Any]], stripe.StripeObject], *, at: datetime
+        self, call: Callable[[V1Services, Page], stripe.StripeObject], *, at: datetime
     ) -> Iterator[dict[str, Any]]:
         """Every item of a list, all pages. `call` passes on the parameters it is given: `limit`, `starting_after`.
 
         Raises rather than leave one out: a page that fails is no shorter list.
         """
-        page: dict[str, Any] = {"limit": PER_PAGE}
+        page: Page = {"limit": PER_PAGE}
         for _number in range(MAX_PAGES):
-            parameters = dict(page)
-            answer = self.ask(lambda v1, parameters=parameters: call(v1, parameters), at=at)  # type: ignore[misc]
+            answer = self._page(call, page, at)
             items = answer.get("data")
             if not isinstance(items, list) or not all(isinstance(item, dict) and item.get("id") for item in items):
                 raise StripeUnavailable("a list without its items")
@@ -142,8 +149,13 @@ class StripeApi:
                 return
             if not items or page.get("starting_after") == items[-1]["id"]:
                 raise StripeUnavailable("a list that goes on and brings nothing")
-            page["starting_after"] = items[-1]["id"]
+            page = {"limit": PER_PAGE, "starting_after": items[-1]["id"]}
         raise StripeUnavailable(f"more than {MAX_PAGES} pages")
+
+    def _page(
+        self, call: Callable[[V1Services, Page], stripe.StripeObject], page: Page, at: datetime
+    ) -> dict[str, Any]:
+        return self.ask(lambda v1: call(v1, page), at=at)
 
     def _classified(self, error: stripe.StripeError, at: datetime) -> StripeError:
         status = error.http_status or 0

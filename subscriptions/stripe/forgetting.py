@@ -16,12 +16,14 @@ comes long after it. The certificate says what remains at Stripe, why, and until
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db import models, transaction
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from stripe import RequestOptions
+from stripe.params import CustomerUpdateParams, SubscriptionUpdateParams
 
 from accounts.erasure.purge import Purge
 from accounts.inbox.delivery import Delivery
@@ -51,8 +53,10 @@ OVER = ("canceled", "incomplete_expired")
 #: Under which our own id of the account stands on what we make there.
 ACCOUNT_KEY = "offboard_account"
 REDACTION = "/v1/privacy/redaction_jobs"
+#: What of its invoices is not settled: owed, and not final yet.
+UNSETTLED: tuple[Literal["open", "draft"], ...] = ("open", "draft")
 #: Everything on the customer object that tells of a person; an empty text unsets it.
-BLANK: dict[str, Any] = {
+BLANK: CustomerUpdateParams = {
     "name": "",
     "email": "",
     "phone": "",
@@ -278,27 +282,20 @@ def _settle(step: ForgettingStep, at: datetime) -> dict[str, Any]:
         return facts
     ours = _Ours(step.account_id)
     subscriptions = {str(found["id"]) for found in _subscriptions(step, at) if ours.has(found)}
-    for status in ("open", "draft"):
-        invoices = api.every(
-            lambda v1, page, status=status: v1.invoices.list({**page, "customer": customer, "status": status}), at=at
-        )
-        for invoice in list(invoices):
+    for status in UNSETTLED:
+        for invoice in list(_invoices(step, status, at)):
             number = str(invoice["id"])
             if _subscription_of(invoice) not in subscriptions or invoice.get("collection_method") == "send_invoice":
                 facts["owed"] += status == "open"
             elif status == "open":
-                options = {"idempotency_key": step.key("void", number)}
-                api.ask(lambda v1, n=number, o=options: v1.invoices.void_invoice(n, options=o), at=at)
+                _void(step, number, at)
                 facts["voided"] += 1
             elif invoice.get("auto_advance"):
                 # A draft of a subscription can't be voided: it must not become final by itself.
-                options = {"idempotency_key": step.key("hold", number)}
-                api.ask(lambda v1, n=number, o=options: v1.invoices.update(n, {"auto_advance": False}, o), at=at)
+                _hold(step, number, at)
     methods = api.every(lambda v1, page: v1.customers.payment_methods.list(customer, {**page}), at=at)
     for method in list(methods):
-        number = str(method["id"])
-        options = {"idempotency_key": step.key("detach", number)}
-        api.ask(lambda v1, n=number, o=options: v1.payment_methods.detach(n, options=o), at=at)
+        _detach(step, str(method["id"]), at)
         facts["cards"] += 1
     return facts
 
@@ -312,11 +309,9 @@ def _blank(step: ForgettingStep, at: datetime) -> dict[str, Any]:
     for subscription in list(_subscriptions(step, at)):
         comment = (subscription.get("cancellation_details") or {}).get("comment")
         if ours.has(subscription) and (comment or subscription.get("metadata")):
-            number, options = str(subscription["id"]), {"idempotency_key": step.key("blank", str(subscription["id"]))}
-            blank: Any = {"metadata": "", "cancellation_details": {"comment": ""}}
-            api.ask(lambda v1, n=number, b=blank, o=options: v1.subscriptions.update(n, b, o), at=at)
-    options = {"idempotency_key": step.key("blank", customer)}
-    said = api.ask(lambda v1: v1.customers.update(customer, BLANK, options), at=at)  # type: ignore[arg-type]
+            _blank_subscription(step, str(subscription["id"]), at)
+    options: RequestOptions = {"idempotency_key": step.key("blank", customer)}
+    said = api.ask(lambda v1: v1.customers.update(customer, BLANK, options), at=at)
     left = [name for name in ("name", "email", "phone", "address", "shipping", "description") if said.get(name)]
     if left:
         raise NotYet(f"Stripe still has {', '.join(left)} of the customer")
@@ -325,7 +320,7 @@ def _blank(step: ForgettingStep, at: datetime) -> dict[str, Any]:
 
 def _delete(step: ForgettingStep, at: datetime) -> dict[str, Any]:
     if not _customer(step, at).get("deleted"):
-        options = {"idempotency_key": step.key("delete")}
+        options: RequestOptions = {"idempotency_key": step.key("delete")}
         said = stripe_api().ask(lambda v1: v1.customers.delete(step.customer, options=options), at=at)
         if not said.get("deleted"):
             raise NotYet("Stripe did not say that the customer is deleted")
@@ -358,6 +353,34 @@ def _redact(step: ForgettingStep, at: datetime) -> dict[str, Any]:
     raise NotYet(f"Stripe’s redaction {job} is {status}", until=at + ASK_AGAIN, counts=False)
 
 
+def _invoices(step: ForgettingStep, status: Literal["open", "draft"], at: datetime) -> Iterator[dict[str, Any]]:
+    customer = step.customer
+    return stripe_api().every(
+        lambda v1, page: v1.invoices.list({**page, "customer": customer, "status": status}), at=at
+    )
+
+
+def _void(step: ForgettingStep, number: str, at: datetime) -> None:
+    options: RequestOptions = {"idempotency_key": step.key("void", number)}
+    stripe_api().ask(lambda v1: v1.invoices.void_invoice(number, options=options), at=at)
+
+
+def _hold(step: ForgettingStep, number: str, at: datetime) -> None:
+    options: RequestOptions = {"idempotency_key": step.key("hold", number)}
+    stripe_api().ask(lambda v1: v1.invoices.update(number, {"auto_advance": False}, options), at=at)
+
+
+def _detach(step: ForgettingStep, number: str, at: datetime) -> None:
+    options: RequestOptions = {"idempotency_key": step.key("detach", number)}
+    stripe_api().ask(lambda v1: v1.payment_methods.detach(number, options=options), at=at)
+
+
+def _blank_subscription(step: ForgettingStep, number: str, at: datetime) -> None:
+    options: RequestOptions = {"idempotency_key": step.key("blank", number)}
+    blank: SubscriptionUpdateParams = {"metadata": "", "cancellation_details": {"comment": ""}}
+    stripe_api().ask(lambda v1: v1.subscriptions.update(number, blank, options), at=at)
+
+
 _STEPS = {
     StepKind.CONFIRM: _confirm,
     StepKind.SETTLE: _settle,
@@ -382,9 +405,12 @@ def _expire_sessions(step: ForgettingStep, at: datetime) -> None:
         lambda v1, page: v1.checkout.sessions.list({**page, "customer": customer, "status": "open"}), at=at
     )
     for session in list(found):
-        number = str(session["id"])
-        options = {"idempotency_key": step.key("expire", number)}
-        api.ask(lambda v1, n=number, o=options: v1.checkout.sessions.expire(n, options=o), at=at)
+        _expire(step, str(session["id"]), at)
+
+
+def _expire(step: ForgettingStep, number: str, at: datetime) -> None:
+    options: RequestOptions = {"idempotency_key": step.key("expire", number)}
+    stripe_api().ask(lambda v1: v1.checkout.sessions.expire(number, options=options), at=at)
 
 
 def _subscriptions(step: ForgettingStep, at: datetime) -> Iterator[dict[str, Any]]:
@@ -396,9 +422,10 @@ def _subscriptions(step: ForgettingStep, at: datetime) -> Iterator[dict[str, Any
 
 
 def _end(step: ForgettingStep, number: str, at: datetime) -> None:
-    options = {"idempotency_key": step.key("end", number)}
-    ending: Any = {"prorate": False, "invoice_now": False}
-    said = stripe_api().ask(lambda v1: v1.subscriptions.cancel(number, ending, options), at=at)
+    options: RequestOptions = {"idempotency_key": step.key("end", number)}
+    said = stripe_api().ask(
+        lambda v1: v1.subscriptions.cancel(number, {"prorate": False, "invoice_now": False}, options), at=at
+    )
     if said.get("status") != "canceled":
         raise NotYet(f"Stripe says that {number} is {said.get('status')}")
 

@@ -32,6 +32,7 @@ from subscriptions.stripe.payloads import (
     reference,
 )
 from subscriptions.stripe.price import StripePrice, Unmapped
+from subscriptions.stripe.reconciliation import every_price
 from subscriptions.subscription import Subscription
 
 #: Under which a customer's metadata name its account, unless the command says otherwise.
@@ -86,7 +87,7 @@ def import_all(api: StripeApi, *, at: datetime, apply: bool, account_key: str = 
     """What becomes of each subscription there; with `apply` it has. Not inside a transaction. Raises `StripeError`."""
     prices = _prices(api, at, apply=apply)
     walked = api.every(
-        lambda v1, page: v1.subscriptions.list({"status": "all", "expand": ["data.customer"], **page}),  # type: ignore[typeddict-item]
+        lambda v1, page: v1.subscriptions.list({"status": "all", "expand": ["data.customer"], **page}),
         at=at,
     )
     # All of a customer's are looked at together: a second one that is live is listed, whichever comes first.
@@ -99,15 +100,11 @@ def import_all(api: StripeApi, *, at: datetime, apply: bool, account_key: str = 
 
 def _prices(api: StripeApi, at: datetime, *, apply: bool) -> dict[str, StripePrice]:
     found = {price.reference: price for price in StripePrice.objects.all()}
-    for active in (True, False):
-        for said in api.every(
-            lambda v1, page, active=active: v1.prices.list({"active": active, "expand": ["data.product"], **page}),  # type: ignore[misc]
-            at=at,
-        ):
-            price = read_price(said, found.get(said["id"]), at=at)
-            found[price.reference] = price
-            if apply:
-                price.save()
+    for said in every_price(api, at):
+        price = read_price(said, found.get(said["id"]), at=at)
+        found[price.reference] = price
+        if apply:
+            price.save()
     return found
 
 

@@ -35,7 +35,7 @@ class MoneyBack:
 
 def read(api: StripeApi, customer: str, at: datetime) -> list[MoneyBack]:
     """What has become of a customer's payments. Not inside a transaction. Raises what the client raises."""
-    listed = api.every(lambda v1, page: v1.charges.list({"customer": customer, **page}), at=at)  # type: ignore[arg-type]
+    listed = api.every(lambda v1, page: v1.charges.list({"customer": customer, **page}), at=at)
     taken = [said for said in listed if said.get("status") == "succeeded"]
     names = [name for said in taken for name in (str(said["id"]), reference(said.get("payment_intent"))) if name]
     known = dict(

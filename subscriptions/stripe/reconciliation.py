@@ -9,6 +9,7 @@ the wrong account looks like, the breaker stops the run before anybody is asked 
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -93,14 +94,23 @@ def read_prices(api: StripeApi, at: datetime) -> int:
     """Read all prices, sold or not, and what plans they buy. Returns how many. Not inside a transaction."""
     known = {price.reference: price for price in StripePrice.objects.all()}
     count = 0
-    for active in (True, False):
-        for said in api.every(
-            lambda v1, page, active=active: v1.prices.list({"active": active, "expand": ["data.product"], **page}),  # type: ignore[misc]
-            at=at,
-        ):
-            read_price(said, known.get(said["id"]), at=at).save()
-            count += 1
+    for said in every_price(api, at):
+        read_price(said, known.get(said["id"]), at=at).save()
+        count += 1
     return count
+
+
+def every_price(api: StripeApi, at: datetime) -> Iterator[dict[str, Any]]:
+    """All prices with their products as Stripe says them: those on sale, then those that are no more."""
+    for active in (True, False):
+        yield from _prices(api, active, at)
+
+
+def _prices(api: StripeApi, active: bool, at: datetime) -> Iterator[dict[str, Any]]:
+    return api.every(
+        lambda v1, page: v1.prices.list({"active": active, "expand": ["data.product"], **page}),
+        at=at,
+    )
 
 
 def missing(at: datetime) -> "QuerySet[Holding]":
@@ -112,7 +122,7 @@ def missing(at: datetime) -> "QuerySet[Holding]":
 def _pages(api: StripeApi, at: datetime) -> Iterator[list[Said]]:
     """Every subscription, a page at a time. What can't be read is asked about with its customer, who then shows it."""
     page: list[Said] = []
-    for each in api.every(lambda v1, page: v1.subscriptions.list({"status": "all", **page}), at=at):  # type: ignore[typeddict-item]
+    for each in api.every(lambda v1, page: v1.subscriptions.list({"status": "all", **page}), at=at):
         try:
             page.append(read_subscription(each))
         except UnreadableAnswer:
@@ -172,7 +182,7 @@ def _ask_about_undelivered(api: StripeApi, at: datetime) -> int:
     named: set[str] = set()
     for event in api.every(
         lambda v1, page: v1.events.list(
-            {"delivery_success": False, "types": list(TOLD_OF), "created": {"gte": since}, **page}  # type: ignore[typeddict-item]
+            {"delivery_success": False, "types": list(TOLD_OF), "created": {"gte": since}, **page}
         ),
         at=at,
     ):

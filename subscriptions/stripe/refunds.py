@@ -22,7 +22,7 @@ from subscriptions.billing.provider import Payable, RefundState
 from subscriptions.refunds.refund import Refund
 from subscriptions.stripe.client import StripeApi, StripeError, StripeRefused, not_yet, stripe_api
 from subscriptions.stripe.customer import StripeCustomer
-from subscriptions.stripe.too_late import CODE
+from subscriptions.stripe.too_late import CODE, PaymentNamed
 from subscriptions.subscription import Subscription
 
 #: By which ours are known at Stripe, whatever became of the answer.
@@ -104,15 +104,15 @@ def _why_not(payment: InvoicePayment) -> str:
 
 def open_disputes(api: StripeApi, charge: str, at: datetime) -> Iterator[Mapping[str, Any]]:
     """By which the bank holds the money of a charge, or has it. An inquiry still allows refunds; what was won, too."""
-    listed = api.every(lambda v1, page: v1.disputes.list({"charge": charge, **page}), at=at)  # type: ignore[arg-type]
+    listed = api.every(lambda v1, page: v1.disputes.list({"charge": charge, **page}), at=at)
     for dispute in listed:
         if not dispute.get("is_charge_refundable") and dispute.get("status") not in ("won", "warning_closed"):
             yield dispute
 
 
-def refunds_of(api: StripeApi, of: Mapping[str, str], at: datetime) -> list[Mapping[str, Any]]:
+def refunds_of(api: StripeApi, of: PaymentNamed, at: datetime) -> list[Mapping[str, Any]]:
     """All refunds of a payment or a charge, by whomever."""
-    return list(api.every(lambda v1, page: v1.refunds.list({**of, **page}), at=at))  # type: ignore[arg-type]
+    return list(api.every(lambda v1, page: v1.refunds.list({**of, **page}), at=at))
 
 
 def is_ours(said: Mapping[str, Any]) -> bool:
@@ -145,11 +145,11 @@ def _paid(api: StripeApi, refund: Refund, at: datetime) -> RefundState:
     return _taken(api, refund, ours, at)
 
 
-def _make(api: StripeApi, refund: Refund, of: Mapping[str, str], at: datetime) -> Mapping[str, Any]:
+def _make(api: StripeApi, refund: Refund, of: PaymentNamed, at: datetime) -> Mapping[str, Any]:
     """The order itself. `reason` is never `fraudulent`: that puts the customer's card on a block list."""
     return api.ask(
         lambda v1: v1.refunds.create(
-            {  # type: ignore[arg-type]
+            {
                 **of,
                 "amount": refund.cents,
                 "reason": "requested_by_customer",
@@ -238,7 +238,7 @@ def _credited_in_vain(api: StripeApi, refund: Refund, at: datetime) -> None:
 
 def _note_of(api: StripeApi, refund: Refund, invoice: Invoice, at: datetime) -> Mapping[str, Any] | None:
     listed = api.every(
-        lambda v1, page: v1.credit_notes.list({"invoice": invoice.reference, **page}),  # type: ignore[arg-type]
+        lambda v1, page: v1.credit_notes.list({"invoice": invoice.reference, **page}),
         at=at,
     )
     return next((note for note in listed if _is_of(note, refund)), None)
@@ -261,7 +261,7 @@ def _invoice_of(refund: Refund) -> Invoice | None:
 # Reading
 
 
-def _payment(refund: Refund) -> dict[str, str] | None:
+def _payment(refund: Refund) -> PaymentNamed | None:
     """How Stripe names what is paid back; None for what was paid outside of it."""
     named = refund.payment_reference
     if named.startswith("pi_"):
@@ -269,7 +269,7 @@ def _payment(refund: Refund) -> dict[str, str] | None:
     return {"charge": named} if named.startswith(("ch_", "py_")) else None
 
 
-def _charged(api: StripeApi, of: Mapping[str, str], at: datetime) -> Charged:
+def _charged(api: StripeApi, of: PaymentNamed, at: datetime) -> Charged:
     if "payment_intent" in of:
         intent = api.ask(
             lambda v1: v1.payment_intents.retrieve(of["payment_intent"], {"expand": ["latest_charge"]}), at=at

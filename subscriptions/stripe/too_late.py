@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from stripe import RequestOptions
+from typing_extensions import TypedDict
+
 from accounts.jobs.due_work import NotYet
 from subscriptions.billing.finding import find
 from subscriptions.billing.provider import PaidBack, WishRequest
@@ -22,6 +25,13 @@ CODE = "stripe"
 PROCESSING_WAIT = timedelta(hours=1)
 #: An invoice is created about when its period begins; this is more than "about".
 BEFORE = timedelta(days=2)
+
+
+class PaymentNamed(TypedDict, total=False, closed=True):
+    """How Stripe's calls name a payment: by the one or the other."""
+
+    payment_intent: str
+    charge: str
 
 
 @dataclass
@@ -57,7 +67,7 @@ def _renewals(api: StripeApi, said: Mapping[str, Any], wanted: datetime, at: dat
     since = min(wanted, first_start(said) or wanted) - BEFORE
     listed = api.every(
         lambda v1, page: v1.invoices.list(
-            {"subscription": str(said["id"]), "created": {"gte": int(since.timestamp())}, **page}  # type: ignore[arg-type]
+            {"subscription": str(said["id"]), "created": {"gte": int(since.timestamp())}, **page}
         ),
         at=at,
     )
@@ -111,7 +121,7 @@ def _undo(api: StripeApi, request: WishRequest, invoice: Mapping[str, Any], undo
             undoing.again_at = request.at + PROCESSING_WAIT
             undoing.undone.append({"invoice": number, "what": "processing"})
             return
-        api.ask(lambda v1: v1.invoices.void_invoice(number, {}, _key(request, number, "void")), at=request.at)  # type: ignore[arg-type]
+        api.ask(lambda v1: v1.invoices.void_invoice(number, {}, _key(request, number, "void")), at=request.at)
         undoing.undone.append({"invoice": number, "what": "voided"})
     elif status == "paid":
         _pay_back(api, request, invoice, undoing)
@@ -130,7 +140,7 @@ def _payments(api: StripeApi, invoice: str, at: datetime) -> list[Mapping[str, A
     return list(
         api.every(
             lambda v1, page: v1.invoice_payments.list(
-                {"invoice": invoice, "expand": ["data.payment.payment_intent"], **page}  # type: ignore[arg-type]
+                {"invoice": invoice, "expand": ["data.payment.payment_intent"], **page}
             ),
             at=at,
         )
@@ -181,10 +191,10 @@ def _pay_back(api: StripeApi, request: WishRequest, invoice: Mapping[str, Any], 
 
 
 def _refund(api: StripeApi, request: WishRequest, invoice: str, intent: str, charge: str, undoing: Undoing) -> None:
-    of: dict[str, str] = {"payment_intent": intent} if intent else {"charge": charge}
+    of: PaymentNamed = {"payment_intent": intent} if intent else {"charge": charge}
     paid = intent or charge
     # Ours, of an earlier attempt, whatever became of the answer: a key alone is forgotten after a day.
-    listed = api.every(lambda v1, page: v1.refunds.list({**of, **page}), at=request.at)  # type: ignore[arg-type]
+    listed = api.every(lambda v1, page: v1.refunds.list({**of, **page}), at=request.at)
     ours = next((refund for refund in listed if (refund.get("metadata") or {}).get("offboard_undo") == invoice), None)
     if ours is None:
         left, refusal = _left(api, intent, charge, request.at)
@@ -199,7 +209,7 @@ def _refund(api: StripeApi, request: WishRequest, invoice: str, intent: str, cha
         try:
             ours = api.ask(
                 lambda v1: v1.refunds.create(
-                    {  # type: ignore[arg-type]
+                    {
                         **of,
                         "amount": left,
                         "reason": "requested_by_customer",
@@ -256,6 +266,6 @@ def _by_hand(request: WishRequest, invoice: str, why: str) -> None:
     )
 
 
-def _key(request: WishRequest, what: str, verb: str) -> dict[str, str]:
+def _key(request: WishRequest, what: str, verb: str) -> RequestOptions:
     """A key for this attempt: another one reads first (`subscriptions.stripe.agreement`)."""
     return {"idempotency_key": f"undo:{what}:{request.at.timestamp():.6f}:{verb}"}

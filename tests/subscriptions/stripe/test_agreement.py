@@ -34,6 +34,13 @@ def held(stripe: FakeStripe) -> Json:
     return subscription
 
 
+def intent_of(stripe: FakeStripe, invoice: Json) -> Json:
+    """By which an invoice was paid."""
+    intent = stripe.intent_of(invoice)
+    assert intent is not None
+    return intent
+
+
 def wish(stripe: FakeStripe, held: Json, want: Want = Want.END, **more: Any) -> WishRequest:
     """What is wished now, by Stripe's clock: to end with the period, unless said otherwise."""
     wanted = None if want == Want.GO_ON else PERIOD_END
@@ -252,13 +259,13 @@ def test_a_renewal_that_was_paid_is_paid_back_once(stripe: FakeStripe, held: Jso
     assert (undone["invoice"], undone["what"], undone["cents"]) == (renewal["id"], "refunded", 4900)
     assert paid_back(stripe) == [4900]
     # The first payment is for a time that was used.
-    assert [refund["payment_intent"] for refund in stripe.refunds] == [stripe.intent_of(renewal)["id"]]
+    assert [refund["payment_intent"] for refund in stripe.refunds] == [intent_of(stripe, renewal)["id"]]
 
 
 def test_what_others_have_paid_back_is_not_paid_back_again(stripe: FakeStripe, held: Json) -> None:
     stripe.advance(PERIOD_END + timedelta(hours=2))
     renewal = stripe.the(held["latest_invoice"])
-    stripe.refund(stripe.intent_of(renewal), 3000)
+    stripe.refund(intent_of(stripe, renewal), 3000)
     agree(wish(stripe, held))
     assert paid_back(stripe) == [3000, 1900]
 
@@ -266,7 +273,7 @@ def test_what_others_have_paid_back_is_not_paid_back_again(stripe: FakeStripe, h
 def test_a_disputed_renewal_is_left_to_staff(stripe: FakeStripe, held: Json) -> None:
     stripe.advance(PERIOD_END + timedelta(hours=2))
     renewal = stripe.the(held["latest_invoice"])
-    stripe.dispute(stripe.intent_of(renewal))
+    stripe.dispute(intent_of(stripe, renewal))
     assert agree(wish(stripe, held)).outcome == Outcome.ENDED
     finding = Finding.objects.get()
     assert (finding.code, finding.reference, finding.facts["why"]) == ("renewal-not-undone", renewal["id"], "disputed")

@@ -159,7 +159,8 @@ def test_an_owners_cancellation_undone_in_the_dashboard_counts_and_staff_see_it(
     cancellation.cancel(world.subscription, by=owner_of(world.subscription), at=at)
     assert agreeing.agree_due(at) == 1
     world.hear()
-    assert world.subscription.ends_at == FIRST_END
+    ending = world.subscription
+    assert ending.ends_at == FIRST_END
     stripe.advance(hours=1)
     stripe.portal_keep(held["id"])
     world.hear()
@@ -196,7 +197,8 @@ def test_what_was_never_paid_suspends_and_paying_resumes(world: World, held: Jso
     stripe.advance(hours=1)
     stripe.pause(held["id"])
     world.hear()
-    assert world.subscription.suspended_at == BOUGHT + HOUR
+    suspended = world.subscription
+    assert suspended.suspended_at == BOUGHT + HOUR
     assert kinds(world.account)[-1] == "subscription.suspended"
     stripe.advance(days=1)
     stripe.resume(held["id"])

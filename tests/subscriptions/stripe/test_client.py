@@ -61,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
-    do_POST = do_DELETE = do_GET  # noqa: N815
+    do_POST = do_DELETE = do_GET  # noqa: N815  # the names that http.server calls
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent."""
@@ -113,7 +113,7 @@ def test_a_date_is_cleared_by_an_empty_value_and_a_change_has_its_key(api: Strip
 def test_a_list_is_read_to_its_end(api: StripeApi, server: Reciting) -> None:
     server.will_say({"object": "list", "data": [{"id": "sub_1"}, {"id": "sub_2"}], "has_more": True})
     server.will_say({"object": "list", "data": [{"id": "sub_3"}], "has_more": False})
-    found = api.every(lambda v1, page: v1.subscriptions.list({"status": "all", **page}), at=AT)  # type: ignore[typeddict-item]
+    found = api.every(lambda v1, page: v1.subscriptions.list({"status": "all", **page}), at=AT)
     assert [item["id"] for item in found] == ["sub_1", "sub_2", "sub_3"]
     assert [path for _method, path, _headers, _form in server.asked] == [
         "/v1/subscriptions?status=all&limit=100",
@@ -125,14 +125,14 @@ def test_a_page_that_fails_is_no_shorter_list(api: StripeApi, server: Reciting) 
     server.will_say({"object": "list", "data": [{"id": "sub_1"}], "has_more": True})
     server.will_say({}, 500)
     with pytest.raises(StripeUnavailable):
-        list(api.every(lambda v1, page: v1.subscriptions.list({**page}), at=AT))  # type: ignore[typeddict-item]
+        list(api.every(lambda v1, page: v1.subscriptions.list({**page}), at=AT))
 
 
 def test_a_list_that_brings_nothing_new_ends(api: StripeApi, server: Reciting) -> None:
     for _time in range(2):
         server.will_say({"object": "list", "data": [{"id": "sub_1"}], "has_more": True})
     with pytest.raises(StripeUnavailable, match="goes on and brings nothing"):
-        list(api.every(lambda v1, page: v1.subscriptions.list({**page}), at=AT))  # type: ignore[typeddict-item]
+        list(api.every(lambda v1, page: v1.subscriptions.list({**page}), at=AT))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
+from pytest_django import DjangoAssertNumQueries
 
 from subscriptions.stripe.gate import Gate, StripeGate
 
@@ -68,12 +69,12 @@ def test_who_calls_now_and_then_keeps_no_time_from_others() -> None:
 
 
 @pytest.mark.django_db
-def test_a_busy_process_asks_the_row_once_for_ten_calls(django_assert_num_queries: object) -> None:
+def test_a_busy_process_asks_the_row_once_for_ten_calls(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     clock = _Time()
     gate = Gate("key", calls_a_second=100, now=clock, sleep=clock.sleep)
     for _number in range(15):
         gate.wait(AT)
-    with django_assert_num_queries(6):  # type: ignore[operator]
+    with django_assert_num_queries(6):
         # Two batches: a savepoint, a statement and its release each.
         for _number in range(20):
             gate.wait(AT)

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.core import clock
+from accounts.customers.history import Actor
 from accounts.inbox import inbox
 from accounts.models import Account, Notice
 from subscriptions.billing.finding import Finding, close
@@ -20,7 +21,8 @@ from subscriptions.stripe.client import stripe_api
 from subscriptions.stripe.customer import StripeCustomer
 from tests.factories import AccountFactory, owner_of
 from tests.fakes.stripe import FakeStripe
-from tests.subscriptions.stripe.test_refunds import Actor, Json, approved, lead, payment, subscription, there
+from tests.fakes.stripe.spec import Json
+from tests.subscriptions.stripe.test_refunds import approved, lead, payment, subscription, there
 
 __all__ = ["lead", "subscription", "there"]
 

@@ -10,6 +10,7 @@ from accounts.models import Account, Event, Notice
 from subscriptions.billing import agreeing
 from subscriptions.billing.agreeing import agree_due
 from subscriptions.billing.holding import HeldStatus, Holding
+from subscriptions.billing.provider import provider_of
 from subscriptions.billing.wish import Wish
 from subscriptions.cancellation import cancel, withdraw
 from subscriptions.models import Finding, Refund, Subscription
@@ -114,7 +115,7 @@ def test_a_worker_that_dies_after_the_call_and_before_the_note_asks_for_nothing_
     # What it does before it dies: claim, note as sent, call.
     request = agreeing.sent(wish, CANCELLED, by_itself=True)
     assert request is not None
-    agreeing.provider_of(here).agree(request)
+    provider_of(here).agree(request)
     stripe.forget_requests()
     # Its lease is over.
     assert agree_due(CANCELLED + Wish.LEASE) == 1
