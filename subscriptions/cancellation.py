@@ -215,7 +215,6 @@ def cancel(
             changes.end_locked(subscription, at=at, by=by)
         else:
             reminders.set_end(subscription, effective_at, at=at)
-        compared = {"identity": list(identity)} if identity else {}
         tell(
             cancellation,
             SubscriptionEvent.CANCELLATION_REQUESTED,
@@ -223,7 +222,7 @@ def cancel(
             ended_before_at=ended_before_at,
             by=by,
             at=at,
-            **compared,
+            identity=identity,
         )
     return cancellation, True
 
@@ -292,7 +291,7 @@ def tell(
     mailed: bool = True,
     elsewhere: bool = False,
     again: str = "",
-    **compared: list[str],
+    identity: Sequence[str] = (),
 ) -> None:
     """History and the owner's mail, in the transaction of the transition.
 
@@ -313,7 +312,7 @@ def tell(
         ends_at=_iso(subscription.ends_at),
         ended_before_at=_iso(ended_before_at),
         **({"elsewhere": True} if elsewhere else {}),
-        **compared,
+        **({"identity": list(identity)} if identity else {}),
     )
     if not mailed:
         return

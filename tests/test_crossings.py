@@ -15,6 +15,7 @@ from accounts.erasure.holds import Hold, set_hold
 from accounts.erasure.runner import purge_due
 from accounts.models import Account, Certificate, Membership, Notice, Role, User
 from accounts.people import inviting, joining
+from accounts.people.invitation import Invitation
 from accounts.signing_in.addresses import note_proven
 from accounts.support import ownership
 from config.cache import Cache
@@ -39,7 +40,7 @@ def held(account: Account, by: User, until: datetime = NOW + 10 * DAY) -> Hold:
     return set_hold(account, reason="Case 12", until=until, at=NOW, by=Actor.staff(by))
 
 
-def invited(account: Account, email: str = "nora@new.example") -> inviting.Invitation:
+def invited(account: Account, email: str = "nora@new.example") -> Invitation:
     owner = account.owner()
     assert owner is not None
     return inviting.invite(account, email=email, role=Role.USER, by=Actor.owner(owner), at=NOW)[0]
@@ -87,7 +88,7 @@ def test_an_account_that_is_held_still_takes_people_in_and_they_go_with_it(accou
     assert purge_due(NOW + 11 * DAY) == 1
     assert not Account.objects.filter(pk=account.pk).exists()
     assert not User.objects.filter(pk=newcomer.pk).exists()
-    assert not inviting.Invitation.objects.filter(pk=waiting.pk).exists()
+    assert not Invitation.objects.filter(pk=waiting.pk).exists()
     assert Certificate.objects.filter(account_id=account.pk).count() == 1
 
 
@@ -212,10 +213,10 @@ def test_without_redis_people_are_invited_join_change_role_and_are_removed(
     client.post("/auth/login/", {"login": owner.email, "password": PASSWORD})
     assert press(client, PEOPLE, f"{PEOPLE}invitations/", email="nora@new.example", role="user").status_code == 302
     nora = joining.join_as_newcomer(
-        inviting.Invitation.objects.get(),
+        Invitation.objects.get(),
         name="Nora",
         password=PASSWORD,
-        at=inviting.Invitation.objects.get().invited_at,
+        at=Invitation.objects.get().invited_at,
     ).user
     assert press(client, PEOPLE, f"{PEOPLE}members/{nora.pk}/role/", role="admin").status_code == 302
     assert account.memberships.get(user=nora).role == Role.ADMIN

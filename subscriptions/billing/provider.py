@@ -107,14 +107,16 @@ class Provider(Protocol):
     """Who holds the money. Raises what its own library does: the row that asked notes it, and asks again."""
 
     #: By which subscriptions say who holds them.
-    code: str
+    @property
+    def code(self) -> str: ...
 
     #: Its name, in words.
     @property
     def label(self) -> str | Promise: ...
 
-    #: Whether it ends or goes on by itself when asked; else staff do it by hand, and say so.
-    stops_by_itself: bool
+    @property
+    def stops_by_itself(self) -> bool:
+        """Whether it ends or goes on by itself when asked; else staff do it by hand, and say so."""
 
     @property
     def sells(self) -> bool:

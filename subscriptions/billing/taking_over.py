@@ -162,6 +162,7 @@ def _period(subscription: Subscription, held: Held) -> None:
 
 def _suspension(subscription: Subscription, held: Held, at: datetime, *, mailed: bool) -> None:
     """Unpaid for good or paused: Free features from now on; paid or resumed: as before."""
+    since: datetime | None
     if held.status == HeldStatus.SUSPENDED:
         since, until = subscription.suspended_at or held.suspended_at or at, held.suspended_until
     else:

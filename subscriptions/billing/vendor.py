@@ -70,10 +70,10 @@ class Vendor:
     def refundable(self, subscription: Subscription) -> Sequence[Payable]:
         return []
 
-    def refund(self, refund: Refund) -> RefundState:
+    def refund(self, refund: Refund, *, at: datetime) -> RefundState:
         raise NotImplementedError("staff pay it themselves, and say so (subscriptions.refunds.paying.say_paid)")
 
-    def refund_state(self, refund: Refund) -> RefundState:
+    def refund_state(self, refund: Refund, *, at: datetime) -> RefundState:
         return RefundState("paid" if refund.paid_at else "accepted", reference=refund.payment_reference)
 
     def checkout(self, purchase: Purchase, *, at: datetime) -> str:

@@ -9,5 +9,5 @@ def lead_out(page: HttpResponse, provider: Seller | None) -> HttpResponse:
     """The page, whose Content-Security-Policy lets its forms end on the provider's pages, too; and on no others."""
     if provider is not None:
         # Read by `csp.middleware.CSPMiddleware`, as its own decorators write it: who sells is not known before.
-        page._csp_update = {"form-action": list(provider.pages)}  # type: ignore[attr-defined]
+        page._csp_update = {"form-action": list(provider.pages)}  # type: ignore[attr-defined]  # of django-csp
     return page

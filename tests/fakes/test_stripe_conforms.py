@@ -1,5 +1,6 @@
 """All that the fake Stripe shows is in the shape of Stripe's published description; what is not would be seen."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
@@ -105,10 +106,10 @@ def test_answers_are_as_described_also_when_expanded(stripe: FakeStripe) -> None
     ],
     ids=["no status", "no such feedback", "an item without its period", "a period where it was before basil"],
 )
-def test_what_is_not_as_described_is_seen(stripe: FakeStripe, spoil: object) -> None:
+def test_what_is_not_as_described_is_seen(stripe: FakeStripe, spoil: Callable[[Json], object]) -> None:
     thing: Json = deepcopy(next(iter(stripe.subscriptions)))
     assert mistakes(thing) == []
-    spoil(thing)  # type: ignore[operator]
+    spoil(thing)
     assert len(mistakes(thing)) == 1
 
 

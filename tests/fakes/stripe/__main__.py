@@ -41,9 +41,9 @@ def main() -> None:
     with stripe:
         from tests.fakes.stripe.control import VERBS
 
-        print(f"Stripe at {stripe.url}. For the product:\n")  # noqa: T201
-        print("\n".join(f"  {name}={value}" for name, value in environment(stripe).items()))  # noqa: T201
-        print(USAGE.format(url=stripe.url, verbs=", ".join(sorted(VERBS))), flush=True)  # noqa: T201
+        print(f"Stripe at {stripe.url}. For the product:\n")  # noqa: T201  # a command
+        print("\n".join(f"  {name}={value}" for name, value in environment(stripe).items()))  # noqa: T201  # a command
+        print(USAGE.format(url=stripe.url, verbs=", ".join(sorted(VERBS))), flush=True)  # noqa: T201  # a command
         # Stopped by a script or by hand alike, what is known is kept.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
@@ -54,7 +54,7 @@ def main() -> None:
             # Before a word of it: whoever read what is printed may be gone.
             if chosen.state:
                 stripe.save(chosen.state)
-            print("Stopped.")  # noqa: T201
+            print("Stopped.")  # noqa: T201  # a command
 
 
 def environment(stripe: FakeStripe) -> dict[str, str]:

@@ -125,7 +125,7 @@ class Deliveries(Clock):
                     self.events.add(again)
                     told.append(again)
             if shuffled is not None:
-                random.Random(shuffled).shuffle(told)  # noqa: S311
+                random.Random(shuffled).shuffle(told)  # noqa: S311  # an order, not a secret
             return [self.signed(event, **how) for event in told]
 
     def lose(self, *types: str) -> int:

@@ -118,7 +118,7 @@ class FakeStripe(Traffic):
 
     def load(self, file: Path) -> None:
         """What `save` wrote, by this program for itself."""
-        self.__dict__.update(pickle.loads(file.read_bytes()))  # noqa: S301
+        self.__dict__.update(pickle.loads(file.read_bytes()))  # noqa: S301  # as above
 
     def start(self) -> None:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

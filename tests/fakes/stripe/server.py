@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._handle()
 
-    do_POST = do_DELETE = do_GET  # noqa: N815
+    do_POST = do_DELETE = do_GET  # noqa: N815  # the names that http.server calls
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent: tests look at `requests`."""

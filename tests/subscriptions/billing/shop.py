@@ -17,7 +17,7 @@ from subscriptions.billing.provider import Agreement, Payable, RefundState, Wish
 from subscriptions.billing.purchase import Purchase, PurchaseState
 from subscriptions.billing.selling import OutOfReach, Progress
 from subscriptions.billing.wish import Outcome
-from subscriptions.models import Channel, Interval, Subscription
+from subscriptions.models import Channel, Interval, Refund, Subscription
 from subscriptions.starting import start
 
 
@@ -102,10 +102,10 @@ class Shop:
     def refundable(self, subscription: Subscription) -> Sequence[Payable]:
         return ()
 
-    def refund(self, refund: Any) -> RefundState:
+    def refund(self, refund: Refund, *, at: datetime) -> RefundState:
         raise NotImplementedError
 
-    def refund_state(self, refund: Any) -> RefundState:
+    def refund_state(self, refund: Refund, *, at: datetime) -> RefundState:
         raise NotImplementedError
 
     def holds_anything(self, account_id: UUID) -> bool:

@@ -56,7 +56,7 @@ def test_what_was_kept_while_somebody_was_stopping_it_has_to_be_undone(account: 
 
 def test_two_people_finish_by_hand_what_a_provider_does_not(account: Account, staff: User, lead: User) -> None:
     with a_bank() as bank:
-        bank.answer = lambda request: 1 / 0  # type: ignore[assignment,return-value]
+        bank.answer = lambda request: 1 / 0  # type: ignore[assignment,return-value]  # it raises
         subscription, wish = wished(account)
         Subscription.objects.filter(pk=subscription.pk).update(held_by="bank")
         agree_due(NOW + DAY)

@@ -126,7 +126,7 @@ def test_an_answer_to_an_older_wish_changes_nothing(account: Account, bank: Bank
 def test_what_is_not_asked_for_by_the_provider_is_put_off_and_asked_again(account: Account, bank: Bank) -> None:
     subscription = held(account)
     cancel(subscription, by=owner_of(subscription), at=NOW + DAY)
-    bank.answer = lambda request: 1 / 0  # type: ignore[assignment,return-value]
+    bank.answer = lambda request: 1 / 0  # type: ignore[assignment,return-value]  # it raises
     assert agree_due(NOW + DAY) == 0
     wish = Wish.objects.get()
     assert (wish.attempts, wish.agreed_at, wish.sent_version) == (1, None, 1)
