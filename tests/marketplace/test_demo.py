@@ -10,7 +10,8 @@ from pytest_django import Settings
 
 from accounts.core import clock
 from accounts.customers.history import Actor
-from accounts.models import Account, Event, Membership, Notice, SweepRun, User
+from accounts.models import Account, Certificate, Event, Membership, Notice, Purge, SweepRun, User
+from subscriptions.billing.wish import Wish
 from subscriptions.cancellation import cancel
 from subscriptions.models import Cancellation, Plan, Subscription
 
@@ -90,3 +91,11 @@ def test_one_owner_of_the_demo_has_two_accounts(folders: tuple[Path, Path]) -> N
     assert sorted(accounts.values_list("name", flat=True)) == ["Twin Docks East", "Twin Docks West"]
     at = clock.now()
     assert [Subscription.objects.of(account).live(at).count() for account in accounts] == [1, 1]
+
+
+def test_staff_have_stopped_the_renewal_of_the_account_that_the_demo_erases(folders: tuple[Path, Path]) -> None:
+    call_command("demo", verbosity=0)
+
+    certificate = Certificate.objects.get()
+    assert Purge.objects.get(pk=certificate.purge_id).verified_at
+    assert not Wish.objects.open().filter(subscription__account_id=certificate.account_id).exists()

@@ -29,6 +29,8 @@ from marketplace.github.payloads import Buyer, ListedPlan, Purchase
 from marketplace.github.purchases import hold, let_go, lock_customer
 from marketplace.offboarding.offboarding import OffboardingCause
 from subscriptions import reminders
+from subscriptions.billing import by_hand
+from subscriptions.billing.wish import Want, Wish
 from subscriptions.cancellation import cancel
 from subscriptions.models import Channel, Interval, Plan, Price, Reason, Subscription
 from subscriptions.settling import settle_due
@@ -259,10 +261,25 @@ class Demo:
         assert request is not None
         deletion.propose(request, by=Actor.staff(agent), at=self.at - timedelta(days=41))
         approved = deletion.approve(request, by=Actor.staff(lead), at=self.at - timedelta(days=40))
-        while not runner.take_turn(approved, approved.due_at):
+        # Nothing is erased while a charge may still come.
+        self.say_stopped(account, (agent, lead), approved.due_at)
+        while (turn := runner.take_turn(approved, approved.due_at)) is not True:
             approved.refresh_from_db()
-            if approved.attempts:
-                raise CommandError(f"The demo's erased account could not be erased: {approved.last_error}")
+            if approved.attempts or (turn is False and not self.say_stopped(account, (agent, lead), approved.due_at)):
+                why = approved.last_error or approved.waiting_for
+                raise CommandError(f"The demo's erased account could not be erased: {why}")
+
+    def say_stopped(self, account: Account, by: tuple[User, User], at: datetime) -> bool:
+        """Staff have stopped the renewals of this account in the payment system. Returns whether any was to be stopped.
+
+        The second person is asked where a provider would stop them by itself: of what is invented it knows nothing.
+        """
+        wishes = Wish.objects.open().filter(subscription__account=account)
+        for wish in wishes:
+            for staff in by:
+                if by_hand.say_done(wish, Want(wish.want), by=Actor.staff(staff), at=at) is by_hand.Said.DONE:
+                    break
+        return bool(wishes)
 
     def buys_at_github(self, name: str, domain: str, *, github_id: int) -> GitHubCustomer:
         """A customer with an account and an owner, made if missing."""
