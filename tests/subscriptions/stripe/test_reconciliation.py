@@ -71,7 +71,8 @@ def test_no_query_is_made_for_one_subscription(stripe: FakeStripe, price: Json) 
             connection,
         ) as asked:
             reconciliation.reconcile(at)
-        return len(asked)
+        # How often the gate's row is asked depends on how long the calls take.
+        return sum("stripegate" not in query["sql"] and "SAVEPOINT" not in query["sql"] for query in asked)
 
     for _number in range(3):
         stripe.subscribe(linked(stripe), price)
