@@ -32,7 +32,8 @@ class Standing:
 
 def standing_of(account: Account, at: datetime) -> Standing:
     """The standing of `account` at `at`. Two statements, however long its history."""
-    live, last, upcoming = _newest(account, at)
+    # What a page says of the charge comes with it.
+    live, last, upcoming = _newest(account, at, "wish", "holding")
     return Standing(live, last, upcoming, live.cancellations.open().first() if live else None)
 
 
@@ -79,10 +80,12 @@ def end_pending(account: Account, at: datetime) -> dict[str, object]:
     return {"plan": found.subscription.plan.name, "ends_at": found.subscription.ends_at}
 
 
-def _newest(account: Account, at: datetime) -> tuple[Subscription | None, Subscription | None, Subscription | None]:
+def _newest(
+    account: Account, at: datetime, *more: str
+) -> tuple[Subscription | None, Subscription | None, Subscription | None]:
     """The live subscription, the one that ended last, and the next one that was bought ahead."""
     live = last = upcoming = None
-    newest = Subscription.objects.of(account).real().select_related("plan").order_by("-started_at", "-pk")
+    newest = Subscription.objects.of(account).real().select_related("plan", *more).order_by("-started_at", "-pk")
     # One live and perhaps one that begins later come first; a few rows always hold what is asked for.
     for subscription in newest[:10]:
         if subscription.is_live(at):

@@ -26,13 +26,13 @@ def charge_of(subscription: Subscription | None, at: datetime) -> Charge:
     """How it stands at `at`: of a direct subscription that costs something, else nothing is to be said."""
     if subscription is None or not is_charged(subscription):
         return Charge()
-    wish = Wish.objects.filter(pk=subscription.pk).first()
+    wish: Wish | None = getattr(subscription, "wish", None)
+    holding: Holding | None = getattr(subscription, "holding", None)
     ends = wish is not None and wish.want == Want.END
     is_open = wish is not None and wish.agreed_at is None
-    late = bool(subscription.held_by) and Holding.objects.filter(pk=subscription.pk, status=HeldStatus.LATE).exists()
     return Charge(
         suspended_at=subscription.suspended_at if subscription.is_suspended(at) else None,
-        is_late=late,
+        is_late=holding is not None and holding.status == HeldStatus.LATE,
         stopped_at=wish.agreed_at if wish and ends else None,
         is_being_stopped=ends and is_open,
         is_being_resumed=is_open and not ends,

@@ -239,4 +239,4 @@ def test_the_pages_take_the_same_statements_however_much_there_is(
         cancellation, _new = cancel(subscription, by=by, at=clock.now())
         withdraw(cancellation, by=by, at=clock.now())
     assert statements(client) == few
-    assert few[SETTINGS] <= 13
+    assert few[SETTINGS] <= 12
