@@ -99,3 +99,5 @@ def test_staff_have_stopped_the_renewal_of_the_account_that_the_demo_erases(fold
     certificate = Certificate.objects.get()
     assert Purge.objects.get(pk=certificate.purge_id).verified_at
     assert not Wish.objects.open().filter(subscription__account_id=certificate.account_id).exists()
+    # Nor is one open of what has ended: nothing is red on the first day.
+    assert not Wish.objects.open().filter(deadline_at__lte=clock.now()).exists()

@@ -191,6 +191,7 @@ class Demo:
                 at=self.at - timedelta(days=20),
                 reason=Reason.UNUSED,
             )
+            self.say_stopped(account, self.deciding(), self.at - timedelta(days=19))
             settle_due(self.at)
             self.asks(account, RequestKind.OTHER, "Can you send me my last receipt?", timedelta(days=1))
 
@@ -257,7 +258,7 @@ class Demo:
         self.content(account)
         self.subscribe(account, Channel.DIRECT, self.at - relativedelta(months=8))
         request = self.asks(account, RequestKind.DELETION, "We are moving on.", timedelta(days=42))
-        agent, lead = (User.objects.get(email=f"{name}@support.example") for name in ("agent", "lead"))
+        agent, lead = self.deciding()
         assert request is not None
         deletion.propose(request, by=Actor.staff(agent), at=self.at - timedelta(days=41))
         approved = deletion.approve(request, by=Actor.staff(lead), at=self.at - timedelta(days=40))
@@ -268,6 +269,11 @@ class Demo:
             if approved.attempts or (turn is False and not self.say_stopped(account, (agent, lead), approved.due_at)):
                 why = approved.last_error or approved.waiting_for
                 raise CommandError(f"The demo's erased account could not be erased: {why}")
+
+    def deciding(self) -> tuple[User, User]:
+        """An agent and a lead."""
+        agent, lead = (User.objects.get(email=f"{name}@support.example") for name in ("agent", "lead"))
+        return agent, lead
 
     def say_stopped(self, account: Account, by: tuple[User, User], at: datetime) -> bool:
         """Staff have stopped the renewals of this account in the payment system. Returns whether any was to be stopped.
