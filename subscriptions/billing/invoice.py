@@ -9,6 +9,7 @@ from typing import Self
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from subscriptions.billing.holding import MAX_REFERENCE
 from subscriptions.subscription import MAX_PROVIDER, Subscription
@@ -17,7 +18,7 @@ from subscriptions.subscription import MAX_PROVIDER, Subscription
 class InvoiceStatus(models.TextChoices):
     DRAFT = "draft", _("not final yet")
     OPEN = "open", _("to be paid")
-    PAID = "paid", _("paid")
+    PAID = "paid", pgettext_lazy("invoice", "paid")
     VOID = "void", _("void")
     UNCOLLECTIBLE = "uncollectible", _("given up")
 
@@ -27,8 +28,9 @@ class InvoiceQuerySet(models.QuerySet["Invoice"]):
         return self.filter(status=InvoiceStatus.PAID)
 
     def shown(self) -> Self:
-        """What an owner is shown: not what may still change, nor what nobody has to pay."""
-        return self.exclude(status__in=[InvoiceStatus.DRAFT, InvoiceStatus.VOID])
+        """What an owner is shown, with `paid_back_cents`: not what may still change, nor what nobody has to pay."""
+        shown = self.exclude(status__in=[InvoiceStatus.DRAFT, InvoiceStatus.VOID])
+        return shown.annotate(paid_back_cents=models.Sum("payments__refunded_cents", default=0))
 
 
 class Invoice(models.Model):

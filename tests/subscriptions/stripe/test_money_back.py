@@ -114,6 +114,15 @@ def hear(stripe: FakeStripe, client: Client) -> None:
     carry_out_due(at)
 
 
+def settings_page(account: Account) -> str:
+    """What its owner reads."""
+    owner = account.owner()
+    assert owner is not None
+    client = Client()
+    client.force_login(owner, backend="allauth.account.auth_backends.AuthenticationBackend")
+    return client.get("/user/subscription/").content.decode()
+
+
 def test_heard_at_the_door_a_refund_in_the_dashboard_is_known(stripe: FakeStripe, client: Client) -> None:
     stripe.now = clock.now()
     bought_there = stripe.subscribe(stripe.customer(), stripe.price(4900, lookup_key="pro-monthly"))
@@ -127,6 +136,12 @@ def test_heard_at_the_door_a_refund_in_the_dashboard_is_known(stripe: FakeStripe
     hear(stripe, client)
     assert InvoicePayment.objects.get(invoice__subscription=bought).left_cents == 4000
     assert [code for code, _number in findings()] == ["refunded-elsewhere"]
+    assert "paid, $9.00 of it paid back" in " ".join(settings_page(account).split())
+    stripe.now = stripe.now + timedelta(minutes=2)
+    stripe.refund(payment(stripe), 4000)
+    hear(stripe, client)
+    assert " paid back " in " ".join(settings_page(account).split())
+    assert "of it paid back" not in settings_page(account)
 
 
 def test_a_failure_is_known_when_it_is_heard_and_not_a_day_later(
