@@ -7,6 +7,7 @@ is who is missing. A page that fails leaves it at that; and when too many are mi
 the wrong account looks like, the breaker stops the run before anybody is asked about.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,6 +54,16 @@ TOLD_OF = (
     "charge.refunded",
 )
 
+#: A walk that takes longer is given up, with nobody asked about for being missing: the queue would end it.
+RUN = timedelta(minutes=15)
+
+
+class WalkTooLong(Exception):
+    """Stripe's list took longer than a run may: nothing is concluded from a part of it."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the walk over Stripe's subscriptions took longer than {RUN}")
+
 
 def preview(at: datetime) -> Iterator[str]:
     """What `reconcile` would ask about at `at`: Stripe is read, nothing is changed."""
@@ -73,7 +84,10 @@ def reconcile(at: datetime) -> int:
     api = stripe_api()
     read_prices(api, at)
     walked = unlinked = 0
+    stop = time.monotonic() + RUN.total_seconds()
     for page in _pages(api, at):
+        if time.monotonic() > stop:
+            raise WalkTooLong
         StripeCustomer.objects.filter(reference__in=_behind(page, at)).ask(at)
         Holding.objects.filter(provider=CODE, reference__in=[said.reference for said in page]).update(walked_at=at)
         unlinked += _unlinked(page)
