@@ -17,6 +17,7 @@ RETRY_SECONDS = 60
 #: Below these paths nobody but machines knocks.
 MACHINE_PATHS = (
     "/api/",
+    "/billing/stripe/webhook",
     "/healthz/",
     "/readyz/",
     "/metrics",

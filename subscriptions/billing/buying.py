@@ -31,6 +31,8 @@ NEARLY_OVER = timedelta(minutes=5)
 #: When the provider is asked of its own accord; mostly its message, or the buyer, is quicker.
 FIRST_LOOK = timedelta(minutes=5)
 LOOK_AGAIN = timedelta(minutes=10)
+#: A run ends after this long; the next one goes on.
+RUN = timedelta(seconds=30)
 #: Lines of a dry run.
 PREVIEWED = 1000
 
@@ -159,9 +161,9 @@ def look_after(purchase: Purchase, at: datetime) -> bool:
     return False
 
 
-def confirm_due(at: datetime, run: timedelta = timedelta(seconds=30)) -> int:
+def confirm_due(at: datetime) -> int:
     """Ask the provider about every purchase of which nothing has been heard. Returns how many are closed by that."""
-    return run_due(Purchase.objects.due, look_after, at=at, run=run)
+    return run_due(Purchase.objects.due, look_after, at=at, run=RUN)
 
 
 def preview(at: datetime) -> Iterator[str]:
