@@ -193,6 +193,8 @@ from accounts.exports.export import Export, ask as ask_export
 from accounts.mail.sending import write
 from accounts.models import Account, Certificate, Notice, User
 from accounts.support import deletion
+from subscriptions.billing import by_hand
+from subscriptions.billing.wish import Want, Wish
 from subscriptions.cancellation import cancel
 from subscriptions.models import Plan, Subscription
 from tests.documents.models import Document
@@ -241,6 +243,8 @@ leaving = Account.objects.get(name="Quiet Canal")
 request = leaving.requests.get(kind="deletion")
 lead = User.objects.get(email="lead@support.example")
 approved = deletion.approve(request, by=Actor.staff(lead), at=clock.now())
+wish = Wish.objects.get(subscription__account=leaving)
+by_hand.say_done(wish, Want(wish.want), by=Actor.staff(lead), at=clock.now())
 found["before erasing"] = Document.objects.filter(account_id=leaving.pk).count()
 while not runner.take_turn(approved, approved.due_at):
     approved.refresh_from_db()

@@ -258,6 +258,7 @@ ELSEWHERE = {
     "github-reconcile",
     "purchases",
     "stripe-check",
+    "stripe-forget",
     "stripe-reconcile",
     "wishes",
 }

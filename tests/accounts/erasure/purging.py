@@ -17,6 +17,7 @@ from accounts.erasure.inventory import Erased, Order, Scrubbed
 from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.runner import take_turn
 from accounts.models import Account, Event, Membership, Notice, OwnershipProposal, Purge, User
+from subscriptions.billing.wish import Outcome, Wish
 from subscriptions.models import ForgettingStep, InvoicePayment, Refund, StripeCustomer, Subscription
 from subscriptions.stripe.forgetting import plan_to_forget
 from tests.factories import NOW, UserFactory, subscribe
@@ -133,6 +134,10 @@ def _row(model: type[Any], account: Account, person: User, marker: str, only: se
         row.refunded_cents = 0
     if isinstance(row, Refund):
         row.failure = ""
+        row.proposed_by = person
+    if isinstance(row, Wish):
+        # Agreed to: an erasing waits for one that is open.
+        row.sent_version, row.wanted_end_at, row.agreed_at, row.outcome = 0, NOW, NOW, Outcome.AGREED
     if isinstance(row, StripeCustomer):
         # Kept beyond the erasing: by it Stripe's invoices are found.
         row.reference = f"cus_{next(_numbers)}"
@@ -156,10 +161,12 @@ def _related(model: type[Any], account: Account, person: User, marker: str) -> A
         return found[0]
     own: dict[str, Any] = {f.name: person for f in model._meta.fields if f.is_relation and f.related_model is User}
     own |= {f.name: account.pk for f in model._meta.fields if f.name == "account_id"}
-    row = model._default_manager.filter(**own).last()
+    # Another account's is none of theirs: a payment belongs to an invoice that is filled in after it.
+    erased = model._meta.label in inventory.erased_models()
+    row = model._default_manager.filter(**own).last() if own or not erased else None
     if row is None:
         # What is kept holds nothing about a person: no marker there.
-        row = _row(model, account, person, marker, None if model._meta.label in inventory.erased_models() else set())
+        row = _row(model, account, person, marker, None if erased else set())
         row.save()
     return row
 

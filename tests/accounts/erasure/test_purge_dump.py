@@ -91,6 +91,7 @@ def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sig
         "marketplace_offboarding",
         "marketplace_tombstone",
         "subscriptions_billingrecord",
+        "subscriptions_forgettingstep",
     }
     assert set(Event.objects.filter(account=account.pk).values_list("kind", flat=True)) >= {
         "purge.scheduled",

@@ -171,11 +171,15 @@ def test_a_sweep_that_failed_is_shown_to_staff_and_by_doctor() -> None:
 @pytest.mark.parametrize(
     ("queue", "names"),
     [
-        (Queue.NOW, "settle refunds wishes remind reprice notices deliveries aws-confirm aws-check github-check"),
+        (
+            Queue.NOW,
+            "settle refunds wishes remind reprice notices deliveries aws-confirm aws-check github-check "
+            "purchases stripe-check stripe-forget",
+        ),
         (
             Queue.SLOW,
             "offboard export bulk purge hygiene sessions invitations api-calls retention "
-            "aws-reconcile github-reconcile",
+            "aws-reconcile github-reconcile stripe-reconcile",
         ),
     ],
 )
