@@ -20,7 +20,7 @@ from tests.fakes.github.demo import know_demo as known_at_github
 
 HOUR, STEP = timedelta(hours=1), timedelta(minutes=10)
 #: What the demo shows on purpose, and `doctor` warns of.
-SHOWN = {"request-due-soon"}
+SHOWN = {"request-due-soon", "wish-by-hand"}
 
 
 def standing() -> dict[str, tuple[object, ...]]:
