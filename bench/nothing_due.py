@@ -20,8 +20,8 @@ from bench import filling
 from bench.filling import ENDS, QUIET
 from bench.measuring import Goal, Result, Row, Samples, interleaved, median_seconds, require
 from bench.stage import Stage, say
-from subscriptions.reminders import remind_due
-from subscriptions.settling import settle_due
+from subscriptions.ending.reminders import remind_due
+from subscriptions.ending.settling import settle_due
 
 #: The size that is compared with the scale's own.
 FEW = 1_000

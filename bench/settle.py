@@ -1,9 +1,9 @@
 """settle: how fast ended subscriptions are settled, against SQL written by hand.
 
 At full scale 100,000 of 1,000,000 subscriptions end at one instant. Measured is the time from the first statement
-until nothing is left, in seconds, of `subscriptions.settling.settle_due` and of a plain statement a batch through a
-bare connection; everything is committed and on disk. Each run begins on a fresh copy of the same database, after a
-checkpoint, with an open connection. A run counts only if it wrote exactly what it should: the number of settled
+until nothing is left, in seconds, of `subscriptions.ending.settling.settle_due` and of a plain statement a batch
+through a bare connection; everything is committed and on disk. Each run begins on a fresh copy of the same database,
+after a checkpoint, with an open connection. A run counts only if it wrote exactly what it should: the number of settled
 subscriptions, carried out cancellations, events and notices, and a checksum over every value in them.
 """
 
@@ -20,7 +20,7 @@ from bench import filling
 from bench.filling import ENDS, QUIET
 from bench.measuring import Goal, Result, Row, Samples, interleaved, require
 from bench.stage import Stage, say
-from subscriptions.settling import BATCH, settle_due
+from subscriptions.ending.settling import BATCH, settle_due
 
 #: The goal of issue 2: at least half as fast as one hand-written statement a batch.
 AT_LEAST = 0.5

@@ -107,7 +107,7 @@ def end_locked(
     subscription.next_reminder_at = None
     subscription.save(update_fields=["ends_at", "settled_at", "next_reminder_at"])
     if subscription.channel == Channel.DIRECT:
-        # Elsewhere nobody can cancel here (`subscriptions.cancellation`).
+        # Elsewhere nobody can cancel here (`subscriptions.ending.cancellation`).
         subscription.cancellations.open().update(effective_at=Least("effective_at", Value(ends_at)), carried_out_at=at)
     history.record(
         subscription.account_id,

@@ -21,9 +21,9 @@ from accounts.customers.staff import staff_member
 from accounts.mail import notices
 from accounts.models import Account
 from accounts.support import deletion
+from subscriptions.ending.reminders import set_end
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import Interval, Plan
-from subscriptions.reminders import set_end
 from subscriptions.starting import start
 from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel, Subscription, locked
 

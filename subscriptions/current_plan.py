@@ -9,7 +9,7 @@ from datetime import datetime
 
 from accounts.customers.entitlements import Entitlements
 from accounts.models import Account
-from subscriptions.cancellation import Cancellation
+from subscriptions.ending.cancellation import Cancellation
 from subscriptions.plan import FREE, Plan
 from subscriptions.subscription import Channel, Subscription
 

@@ -5,7 +5,7 @@ from subscriptions.billing.holding import Holding
 from subscriptions.billing.invoice import Invoice, InvoicePayment
 from subscriptions.billing.purchase import Purchase
 from subscriptions.billing.wish import Wish
-from subscriptions.cancellation import Cancellation
+from subscriptions.ending.cancellation import Cancellation
 from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Refund

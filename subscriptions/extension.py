@@ -3,16 +3,7 @@
 from accounts.erasure.inventory import Keeper
 from accounts.erasure.starting import ReasonToWait
 from accounts.extension import Extension
-from subscriptions import (
-    account_deletion,
-    billing_record,
-    current_plan,
-    export,
-    personal_data,
-    plan,
-    reminders,
-    settling,
-)
+from subscriptions import billing_record, current_plan, export, personal_data, plan
 from subscriptions.api import doors
 from subscriptions.billing import agreeing, buying
 from subscriptions.billing.billing_extension import BillingExtension
@@ -29,6 +20,7 @@ from subscriptions.desk import (
     panels,
     refund_actions,
 )
+from subscriptions.ending import account_deletion, reminders, settling
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
 from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core.form_fields import LongTextField, SeatsField
 from accounts.core.formats import money
 from subscriptions.billing.offers import Offer, PlanOnSale
-from subscriptions.cancellation import CHOSEN, MAX_COMMENT
+from subscriptions.ending.cancellation import CHOSEN, MAX_COMMENT
 from subscriptions.plan import Interval
 
 

@@ -6,7 +6,7 @@ from subscriptions.billing.invoice import Invoice, InvoicePayment
 from subscriptions.billing.purchase import Purchase
 from subscriptions.billing.wish import Wish
 from subscriptions.billing_record import BillingRecord
-from subscriptions.cancellation import Cancellation, Reason
+from subscriptions.ending.cancellation import Cancellation, Reason
 from subscriptions.imports.imported_row import ImportedRow
 from subscriptions.plan import Interval, Plan, Price
 from subscriptions.pricing.repricing import Repricing

@@ -9,13 +9,13 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed
 from accounts.personal_data import ACCOUNTABILITY, DELIVERY_EMPTIED, NOTHING_PERSONAL, unlinked
-from subscriptions import account_deletion
 from subscriptions.billing.finding import Finding
 from subscriptions.billing.holding import Holding
 from subscriptions.billing.invoice import Invoice, InvoicePayment
 from subscriptions.billing.purchase import Purchase
 from subscriptions.billing.wish import Wish
-from subscriptions.cancellation import Cancellation
+from subscriptions.ending import account_deletion
+from subscriptions.ending.cancellation import Cancellation
 from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds import paying
 from subscriptions.refunds.payments import Payout
@@ -28,7 +28,8 @@ from subscriptions.subscription import Subscription
 def still_subscribed(account_id: uuid.UUID, at: datetime) -> str | None:
     """Nobody's data is erased while a subscription is live or about to begin: the customer may have come back.
 
-    What the account held already when its deletion was approved is ended by that (`subscriptions.account_deletion`).
+    What the account held already when its deletion was approved is ended by that
+    (`subscriptions.ending.account_deletion`).
     """
     goes = account_deletion.ended_by_erasing(account_id, at).values("pk")
     staying = Subscription.objects.filter(account_id=account_id).holding(at).exclude(pk__in=goes)

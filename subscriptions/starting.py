@@ -13,9 +13,9 @@ from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.models import Account
 from subscriptions.channels import returning
+from subscriptions.ending.reminders import next_reminder
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import CURRENCY, Interval, Plan, Price
-from subscriptions.reminders import next_reminder
 from subscriptions.subscription import MARKETPLACES, Channel, Subscription
 
 

@@ -138,7 +138,7 @@ class Subscription(models.Model):
     suspended_until = models.DateTimeField(_("suspended until"), null=True, blank=True)
     #: The end that the vendor's own billing has told, if it has: nobody keeps the subscription beyond it.
     billed_until = models.DateTimeField(_("billed until"), null=True, blank=True)
-    #: When the next reminder of the end is due. Kept by `subscriptions.reminders`.
+    #: When the next reminder of the end is due. Kept by `subscriptions.ending.reminders`.
     next_reminder_at = models.DateTimeField(_("next reminder"), null=True, blank=True)
     settled_at = models.DateTimeField(_("settled"), null=True, blank=True)
     #: How often the row has been changed; counted by the database.

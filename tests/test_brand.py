@@ -43,7 +43,7 @@ from accounts.mail.sending import send_due
 from accounts.models import Account, User
 from accounts.support.requests import RequestKind, ask
 from accounts.views import errors
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Subscription
 
 plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -36,8 +36,9 @@ from marketplace import tombstone
 from marketplace.models import Dimension, ListingPlan, OffboardingStep, StepKind
 from marketplace.offboarding import offboarding
 from marketplace.tombstone import Marketplace
-from subscriptions import cancellation, catalogue
-from subscriptions.cancellation import cancel
+from subscriptions import catalogue
+from subscriptions.ending import cancellation
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Channel, Ends, Finding, Interval, Plan, Price, Refund, StripePrice, Subscription, Wish
 from subscriptions.refunds import decisions
 from tests.factories import UserFactory, subscribe

@@ -28,7 +28,7 @@ from accounts.support.internal_notes import InternalNote
 from accounts.support.messages import Message
 from accounts.support.requests import MAX_MESSAGE, RequestKind, ask
 from marketplace.models import GitHubCustomer, RepositoryHook
-from subscriptions.cancellation import MAX_COMMENT
+from subscriptions.ending.cancellation import MAX_COMMENT
 from subscriptions.models import Cancellation, Interval, Plan, Price, Subscription
 from tests.factories import NOW, PASSWORD, BlueprintFactory, ConnectionFactory, UserFactory, subscribe
 from tests.fakes.aws.messages import Event

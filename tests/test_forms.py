@@ -38,7 +38,7 @@ from marketplace.github import tokens
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan
 from marketplace.offboarding import offboarding
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Cancellation
 from tests.factories import NOW, PASSWORD, AccountFactory, BlueprintFactory, UserFactory, owner_of, subscribe
 from tests.pages import form_on, press

@@ -195,7 +195,7 @@ from accounts.models import Account, Certificate, Notice, User
 from accounts.support import deletion
 from subscriptions.billing import by_hand
 from subscriptions.billing.wish import Want, Wish
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Plan, Subscription
 from tests.documents.models import Document
 

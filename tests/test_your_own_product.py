@@ -17,8 +17,8 @@ from accounts.customers import features, losses, product, product_file
 from accounts.customers.history import Actor
 from accounts.mail.sending import write
 from accounts.models import Account, Notice, User
-from subscriptions.cancellation import cancel
 from subscriptions.catalogue import change_plan
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Plan, Subscription
 
 ROOT = Path(settings.BASE_DIR)

@@ -10,9 +10,9 @@ from accounts.models import Account
 from accounts.support.requests import RequestKind
 from accounts.support.routing import Route
 from marketplace.aws.agreement import AwsAgreement
-from subscriptions.account_deletion import CANCEL_THERE_FIRST
 from subscriptions.billing.in_the_way import HELD
 from subscriptions.channels.settings_notes import Note
+from subscriptions.ending.account_deletion import CANCEL_THERE_FIRST
 from subscriptions.models import Channel, Subscription
 
 REFUND = Route(

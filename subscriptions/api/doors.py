@@ -5,7 +5,7 @@ from ninja import Router
 from accounts.api import problems
 from accounts.api.application import Doors
 from subscriptions.api import plans, subscriptions
-from subscriptions.cancellation import AlreadyEnded, AnotherFollows
+from subscriptions.ending.cancellation import AlreadyEnded, AnotherFollows
 from subscriptions.starting import NoListPrice, NotSold
 
 router = Router()

@@ -37,11 +37,12 @@ from accounts.core import foreign_input
 from accounts.core.write_guard import BeingErased
 from accounts.mail import notices
 from accounts.models import Account
-from subscriptions import cancellation, changes, ending_elsewhere
+from subscriptions import changes
 from subscriptions.api.plans import INTERVALS, NAMES, IntervalName
 from subscriptions.billing_record import BillingRecord
-from subscriptions.cancellation import CHOSEN, MAX_COMMENT, AlreadyEnded, Cancellation
-from subscriptions.ending_elsewhere import EndReason
+from subscriptions.ending import cancellation, ending_elsewhere
+from subscriptions.ending.cancellation import CHOSEN, MAX_COMMENT, AlreadyEnded, Cancellation
+from subscriptions.ending.ending_elsewhere import EndReason
 from subscriptions.plan import CURRENCY, FREE, Plan, Price
 from subscriptions.starting import NoListPrice, NotSold, start
 from subscriptions.subscription import MARKETPLACES, MAX_ORDER_REFERENCE, Channel, Subscription, locked

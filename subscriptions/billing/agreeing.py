@@ -17,10 +17,11 @@ from accounts.customers.history import Actor
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import NotYet, run_overlapping
 from accounts.mail import notices
-from subscriptions import changes, reminders
+from subscriptions import changes
 from subscriptions.billing.holding import Holding
 from subscriptions.billing.provider import REGISTRY, Agreement, WishRequest, own_way, provider_of
 from subscriptions.billing.wish import Outcome, Want, Wish, WishQuerySet
+from subscriptions.ending import reminders
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.refunds.decisions import charge_undone
 from subscriptions.subscription import Subscription, locked_in_order

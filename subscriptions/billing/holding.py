@@ -74,7 +74,7 @@ class Held:
     asked_to_end_at: datetime | None = None
     #: One of `AskedBy`; empty if the provider does not say.
     asked_by: str = ""
-    #: One of our reasons (`subscriptions.cancellation.Reason`); empty for none.
+    #: One of our reasons (`subscriptions.ending.cancellation.Reason`); empty for none.
     feedback: str = ""
     comment: str = ""
     ended_at: datetime | None = None

@@ -16,12 +16,13 @@ from accounts.erasure import scheduling
 from accounts.mail import notices
 from accounts.models import Account
 from accounts.support import deletion
-from subscriptions import cancelled_elsewhere, changes
+from subscriptions import changes
 from subscriptions.billing import agreeing
 from subscriptions.billing.finding import Finding, find
 from subscriptions.billing.holding import AskedBy, Held, HeldStatus, Holding
 from subscriptions.billing.wish import Want, Wish, cause_of, want_end
-from subscriptions.cancellation import Cancellation
+from subscriptions.ending import cancelled_elsewhere
+from subscriptions.ending.cancellation import Cancellation
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.plan import Interval, Plan
 from subscriptions.starting import start

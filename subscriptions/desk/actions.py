@@ -18,8 +18,9 @@ from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.desk.actions.fields import IdentityField
 from accounts.desk.own.account_actions import itself
 from accounts.models import Account
-from subscriptions import cancellation, changes, contracts, recording
-from subscriptions.cancellation import CHOSEN, Cancellation
+from subscriptions import changes, contracts, recording
+from subscriptions.ending import cancellation
+from subscriptions.ending.cancellation import CHOSEN, Cancellation
 from subscriptions.plan import Interval, Plan
 from subscriptions.subscription import MARKETPLACES, MAX_ORDER_REFERENCE, Channel, Subscription
 

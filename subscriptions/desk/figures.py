@@ -27,7 +27,7 @@ from accounts.desk.dashboard.svg_charts import Bar, Series, Words
 from accounts.desk.own.figures import ACCOUNT, ACCOUNT_ID
 from accounts.desk.pages import account_url
 from subscriptions.billing_record import BillingRecord
-from subscriptions.cancellation import Cancellation, Reason
+from subscriptions.ending.cancellation import Cancellation, Reason
 from subscriptions.subscription import Channel, Subscription
 
 CHANNELS = tuple(Column(channel.value, channel.label) for channel in Channel)

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from accounts.core import foreign_input
 from accounts.customers.account import Role
 from accounts.customers.user import MAX_PERSON_NAME
-from subscriptions.cancellation import CHOSEN
+from subscriptions.ending.cancellation import CHOSEN
 from subscriptions.imports.refusals import RowRefused
 from subscriptions.plan import CURRENCY, Interval
 from subscriptions.subscription import MAX_ORDER_REFERENCE, Channel

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from subscriptions.cancellation import Cancellation
+from subscriptions.ending.cancellation import Cancellation
+from subscriptions.ending.reminders import next_reminder
 from subscriptions.imports.refusals import refused
 from subscriptions.imports.shapes import Terms
 from subscriptions.plan import FREE
-from subscriptions.reminders import next_reminder
 from subscriptions.subscription import MARKETPLACES, Channel, Subscription
 
 
@@ -49,7 +49,7 @@ def told(terms: Terms, *, at: datetime) -> Told:
         trial_ends_at=terms.trial_ends_at,
         anchor_at=anchor_at,
     )
-    # As `subscriptions.cancellation.cancel` has it: it takes effect with the cycle in which it was asked for.
+    # As `subscriptions.ending.cancellation.cancel` has it: it takes effect with the cycle in which it was asked for.
     ends_at = terms.ends_at or (subscription.paid_through(terms.cancelled_at) if terms.cancelled_at else None)
     is_over = ends_at is not None and ends_at <= at
     subscription.ends_at = ends_at

@@ -26,8 +26,8 @@ from accounts.support.requests import conclude, reopen
 from subscriptions.billing import finding
 from subscriptions.billing.provider import RefundState, provider_of
 from subscriptions.billing.wish import Cause
-from subscriptions.cancellation import AlreadyEnded, cancel
 from subscriptions.changes import end_at_once
+from subscriptions.ending.cancellation import AlreadyEnded, cancel
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.refunds.decisions import record, tell
 from subscriptions.refunds.payments import by_hand, payments, written_down

@@ -12,7 +12,7 @@ from typing import Any
 
 from accounts.core import foreign_input
 from subscriptions.billing.holding import MAX_REFERENCE, MAX_STATUS_WORD, AskedBy, Held, HeldStatus
-from subscriptions.cancellation import MAX_COMMENT, Reason
+from subscriptions.ending.cancellation import MAX_COMMENT, Reason
 from subscriptions.plan import Interval
 from subscriptions.stripe.price import MAX_LOOKUP_KEY, StripePrice, Unmapped
 

@@ -20,7 +20,9 @@ from subscriptions import losses
 from subscriptions.billing.charge import charge_of
 from subscriptions.billing.holding import payment_is_late
 from subscriptions.billing.keeping import Kept, confirm
-from subscriptions.cancellation import (
+from subscriptions.channels.settings_notes import notes_for
+from subscriptions.current_plan import Standing, standing_of
+from subscriptions.ending.cancellation import (
     AlreadyEnded,
     AnotherFollows,
     Cancellation,
@@ -28,9 +30,7 @@ from subscriptions.cancellation import (
     ToBeDeleted,
     cancel,
 )
-from subscriptions.cancellation import withdraw as withdraw_cancellation
-from subscriptions.channels.settings_notes import notes_for
-from subscriptions.current_plan import Standing, standing_of
+from subscriptions.ending.cancellation import withdraw as withdraw_cancellation
 from subscriptions.forms import CancellationForm
 from subscriptions.refunds.refund import Refunded
 from subscriptions.subscription import Channel, Subscription

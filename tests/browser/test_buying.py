@@ -12,8 +12,8 @@ from time_machine import Traveller
 
 from accounts.core import clock as server_clock
 from accounts.models import Account, User
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import Subscription
-from subscriptions.settling import settle_due
 from subscriptions.stripe.price import StripePrice
 from tests.browser.conftest import OpenAs
 from tests.factories import subscribe

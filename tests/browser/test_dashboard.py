@@ -12,7 +12,7 @@ from accounts.desk.bulk import run as bulk
 from accounts.desk.bulk.worker import work_through
 from accounts.models import Purge, User
 from marketplace.models import Offboarding, OffboardingStep, StepKind
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Channel, Reason, Subscription
 from tests.browser.conftest import OpenAs
 from tests.browser.test_pages import visit

@@ -22,7 +22,7 @@ from accounts.blueprints.models import Blueprint, Grid, Provider
 from accounts.core import clock as server_clock
 from accounts.mail import sending
 from accounts.models import Account, Notice, User
-from subscriptions import settling
+from subscriptions.ending import settling
 from subscriptions.models import Cancellation, Reason, Subscription
 from tests.browser.conftest import OpenAs, OpenWindow, enter
 from tests.factories import NOW, PASSWORD, BlueprintFactory, ConnectionFactory, subscribe

@@ -21,7 +21,7 @@ from accounts.models import Account, Membership, Role, SupportRequest, User
 from accounts.support import answers
 from accounts.support.requests import RequestKind, ask
 from accounts.views.errors import server_error
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Channel, Interval, Subscription
 from tests.browser.conftest import OpenAs, OpenWindow, enter
 from tests.factories import AccountFactory, BlueprintFactory, ConnectionFactory, UserFactory, owner_of

@@ -16,7 +16,7 @@ from accounts.mail.sending import send_due
 from accounts.models import Notice
 from config import mail_provider
 from config.environment import Environment
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from tests.config.test_sentry import run
 from tests.factories import NOW, owner_of, subscribe
 

@@ -18,8 +18,8 @@ from accounts.models import Account, Delivery, Purge
 from marketplace.aws import checks as aws_checks
 from marketplace.aws.assessment import Answer
 from marketplace.models import AwsAgreement, GitHubCustomer
-from subscriptions.cancellation import cancel, withdraw
 from subscriptions.changes import call_off, change, end_at_once
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Interval, Subscription
 from tests.accounts.erasure.purging import oblige
 from tests.factories import NOW, AccountFactory, UserFactory, subscribe

@@ -20,10 +20,10 @@ from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.messages import hear
 from marketplace.aws.registration import Registration, TakenByAnother, finish
 from marketplace.aws.vocabulary import Names, Said, Word
-from subscriptions.cancellation import AlreadyEnded, cancel, withdraw
+from subscriptions.ending.cancellation import AlreadyEnded, cancel, withdraw
+from subscriptions.ending.reminders import remind_due
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import Cancellation, Subscription
-from subscriptions.reminders import remind_due
-from subscriptions.settling import settle_due
 from tests.factories import NOW, owner_of, subscribe
 from tests.pages import form_on
 

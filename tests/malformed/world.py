@@ -28,7 +28,7 @@ from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
 from marketplace.aws import registration
 from subscriptions import contracts
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Plan
 from tests.factories import AccountFactory, BlueprintFactory, ConnectionFactory, UserFactory, subscribe
 from tests.fakes.aws.messages import SnsMessage

@@ -12,7 +12,7 @@ from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.models import Account, Certificate, Event, Membership, Notice, Purge, SweepRun, User
 from subscriptions.billing.wish import Wish
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Cancellation, Plan, Subscription
 
 pytestmark = pytest.mark.django_db

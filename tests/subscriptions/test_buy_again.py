@@ -12,7 +12,7 @@ from accounts.blueprints.models import Grid
 from accounts.core import clock
 from accounts.mail.sending import send_due
 from accounts.models import Account, User
-from subscriptions.settling import settle_due
+from subscriptions.ending.settling import settle_due
 from tests.factories import BlueprintFactory, subscribe
 
 pytestmark = pytest.mark.django_db

@@ -18,9 +18,9 @@ from accounts.models import Account, Event, Notice, User
 from subscriptions import contracts
 from subscriptions.changes import end_now
 from subscriptions.current_plan import entitlements
+from subscriptions.ending.reminders import remind_due
+from subscriptions.ending.settling import preview, settle_due
 from subscriptions.models import Channel, Plan, Subscription
-from subscriptions.reminders import remind_due
-from subscriptions.settling import preview, settle_due
 from tests.factories import NOW, UserFactory, subscribe
 
 pytestmark = pytest.mark.django_db

@@ -7,8 +7,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.customers.entitlements import NotEntitled, entitlements_of, require
 from accounts.models import Account
-from subscriptions.cancellation import cancel
 from subscriptions.current_plan import standing_of
+from subscriptions.ending.cancellation import cancel
 from tests.factories import NOW, owner_of, subscribe
 
 pytestmark = pytest.mark.django_db

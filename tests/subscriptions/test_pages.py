@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.core import clock
 from accounts.models import Account, Event, Notice, User
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Cancellation, Channel, Subscription
 from tests.factories import NOW, BlueprintFactory, ConnectionFactory, owner_of, subscribe
 from tests.pages import form_on, press

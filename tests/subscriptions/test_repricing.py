@@ -9,7 +9,7 @@ from accounts.customers.history import Actor
 from accounts.mail import sending
 from accounts.models import Account, Event, Notice, User
 from subscriptions import billing_record, catalogue, changes
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import BillingRecord, Channel, Interval, Plan, Price, Repricing, Subscription
 from subscriptions.pricing.repricing import first_cycle, paid_so_far, price_at, reprice_due
 from tests.factories import NOW, AccountFactory, owner_of, subscribe

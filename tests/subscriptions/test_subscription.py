@@ -6,8 +6,8 @@ import pytest
 from django.db import IntegrityError, ProgrammingError, transaction
 
 from accounts.models import Account
+from subscriptions.ending.reminders import set_end
 from subscriptions.models import Cancellation, Channel, Subscription
-from subscriptions.reminders import set_end
 from tests.factories import NOW, subscribe
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ from django.test import Client
 from accounts.customers.history import Actor
 from accounts.models import Account, Event, Notice, User
 from subscriptions import contracts
-from subscriptions.cancellation import AnotherFollows, Cancellation, cancel, withdraw
+from subscriptions.ending.cancellation import AnotherFollows, Cancellation, cancel, withdraw
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import Plan, Subscription
-from subscriptions.settling import settle_due
 from tests.factories import NOW, subscribe
 from tests.pages import press
 

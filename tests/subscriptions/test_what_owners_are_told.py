@@ -13,9 +13,9 @@ from accounts.support import deletion
 from accounts.support.ownership import hand_over
 from accounts.support.requests import RequestKind, ask
 from subscriptions import changes
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
+from subscriptions.ending.reminders import set_end
 from subscriptions.models import Interval, Subscription
-from subscriptions.reminders import set_end
 from tests.factories import NOW, UserFactory, owner_of, subscribe
 
 pytestmark = pytest.mark.django_db

@@ -28,12 +28,12 @@ from marketplace.github.listing import ListingPlan
 from marketplace.github.payloads import Buyer, ListedPlan, Purchase
 from marketplace.github.purchases import hold, let_go, lock_customer
 from marketplace.offboarding.offboarding import OffboardingCause
-from subscriptions import reminders
 from subscriptions.billing import by_hand
 from subscriptions.billing.wish import Want, Wish
-from subscriptions.cancellation import cancel
+from subscriptions.ending import reminders
+from subscriptions.ending.cancellation import cancel
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import Channel, Interval, Plan, Price, Reason, Subscription
-from subscriptions.settling import settle_due
 from subscriptions.starting import start
 
 PASSWORD = "demo"  # noqa: S105  # published on purpose: demonstrations only

@@ -29,7 +29,7 @@ from accounts.support.answers import answer
 from accounts.support.messages import MOST_UNANSWERED, OurTurn, write_further
 from accounts.support.requests import MOST_AN_HOUR, RequestKind, ask
 from config.cache import Cache
-from subscriptions.cancellation import KEPT_AN_HOUR, cancel, withdraw
+from subscriptions.ending.cancellation import KEPT_AN_HOUR, cancel, withdraw
 from tests.factories import NOW, BlueprintFactory, UserFactory, subscribe
 from tests.pages import form_on, press
 

@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.core import clock
 from accounts.models import Account, Event, Membership, Role, User
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Channel
 from tests.factories import AccountFactory, owner_of, subscribe
 

@@ -27,8 +27,8 @@ from accounts.jobs.due_work import claim
 from accounts.jobs.invariants import violations
 from accounts.jobs.sweeps import SweepRun
 from accounts.models import Account, Certificate, Event, Membership, Purge, Role, SupportRequest, User
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import BillingRecord, Cancellation
-from subscriptions.settling import settle_due
 from tests.accounts.erasure.purging import MONTH, Flaky, erase_all, oblige, start_due
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory, subscribe
 

@@ -36,7 +36,7 @@ from accounts.models import Account, Event, Notice, User
 from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
 from marketplace.models import RepositoryHook
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from tests.accounts.erasure.purging import erase_all, erased_events, files, oblige, start_due
 from tests.factories import NOW, AccountFactory, BlueprintFactory, ConnectionFactory, owner_of, subscribe
 from tests.pages import form_on, press

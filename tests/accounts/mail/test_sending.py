@@ -18,7 +18,7 @@ from accounts.jobs.invariants import violations
 from accounts.mail.notices import queue
 from accounts.mail.sending import preview, send_due, write
 from accounts.models import Account, Notice, User
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from tests.factories import NOW, BlueprintFactory, owner_of, subscribe
 
 pytestmark = pytest.mark.django_db

@@ -19,7 +19,7 @@ from accounts.people import inviting, members
 from accounts.support import ownership, ownership_proposal
 from accounts.support.ownership_proposal import NotOffered, OwnershipProposal
 from accounts.support.requests import RequestKind, ask
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from tests.factories import NOW, AccountFactory, UserFactory, subscribe
 from tests.pages import form_on, press
 

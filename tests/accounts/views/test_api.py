@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.blueprints.models import CloudConnection
 from accounts.models import Account
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from tests.factories import NOW, ConnectionFactory, owner_of, subscribe
 
 pytestmark = pytest.mark.django_db

@@ -14,8 +14,8 @@ from accounts.support.requests import RequestKind, ask
 from marketplace.models import AwsAgreement as Row
 from marketplace.tombstone import Tombstone
 from subscriptions import changes
-from subscriptions.account_deletion import CANCEL_THERE_FIRST
 from subscriptions.desk.actions import EndsAtAws, end_now
+from subscriptions.ending.account_deletion import CANCEL_THERE_FIRST
 from subscriptions.models import Channel
 from tests.fakes.aws import Agreement
 from tests.marketplace.aws.world import DAY, HOUR, AwsWorld

@@ -19,10 +19,11 @@ from accounts.support.requests import ask
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.settings_note import note_for
 from marketplace.models import Offboarding
-from subscriptions import account_deletion, billing_record, contracts
+from subscriptions import billing_record, contracts
 from subscriptions.changes import call_off, end_now
 from subscriptions.current_plan import standing_of
 from subscriptions.desk import figures
+from subscriptions.ending import account_deletion
 from subscriptions.models import Channel, Plan, Subscription
 from tests.accounts.erasure.purging import oblige
 from tests.factories import NOW, subscribe

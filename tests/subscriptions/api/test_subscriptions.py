@@ -11,9 +11,9 @@ from accounts.api.fields import told_at
 from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.models import Account, Event, Notice, User
-from subscriptions.cancellation import EndsInBilling, cancel, withdraw
+from subscriptions.ending.cancellation import EndsInBilling, cancel, withdraw
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import Cancellation, Channel, Plan, Subscription
-from subscriptions.settling import settle_due
 from tests.accounts.api.calling import Caller, problem
 from tests.accounts.erasure.purging import erase_all
 from tests.factories import NOW, AccountFactory, owner_of, subscribe

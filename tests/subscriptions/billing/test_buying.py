@@ -25,10 +25,10 @@ from accounts.support import deletion
 from accounts.support.requests import RequestKind, ask
 from subscriptions.billing import buying
 from subscriptions.billing.purchase import Purchase, PurchaseState
-from subscriptions.cancellation import cancel
 from subscriptions.catalogue import set_price
+from subscriptions.ending.cancellation import cancel
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import Channel, Interval, Plan, Subscription
-from subscriptions.settling import settle_due
 from tests.factories import NOW, AccountFactory, BlueprintFactory, owner_of, subscribe
 from tests.pages import forms_on, press
 from tests.subscriptions.billing.shop import Shop

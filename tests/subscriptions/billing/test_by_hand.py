@@ -10,7 +10,7 @@ from accounts.models import Account, Event, User
 from subscriptions.billing.agreeing import agree_due
 from subscriptions.billing.by_hand import NothingToDo, Said, say_done
 from subscriptions.billing.wish import Want, Wish
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Subscription
 from tests.factories import NOW, UserFactory, owner_of, subscribe
 from tests.subscriptions.billing.provider_for_tests import a_bank

@@ -9,8 +9,8 @@ import pytest
 from accounts.models import Account
 from subscriptions.billing.agreeing import agree_due
 from subscriptions.billing.wish import Wish
-from subscriptions.cancellation import cancel, withdraw
 from subscriptions.changes import end_now
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Subscription
 from tests.factories import NOW, owner_of, subscribe
 from tests.fakes.billing import SECRET, Billing, billing

@@ -14,7 +14,7 @@ from subscriptions.billing.agreeing import agree_due
 from subscriptions.billing.by_hand import say_done
 from subscriptions.billing.holding import HeldStatus, Holding
 from subscriptions.billing.wish import Want, Wish
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Subscription
 from tests.factories import NOW, owner_of, subscribe
 from tests.subscriptions.billing.provider_for_tests import a_bank

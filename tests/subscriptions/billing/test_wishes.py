@@ -10,13 +10,13 @@ from django.db import transaction
 from accounts.customers.history import Actor
 from accounts.jobs.invariants import Violation
 from accounts.models import Account, Event, Notice
-from subscriptions.account_deletion import resume_renewal, stop_renewal
 from subscriptions.billing.agreeing import INVARIANTS, agree_due
 from subscriptions.billing.provider import Agreement, WishRequest
 from subscriptions.billing.wish import Cause, Outcome, Wish, want_end
-from subscriptions.cancellation import cancel, withdraw
 from subscriptions.changes import call_off, end_now
-from subscriptions.ending_elsewhere import EndReason, end_elsewhere
+from subscriptions.ending.account_deletion import resume_renewal, stop_renewal
+from subscriptions.ending.cancellation import cancel, withdraw
+from subscriptions.ending.ending_elsewhere import EndReason, end_elsewhere
 from subscriptions.models import Channel, Subscription
 from tests.factories import NOW, AccountFactory, owner_of, subscribe
 from tests.subscriptions.billing.provider_for_tests import Bank, a_bank

@@ -18,8 +18,8 @@ from accounts.models import Account, Event, Notice, RequestKind, StaffAction, Us
 from accounts.support import deletion
 from accounts.support.requests import ask
 from subscriptions import contracts, recording
-from subscriptions.cancellation import cancel
 from subscriptions.current_plan import entitlements
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Channel, Interval, Plan, Subscription
 from subscriptions.starting import NotSold
 from tests.factories import NOW, owner_of, subscribe

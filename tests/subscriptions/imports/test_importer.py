@@ -15,7 +15,7 @@ from accounts.jobs import sweeps
 from accounts.models import Account, Event, Membership, Notice, Role, User
 from accounts.signing_in.addresses import note_proven
 from accounts.support import ownership
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Cancellation, ImportedRow, Subscription
 from tests.accounts.erasure.purging import erase_all, oblige
 from tests.factories import NOW, PASSWORD, UserFactory, subscribe

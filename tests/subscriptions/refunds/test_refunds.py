@@ -21,7 +21,7 @@ from accounts.mail.sending import send_due
 from accounts.models import Account, Event, Notice, Purge, RequestKind, RequestOutcome, SupportRequest, User
 from accounts.support import answers
 from accounts.support.requests import RequestClosed, ask
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import BillingRecord, Cancellation, Channel, Ends, Payout, Refund, Subscription
 from subscriptions.pricing.repricing import paid_so_far
 from subscriptions.refunds import decisions, payments

@@ -18,7 +18,7 @@ from accounts.models import Account, Event, Notice, Purge, RequestKind, SupportR
 from accounts.support.requests import ask
 from subscriptions.billing import finding, provider
 from subscriptions.billing.provider import RefundState
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import (
     BillingRecord,
     Ends,

@@ -18,8 +18,8 @@ from subscriptions.billing import buying
 from subscriptions.billing.finding import Finding
 from subscriptions.billing.invoice import Invoice
 from subscriptions.billing.purchase import Purchase, PurchaseState
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import Channel, Plan, Subscription
-from subscriptions.settling import settle_due
 from subscriptions.stripe import checkout, checks
 from subscriptions.stripe.customer import StripeCustomer
 from subscriptions.stripe.price import StripePrice

@@ -10,12 +10,12 @@ from accounts.inbox import inbox
 from accounts.inbox.delivery import Delivery
 from accounts.mail.notices import Notice
 from accounts.models import Account, Event
-from subscriptions import cancellation
 from subscriptions.billing import agreeing
 from subscriptions.billing.finding import Finding
 from subscriptions.billing.holding import HeldStatus, Holding
 from subscriptions.billing.invoice import Invoice
 from subscriptions.billing.wish import Wish
+from subscriptions.ending import cancellation
 from subscriptions.models import Cancellation, Subscription
 from subscriptions.stripe import checks
 from subscriptions.stripe.customer import StripeCustomer

@@ -23,10 +23,11 @@ from accounts.customers.history import Actor
 from accounts.inbox import inbox
 from accounts.mail.notices import Notice
 from accounts.models import Account, User
-from subscriptions import changes, settling
+from subscriptions import changes
 from subscriptions.billing import agreeing
 from subscriptions.billing.wish import Wish
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending import settling
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Subscription
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.refund import Ends, Refund

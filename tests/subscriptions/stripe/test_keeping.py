@@ -9,7 +9,7 @@ from accounts.models import Account
 from subscriptions.billing.agreeing import agree_due
 from subscriptions.billing.keeping import Kept, confirm
 from subscriptions.billing.wish import Wish
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Subscription
 from tests.factories import owner_of
 from tests.fakes.stripe import FakeStripe

@@ -12,7 +12,7 @@ from accounts.models import Account, Notice, User
 from subscriptions.billing.agreeing import agree_due
 from subscriptions.billing.holding import HeldStatus, Holding
 from subscriptions.billing.wish import Wish
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Cancellation, Subscription
 from tests.factories import owner_of
 from tests.fakes.stripe import FakeStripe

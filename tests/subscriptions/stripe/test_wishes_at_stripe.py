@@ -12,7 +12,7 @@ from subscriptions.billing.agreeing import agree_due
 from subscriptions.billing.holding import HeldStatus, Holding
 from subscriptions.billing.provider import provider_of
 from subscriptions.billing.wish import Wish
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Finding, Refund, Subscription
 from subscriptions.refunds.paying import carry_out_due
 from tests.factories import AccountFactory, owner_of, subscribe

@@ -18,7 +18,7 @@ from accounts.desk.account_page.search import find
 from accounts.desk.actions.action import ActEvent
 from accounts.models import Account, Membership, Role, User
 from accounts.support.requests import RequestKind, ask
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from tests.accounts.erasure.purging import erase_all
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory, owner_of, subscribe
 

@@ -14,7 +14,7 @@ from accounts.desk.account_page.search import find
 from accounts.models import Account, Membership, Role, User
 from accounts.support.requests import RequestKind, ask
 from subscriptions import contracts
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Plan
 from tests.factories import NOW, AccountFactory, UserFactory, subscribe
 

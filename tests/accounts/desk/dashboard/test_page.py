@@ -27,10 +27,10 @@ from marketplace.desk.figures import step_times
 from marketplace.models import AwsAgreement, Offboarding, OffboardingStep, StepKind
 from marketplace.offboarding.offboarding import OffboardingCause
 from subscriptions.billing_record import BillingRecord
-from subscriptions.cancellation import cancel, withdraw
 from subscriptions.desk.figures import cancellations, departures, ends, kept, reasons
+from subscriptions.ending.cancellation import cancel, withdraw
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import Channel, Reason, Subscription
-from subscriptions.settling import settle_due
 from tests.accounts.erasure.purging import erase_all, oblige
 from tests.factories import NOW, AccountFactory, owner_of, subscribe
 

@@ -18,8 +18,8 @@ from accounts.customers.history import Actor
 from accounts.models import Account, Event
 from accounts.support import deletion
 from subscriptions.billing.wish import Cause
-from subscriptions.cancellation import Cancellation, Reason, cancel, withdraw
 from subscriptions.changes import call_off, end_at_once
+from subscriptions.ending.cancellation import Cancellation, Reason, cancel, withdraw
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.subscription import Channel, Subscription
 

@@ -14,12 +14,12 @@ from accounts.mail import sending
 from accounts.models import Account, Notice, User
 from accounts.support import deletion
 from accounts.support.requests import RequestKind, ask
-from subscriptions import reminders, settling
 from subscriptions.billing.by_hand import say_done
 from subscriptions.billing.wish import Want, Wish
 from subscriptions.billing_record import BillingRecord
-from subscriptions.cancellation import Reason, ToBeDeleted, cancel, withdraw
 from subscriptions.current_plan import standing_of
+from subscriptions.ending import reminders, settling
+from subscriptions.ending.cancellation import Reason, ToBeDeleted, cancel, withdraw
 from subscriptions.models import Cancellation, Channel, Ends, Subscription
 from subscriptions.refunds.decisions import approve, propose
 from subscriptions.refunds.paying import carry_out_due, say_paid

@@ -6,9 +6,9 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Account, Event, Notice, User
-from subscriptions.cancellation import cancel
+from subscriptions.ending.cancellation import cancel
+from subscriptions.ending.settling import preview, settle_due, settle_some
 from subscriptions.models import Channel, Subscription
-from subscriptions.settling import preview, settle_due, settle_some
 from tests.factories import NOW, AccountFactory, owner_of, subscribe
 
 pytestmark = pytest.mark.django_db

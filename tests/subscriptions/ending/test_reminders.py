@@ -6,9 +6,9 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Account, Notice
-from subscriptions.cancellation import cancel, withdraw
+from subscriptions.ending.cancellation import cancel, withdraw
+from subscriptions.ending.reminders import preview, remind_due
 from subscriptions.models import Channel
-from subscriptions.reminders import preview, remind_due
 from tests.factories import NOW, owner_of, subscribe
 
 pytestmark = pytest.mark.django_db

@@ -1,5 +1,6 @@
 """The vendor's own billing has ended a subscription, or will: it was not paid, it was charged back, it was cancelled
-there. Told by the API. Nothing is asked of anybody, and nobody keeps it beyond that end (`subscriptions.cancellation`).
+there. Told by the API. Nothing is asked of anybody, and nobody keeps it beyond that end
+(`subscriptions.ending.cancellation`).
 """
 
 from datetime import datetime
@@ -12,8 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.customers import history
 from accounts.customers.history import Actor
 from accounts.mail import notices
-from subscriptions import changes, reminders
+from subscriptions import changes
 from subscriptions.billing import wish
+from subscriptions.ending import reminders
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.subscription import Subscription, locked
 

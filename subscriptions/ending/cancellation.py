@@ -24,10 +24,11 @@ from accounts.customers.promises import OutOfDate
 from accounts.mail import notices
 from accounts.models import User
 from accounts.support import deletion
-from subscriptions import changes, losses, reminders
+from subscriptions import changes, losses
 from subscriptions.billing import wish
 from subscriptions.billing.holding import payment_is_late
 from subscriptions.billing.wish import Cause
+from subscriptions.ending import reminders
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.refunds.refund import Refunded
 from subscriptions.subscription import Channel, Subscription, locked_in_order
@@ -44,7 +45,8 @@ class Reason(models.TextChoices):
     QUALITY = "quality", _("I was not satisfied with its quality")
     SUPPORT = "support", _("I was not satisfied with support")
     OTHER = "other", _("Another reason")
-    #: Not chosen by anybody: the account is to be deleted, so nothing is renewed (`subscriptions.account_deletion`).
+    #: Not chosen by anybody: the account is to be deleted, so nothing is renewed
+    #: (`subscriptions.ending.account_deletion`).
     DELETION = "deletion", _("The account is to be deleted")
 
 
@@ -77,7 +79,7 @@ class AnotherFollows(Refused):
 
 
 class EndsInBilling(Refused):
-    """Billing has told the end (`subscriptions.ending_elsewhere`): whoever keeps it here keeps nothing."""
+    """Billing has told the end (`subscriptions.ending.ending_elsewhere`): whoever keeps it here keeps nothing."""
 
     text = _("The billing of this subscription ends on %(end)s. It can't be kept beyond that.")
 

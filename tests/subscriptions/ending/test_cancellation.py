@@ -6,9 +6,9 @@ import pytest
 from django.db import IntegrityError
 
 from accounts.models import Account, Event, Notice, User
-from subscriptions.cancellation import AlreadyEnded, CannotCancelHere, cancel, withdraw
+from subscriptions.ending.cancellation import AlreadyEnded, CannotCancelHere, cancel, withdraw
+from subscriptions.ending.settling import settle_due
 from subscriptions.models import Cancellation, Channel
-from subscriptions.settling import settle_due
 from tests.factories import NOW, BlueprintFactory, ConnectionFactory, owner_of, subscribe
 
 pytestmark = pytest.mark.django_db

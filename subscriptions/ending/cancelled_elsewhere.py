@@ -7,8 +7,8 @@ Called with account and subscription locked, in the caller's transaction (`subsc
 from datetime import datetime
 
 from accounts.customers.history import Actor
-from subscriptions import reminders
-from subscriptions.cancellation import Cancellation, tell
+from subscriptions.ending import reminders
+from subscriptions.ending.cancellation import Cancellation, tell
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.subscription import Subscription
 
