@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client, override_settings
 
@@ -53,6 +54,12 @@ def plain_static_files() -> Iterator[None]:
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}):
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted_yet() -> None:
+    """Attempts that another test made, and mails that it asked for, count against nobody here."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

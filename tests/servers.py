@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -56,5 +57,15 @@ def settings(folder: Path) -> dict[str, str]:
     }
 
 
-if "PYTEST_XDIST_WORKER" not in os.environ:
+def redis_database(url: str, number: int) -> str:
+    """The address of another database of the same server."""
+    if url.startswith("unix:"):
+        return f"{url.partition('?')[0]}?db={number}"
+    return urlsplit(url)._replace(path=f"/{number}").geturl()
+
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # What one worker's tests count, and forget, is not another's: as each has a PostgreSQL database of its own.
+    os.environ["REDIS_URL"] = redis_database(os.environ["REDIS_URL"], 1 + int(worker.removeprefix("gw")))
+else:
     start()

@@ -1,5 +1,4 @@
 import pytest
-from django.core.cache import cache
 
 from tests.accounts.api.calling import Caller
 
@@ -7,5 +6,4 @@ from tests.accounts.api.calling import Caller
 @pytest.fixture
 def call(db: None) -> Caller:
     """A system of the vendor's own that may do everything."""
-    cache.clear()
     return Caller()
