@@ -15,6 +15,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from accounts.core import foreign_input
+from accounts.outgoing import addresses
 
 
 class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no types
@@ -104,6 +105,16 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
             f"{name} must be an address such as https://www.example.com/, not {value!r}.",
         )
         return value
+
+    def networks(self, name: str) -> list[str]:
+        """Comma-separated networks such as 10.1.0.0/16. One with bits beyond its mask is a slip of somebody's."""
+        written = self.listed(name)
+        for one in written:
+            try:
+                addresses.networks([one])
+            except ValueError:
+                self.wrong.append(f"{name} must be networks such as 10.1.0.0/16, not {one!r}.")
+        return written
 
     def check(self, is_so: object, otherwise: str) -> None:
         """Note what is wrong with a setting, if something is. `otherwise` names the setting."""

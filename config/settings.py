@@ -16,6 +16,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from accounts.branding import brand
+from accounts.outgoing import signing
 from config import mail_provider, media, sentry
 from config.environment import Environment
 
@@ -59,8 +60,18 @@ env.check(
 #: What those requests are signed with, as Standard Webhooks writes it; several, comma-separated, during a rotation.
 BILLING_ENDPOINT_SECRETS = env.secrets("BILLING_ENDPOINT_SECRETS", needed=bool(BILLING_ENDPOINT))
 env.check(
-    all(re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}", secret) for secret in BILLING_ENDPOINT_SECRETS),
+    all(signing.is_secret(secret) for secret in BILLING_ENDPOINT_SECRETS),
     "BILLING_ENDPOINT_SECRETS must be `whsec_` and 24 to 64 random bytes in base64.",
+)
+
+#: Networks that calls to addresses which people typed may lead to, beside the public ones: where the vendor's own
+#: product is, as a rule. Plain http is for them alone.
+OUTGOING_ALLOWED_NETWORKS = env.networks("OUTGOING_ALLOWED_NETWORKS")
+#: Certificates (PEM) of authorities of the operator's own, which vouch for servers in those networks.
+OUTGOING_CA_FILE = env.str("OUTGOING_CA_FILE", default="")
+env.check(
+    not OUTGOING_CA_FILE or Path(OUTGOING_CA_FILE).is_file(),
+    f"OUTGOING_CA_FILE: there is no file {OUTGOING_CA_FILE}.",
 )
 
 #: Keys that encrypt tokens at rest; the first one encrypts, all decrypt, so that one can be rotated.

@@ -106,6 +106,8 @@ SHARED_SETTINGS = (
     "MEDIA_S3_SECRET_ACCESS_KEY",
     "MEDIA_STORAGE",
     "METRICS_TOKEN",
+    "OUTGOING_ALLOWED_NETWORKS",
+    "OUTGOING_CA_FILE",
     "PGBOUNCER",
     "POSTS_A_MINUTE",
     "PRODUCT_APPS",
@@ -211,6 +213,8 @@ def _run(given: Mapping[str, str]) -> None:
             "ALLOW_TIME_TRAVEL": "1",
             # The demo's staff sign in with a published password; a second factor would lock out who wants to look.
             "STAFF_SECOND_FACTOR": "0",
+            # Receivers are tried out beside the stack.
+            "OUTGOING_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
         }
         write_environment(folder / "stack.env", shared_environment(given, {**defaults, **generated}))
         os.environ.update(

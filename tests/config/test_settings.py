@@ -200,6 +200,12 @@ def test_a_brand_is_made_canonical() -> None:
         ("BUY_URL", "https://user@shop.example/", "BUY_URL must be an address"),
         ("BUY_URL", "https://shop.example/a b", "BUY_URL must be an address"),
         ("BILLING_ENDPOINT", "https://billing.example/", "BILLING_ENDPOINT_SECRETS"),
+        (
+            "OUTGOING_ALLOWED_NETWORKS",
+            "10.0.0.0/8,10.1.0.0/8",
+            "OUTGOING_ALLOWED_NETWORKS must be networks such as 10.1.0.0/16, not '10.1.0.0/8'.",
+        ),
+        ("OUTGOING_CA_FILE", "/nowhere/ca.pem", "OUTGOING_CA_FILE: there is no file /nowhere/ca.pem."),
         ("BILLING_ENDPOINT_SECRETS", "hunter2", "BILLING_ENDPOINT_SECRETS must be `whsec_` and 24 to 64 random bytes"),
     ],
 )
