@@ -6,28 +6,27 @@ none. No redirect is followed, and no address comes from anywhere but the settin
 """
 
 import json
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-import httpx
 from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from standardwebhooks import Webhook
 
 from accounts.core import clock
 from accounts.core.strict_json import BadJSON, parse
 from accounts.models import Account
+from accounts.outgoing.client import OutgoingError, call
+from accounts.outgoing.signing import signed
 from subscriptions.billing.provider import VENDOR, Agreement, Payable, RefundState, WishRequest
 from subscriptions.billing.purchase import Purchase
 from subscriptions.billing.wish import Outcome, Want, Wish
 from subscriptions.refunds.refund import Refund
 from subscriptions.subscription import Subscription
 
-#: Seconds to connect, to wait for the answer, and to read it.
+#: Seconds for all of a request: to connect, to wait for the answer, and to read it.
 TIMEOUT = 10.0
 #: An answer is a line.
 MAX_ANSWER = 20_000
@@ -50,7 +49,7 @@ class Vendor:
     sells = False
 
     def agree(self, request: WishRequest) -> Agreement:
-        answer = _ask(request)
+        answer = ask(request)
         if STOPPED_FROM not in answer:
             raise BillingUnavailable(f"the answer does not say {STOPPED_FROM!r}")
         stopped_from = _instant(answer[STOPPED_FROM])
@@ -89,41 +88,33 @@ class Vendor:
         return {}
 
 
-def _ask(request: WishRequest) -> dict[str, Any]:
-    """Send one request and return what it answers. Raises `BillingUnavailable`."""
-    body = json.dumps(_message(request), separators=(",", ":"))
+def ask(request: WishRequest, *, timeout: float = TIMEOUT) -> dict[str, Any]:
+    """Send one request and return what it answers within so many seconds. Raises `BillingUnavailable`."""
+    body = json.dumps(_message(request), separators=(",", ":")).encode()
     message_id = f"wish_{request.subscription_id}_{request.version}"
     # Of this attempt, by the real clock, whatever instant the sweep is run for: the receiver compares it with its own.
-    sent_at = clock.now().astimezone(UTC)
-    headers = {
-        "content-type": "application/json",
-        "accept-encoding": "identity",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(sent_at.timestamp())),
-        # Old and new secret both sign for a while, so that one can be changed.
-        "webhook-signature": " ".join(
-            Webhook(secret).sign(message_id, sent_at, body) for secret in settings.BILLING_ENDPOINT_SECRETS
-        ),
-    }
-    began = time.monotonic()
+    sent_at = clock.now()
+    # Old and new secret both sign for a while, so that one can be changed.
+    signatures = signed(message_id, body, keys=settings.BILLING_ENDPOINT_SECRETS, at=sent_at)
+    headers = {"content-type": "application/json", **signatures}
     try:
-        with (
-            httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client,
-            client.stream("POST", settings.BILLING_ENDPOINT, content=body.encode(), headers=headers) as answer,
-        ):
-            if not answer.is_success:
-                raise BillingUnavailable(f"billing answered {answer.status_code}")
-            said = bytearray()
-            for piece in answer.iter_raw():
-                said += piece
-                if len(said) > MAX_ANSWER:
-                    raise BillingUnavailable("billing answered too much")
-                if time.monotonic() - began > TIMEOUT:
-                    raise BillingUnavailable("billing takes too long to answer")
-    except httpx.HTTPError as error:
-        raise BillingUnavailable(f"billing does not answer ({type(error).__name__})") from error
+        answer = call(
+            "POST",
+            settings.BILLING_ENDPOINT,
+            body=body,
+            headers=headers,
+            timeout=timeout,
+            limit=MAX_ANSWER,
+            trusted=True,
+        )
+    except OutgoingError as error:
+        raise BillingUnavailable(f"billing {error}") from error
+    if not answer.is_success:
+        raise BillingUnavailable(f"billing answered {answer.status}")
+    if not answer.is_whole:
+        raise BillingUnavailable("billing answered too much")
     try:
-        found = parse(bytes(said))
+        found = parse(answer.body)
     except BadJSON as error:
         raise BillingUnavailable("billing answered no JSON") from error
     if not isinstance(found, dict):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from accounts.models import Account
-from subscriptions.billing.agreeing import agree_due
+from subscriptions.billing.agreeing import agree_due, sent
+from subscriptions.billing.vendor import TIMEOUT, BillingUnavailable, ask
 from subscriptions.billing.wish import Wish
 from subscriptions.changes import end_now
 from subscriptions.ending.cancellation import cancel, withdraw
@@ -141,3 +142,14 @@ def test_an_old_and_a_new_secret_both_sign(account: Account, settings: Any, vend
     withdraw(Subscription.objects.get().cancellations.get(), by=owner_of(Subscription.objects.get()), at=NOW + 2 * DAY)
     assert agree_due(NOW + 2 * DAY) == 0
     assert vendor.forged == 1
+
+
+def test_an_answer_that_takes_too_long_is_none(account: Account, vendor: Billing) -> None:
+    cancelled(account)
+    vendor.slow = 1.0
+    request = sent(Wish.objects.get(), NOW + DAY, by_itself=True)
+    assert request
+    with pytest.raises(BillingUnavailable, match="billing takes too long to answer"):
+        ask(request, timeout=0.1)
+    assert len(vendor.asked) == 1
+    assert TIMEOUT == 10.0
