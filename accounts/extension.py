@@ -35,8 +35,9 @@ from accounts.desk.dashboard.first_steps import FirstStep
 from accounts.desk.own import account_actions, deliveries, request_actions, token_actions
 from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
-from accounts.erasure import holds, inventory, mail_folder, runner, starting
+from accounts.erasure import holds, inventory, mail_folder, outside, runner, starting
 from accounts.erasure.inventory import Eraser, Keeper, Kept, Remains, Store
+from accounts.erasure.outside import Outside
 from accounts.erasure.purge import Purge
 from accounts.erasure.starting import ReasonToWait
 from accounts.exports import builder, export, parts
@@ -95,6 +96,8 @@ class Extension:
     folders: tuple[Callable[[uuid.UUID], str], ...] = ()
     #: What is left of an erased account with others, such as a payment provider: the certificate says so.
     remains: tuple[Remains, ...] = ()
+    #: Others who are asked to erase what they hold, and for whom a certificate waits.
+    outside: tuple[Outside, ...] = ()
     #: Why an account's data must not be erased yet.
     reasons_to_wait: tuple[ReasonToWait, ...] = ()
     export_parts: tuple[Part, ...] = ()
@@ -143,6 +146,7 @@ class Extension:
         senders.SOURCES.add(*self.inbox_sources)
         inventory.install(self.personal_data, self.erasers, self.keepers, self.folders)
         inventory.REMAINS.add(*self.remains)
+        outside.REGISTRY.add(*self.outside)
         starting.REASONS_TO_WAIT.add(*self.reasons_to_wait)
         parts.REGISTRY.add(*self.export_parts)
         deletion.OBSTACLES.add(*self.deletion_obstacles)

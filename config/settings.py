@@ -183,6 +183,9 @@ env.check(STRIPE_FORGET in ("detach", "delete", "redact"), "STRIPE_FORGET must b
 DELIVERY_BODY_DAYS = env.int("DELIVERY_BODY_DAYS", default=90)
 #: A purge starts so many hours before its legal deadline, to be finished within it.
 PURGE_LEAD_HOURS = env.int("PURGE_LEAD_HOURS", default=12)
+#: Whether what our systems call an erased account is kept with the record of its erasing, so that others can be asked
+#: again by it. Off, unless those ids tell nothing about a person (docs/stores-elsewhere.md).
+ERASURE_LOG_EXTERNAL_IDS = env.bool("ERASURE_LOG_EXTERNAL_IDS", default=False)
 
 #: A refund of more than so many cents is approved by a second person.
 REFUND_LIMIT_CENTS = env.int("REFUND_LIMIT_CENTS", default=50_000)

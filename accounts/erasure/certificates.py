@@ -1,6 +1,7 @@
 """Certificates: the proof that a purge was carried out.
 
-What was erased, counted by store; what was kept and why; when, by which cause, and whether the deadline was met.
+What was erased, counted by store; what others have erased on our word (`elsewhere`); what was kept and why; when, by
+which cause, and whether the deadline was met, here and there.
 Each carries the hash of the one before, so that a missing or altered one shows; the database refuses to change or
 delete any. `manage.py certificates --verify` goes through them all. No personal data.
 """
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core import locks
 from accounts.core.locks import Lock
-from accounts.erasure import hash_chain, inventory
+from accounts.erasure import hash_chain, inventory, outside
 from accounts.erasure.hash_chain import ChainLink
 from accounts.erasure.holds import Hold
 from accounts.erasure.purge import Purge
@@ -70,6 +71,17 @@ class Certificate(models.Model):
     def link(self) -> ChainLink:
         return ChainLink(self.body, self.previous, self.hash)
 
+    @property
+    def elsewhere(self) -> list[dict[str, Any]]:
+        """What others have erased on our word."""
+        return [entry for entry in self.body.get("elsewhere", []) if "store" in entry]
+
+    @property
+    def remains(self) -> list[dict[str, Any]]:
+        """What is left of the account with others, and why."""
+        found: list[dict[str, Any]] = self.body.get("remains", self.body.get("elsewhere", []))
+        return [entry for entry in found if "store" not in entry]
+
     def as_json(self) -> str:
         """The record as it stands in an exported file, in one line."""
         return self.link.line()
@@ -94,6 +106,10 @@ def append(purge: Purge, *, at: datetime) -> Certificate:
 
 
 def _body(purge: Purge, number: int, at: datetime) -> dict[str, Any]:
+    assert purge.finished_at is not None
+    met_here = purge.finished_at <= purge.deadline_at
+    elsewhere = outside.answers(purge)
+    met_elsewhere = all(entry["deadline_met"] for entry in elsewhere) if elsewhere else None
     holds = Hold.objects.of(purge.account_id).filter(set_at__gte=purge.received_at).order_by("pk")
     # In one language, whoever runs the sweep: a certificate is a record.
     with translation.override("en"):
@@ -107,7 +123,10 @@ def _body(purge: Purge, number: int, at: datetime) -> dict[str, Any]:
             "started_at": instant(purge.started_at),
             "finished_at": instant(purge.finished_at),
             "verified_at": instant(at),
-            "deadline_met": at <= purge.deadline_at,
+            "deadline_met": met_here and met_elsewhere is not False,
+            "deadline_met_here": met_here,
+            # Null: nobody else was asked.
+            "deadline_met_elsewhere": met_elsewhere,
             "replay_of": instant(purge.erased_before_at),
             "erased": purge.erased(),
             "left": 0,
@@ -121,7 +140,9 @@ def _body(purge: Purge, number: int, at: datetime) -> dict[str, Any]:
                 }
                 for entry in inventory.kept()
             ],
-            "elsewhere": inventory.remains(purge.account_id),
+            "elsewhere": elsewhere,
+            # Certificates of before others were asked told this as `elsewhere`, in entries without a `store`.
+            "remains": inventory.remains(purge.account_id),
             "holds": [
                 {
                     "set_at": instant(hold.set_at),

@@ -7,7 +7,7 @@ has no effect until a second member of staff has confirmed it.
 
 import uuid
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.db import models, transaction
 from django.utils import formats, timezone
@@ -21,6 +21,7 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, staff_member
 from accounts.customers.user import User
+from accounts.erasure import outside
 from accounts.erasure.purge import Purge
 
 MAX_REASON = 2000
@@ -79,6 +80,10 @@ class Hold(models.Model):
         verbose_name=_("released by"),
     )
     released_at = models.DateTimeField(_("released"), null=True, blank=True)
+    #: Others who had been asked to erase before it was set, an entry each: whether that could be taken back.
+    elsewhere: "models.JSONField[Any, Any]" = models.JSONField(
+        _("asked elsewhere"), default=list, db_default=[], blank=True
+    )
 
     objects = HoldQuerySet.as_manager()
 
@@ -131,6 +136,7 @@ def set_hold(account: Account, *, reason: str, until: datetime, at: datetime, by
         Purge.objects.of(account.pk).open().locked().first()
         hold = Hold.objects.create(account_id=account.pk, reason=reason, until=until, set_at=at, set_by=staff)
         history.record(account.pk, AccountEvent.HOLD_SET, at=at, by=by, hold=hold.pk, until=until.isoformat())
+        outside.held(account.pk, at)
     return hold
 
 
@@ -149,6 +155,7 @@ def confirm_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
         hold.confirmed_at, hold.confirmed_by = at, staff
         hold.save(update_fields=["confirmed_at", "confirmed_by"])
         history.record(hold.account_id, AccountEvent.HOLD_CONFIRMED, at=at, by=by, hold=hold.pk)
+        outside.held(hold.account_id, at)
     return True
 
 
@@ -164,6 +171,7 @@ def release_hold(hold: Hold, *, at: datetime, by: Actor) -> bool:
         waiting = Purge.objects.of(hold.account_id).open().exclude(waiting_for="")
         waiting.update(next_attempt_at=models.functions.Greatest("due_at", models.Value(at)))
         history.record(hold.account_id, AccountEvent.HOLD_RELEASED, at=at, by=by, hold=hold.pk)
+        outside.let_go(hold.account_id, at)
     return True
 
 

@@ -15,6 +15,7 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.errors import describe
+from accounts.core.foreign_input import MAX_EXTERNAL_ID
 from accounts.erasure.obligation import PurgeCause, PurgeObligation
 from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 
@@ -32,12 +33,16 @@ class PurgeQuerySet(DueWorkQuerySet["Purge"]):
         """Neither called off nor proven."""
         return self.filter(called_off_at=None, verified_at=None)
 
+    def unfinished(self) -> Self:
+        """Those of which something here is still to be erased, or counted."""
+        return self.open().filter(finished_at=None)
+
     def pending(self) -> Self:
         return self.open()
 
     def next_deadline(self) -> datetime | None:
-        """The nearest one that is still to be met, or missed already."""
-        found: datetime | None = self.open().aggregate(first=models.Min("deadline_at"))["first"]
+        """The nearest one that is still to be met here, or missed already."""
+        found: datetime | None = self.unfinished().aggregate(first=models.Min("deadline_at"))["first"]
         return found
 
     def overdue(self, at: datetime) -> Self:
@@ -65,6 +70,11 @@ class Purge(DueWork):
 
     #: No foreign key: the row outlives the account.
     account_id = models.UUIDField(_("account"), editable=False)
+    #: What the vendor's own systems call the account, written down when the erasing begins; kept only where the
+    #: settings say that it names nobody (`ERASURE_LOG_EXTERNAL_IDS`).
+    external_id = models.CharField(
+        _("external id"), max_length=MAX_EXTERNAL_ID, blank=True, default="", db_default="", editable=False
+    )
     #: Of the earliest open obligation, as are the dates; the deadline is the nearest of all.
     cause = models.CharField(_("cause"), max_length=30, choices=PurgeCause.choices)
     received_at = models.DateTimeField(_("received"))
@@ -82,7 +92,8 @@ class Purge(DueWork):
     chunk = models.PositiveIntegerField(_("rows at once"), default=CHUNK)
     #: When counting again found something that should have been gone.
     left_behind_at = models.DateTimeField(_("something left behind"), null=True, blank=True)
-    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    #: When everything here had been erased and counted again; others may still be at work.
+    finished_at = models.DateTimeField(_("finished here"), null=True, blank=True)
     verified_at = models.DateTimeField(_("verified"), null=True, blank=True)
     #: Set on a purge that repeats one after a restore: when the account was first proven erased.
     erased_before_at = models.DateTimeField(_("first erased"), null=True, blank=True)
@@ -170,5 +181,7 @@ class Purge(DueWork):
             self.refresh_from_db(fields=["progress", "attempts"], from_queryset=Purge.objects.locked())
             for store in self.progress:
                 self.note(store, 0, done=False)
-            changes: dict[str, Any] = {"left_behind_at": at} if isinstance(error, LeftBehind) else {}
+            changes: dict[str, Any] = {}
+            if isinstance(error, LeftBehind):
+                changes = {"left_behind_at": at, "finished_at": None}
             self.put_off(describe(error), at, progress=self.progress, **changes)

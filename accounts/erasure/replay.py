@@ -18,7 +18,7 @@ from accounts.customers import history
 from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
-from accounts.erasure import hash_chain, runner, verification
+from accounts.erasure import hash_chain, outside, runner, verification
 from accounts.erasure.certificates import Certificate, System, instant
 from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.purge import Purge
@@ -41,16 +41,20 @@ class TooOld(Exception):
 
 @dataclass(frozen=True)
 class ReplayOutcome:
-    """What became of one account of the log. `certificate` is None where nothing had to be erased, or it failed."""
+    """What became of one account of the log. `certificate` is None where nothing had to be erased, or it failed.
+
+    `waits`: everything here is erased again, and the certificate waits for others (`accounts.erasure.outside`).
+    """
 
     account_id: uuid.UUID
     certificate: int | None
     error: str = ""
+    waits: str = ""
 
 
 def export(path: Path) -> int:
     """Write the log of everything erased so far. Returns how many erasures it lists."""
-    certificates = Certificate.objects.order_by("number").iterator()
+    certificates = Certificate.objects.order_by("number").select_related("purge").iterator()
     return hash_chain.write(
         path, KIND, System.this(), hash_chain.linked(_entry(certificate) for certificate in certificates)
     )
@@ -58,10 +62,15 @@ def export(path: Path) -> int:
 
 def _entry(certificate: Certificate) -> dict[str, Any]:
     body = certificate.body
+    # By which requests others were asked: after a restore they are told which one is repeated.
+    asked = [{"store": entry["store"], "request": entry["request"]} for entry in certificate.elsewhere]
+    external_id = certificate.purge.external_id
     return {
         **{fact: body[fact] for fact in ("account", "cause", "received_at", "deadline_at", "verified_at", "replay_of")},
         "certificate": certificate.number,
         "certificate_hash": certificate.hash,
+        **({"elsewhere": asked} if asked else {}),
+        **({"external_id": external_id} if external_id else {}),
     }
 
 
@@ -70,7 +79,8 @@ def replay(path: Path, *, at: datetime) -> Iterator[ReplayOutcome]:
     and, for a restored database, `TooOld` for a log from before the backup: it leaves out what was erased since.
 
     The whole file is checked before anything is erased. What a restore brought back is erased whatever holds and
-    subscriptions it brought back with it: the decision has long been taken. Safe to repeat.
+    subscriptions it brought back with it: the decision has long been taken. Others are asked again about every account
+    of the log (`accounts.erasure.outside`), and not waited for. Safe to repeat.
     """
     system, links = hash_chain.read(path, KIND)
     if system != System.this():
@@ -102,6 +112,8 @@ def _replay_one(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Re
             return ReplayOutcome(account_id, Certificate.objects.get(purge=purge).number)
         if purge.attempts > failures:
             return ReplayOutcome(account_id, None, purge.last_error)
+        if purge.finished_at:
+            return ReplayOutcome(account_id, None, waits=purge.waiting_for)
         if answer is not MORE:
             return ReplayOutcome(account_id, None, _what_stops(purge))
 
@@ -119,6 +131,7 @@ def _oblige(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Purge 
         purge = Purge.objects.of(account_id).open().locked().first()
         if purge is None:
             if account is None and not verification.left_in_database(account_id):
+                outside.repeat(account_id, body, None, at)
                 return None
             purge = Purge(account_id=account_id, cause=PurgeCause(body["cause"]), received_at=at)
         if not purge.started_at:
@@ -126,6 +139,7 @@ def _oblige(account_id: uuid.UUID, body: dict[str, Any], at: datetime) -> Purge 
             purge.due_at, purge.deadline_at, purge.next_attempt_at = at, at + WITHIN, at
         purge.erased_before_at, purge.waiting_for = erased_at, ""
         purge.save()
+        outside.repeat(account_id, body, purge, at)
         history.record(
             account_id,
             AccountEvent.PURGE_REPLAYED,

@@ -3,7 +3,8 @@
 Each purge in turn gets a stretch of time. In it, committed chunks: stores outside this database first, while the
 account can still be looked up in them; then the rows, children before parents; then the files that were written down
 with them. Every chunk notes its progress in its own transaction, so a kill at any moment loses nothing and counts
-nothing twice. After the last chunk every store is counted again; only when nothing is left there is a certificate.
+nothing twice. After the last chunk every store is counted again; only when nothing is left, here or with others who
+were asked (`accounts.erasure.outside`), there is a certificate.
 """
 
 import time
@@ -17,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.customers.account import Account
 from accounts.database.durability import redone_if_lost
-from accounts.erasure import inventory
+from accounts.erasure import inventory, outside
 from accounts.erasure.giving_way import give_way
 from accounts.erasure.holds import Hold
 from accounts.erasure.purge import Purge
@@ -88,7 +89,10 @@ def _is_under_way(purge: Purge, at: datetime) -> bool:
     purge.refresh_from_db()
     if purge.started_at is None or purge.verified_at:
         return False
-    return not must_wait(purge, at, while_erasing=True)
+    if must_wait(purge, at, while_erasing=True):
+        return False
+    # Nothing is left here: before others are done there is nothing to count again.
+    return not (purge.finished_at and outside.must_wait(purge, at))
 
 
 def _next_step(purge: Purge, at: datetime, stop: float) -> bool:
@@ -126,7 +130,7 @@ INVARIANTS = (
         "purge-deadline",
         _("purges whose legal deadline is less than six hours away or has passed"),
         lambda at: (
-            Purge.objects.open()
+            Purge.objects.unfinished()
             .filter(deadline_at__lt=at + MARGIN)
             .exclude(account_id__in=Hold.objects.active(at).exclude(confirmed_at=None).values("account_id"))
         ),

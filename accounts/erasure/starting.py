@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts.core.registry import Registry, function_name
@@ -15,7 +16,7 @@ from accounts.customers import history
 from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
-from accounts.erasure import inventory, people
+from accounts.erasure import inventory, outside, people
 from accounts.erasure.purge import Purge
 
 #: A purge that waits for something is looked at again after so long.
@@ -63,7 +64,8 @@ def start(purge: Purge, *, at: datetime, present: datetime | None = None) -> boo
     Dates are decided as of `at`; the beginning itself bears the instant `present`, in a run that has gone on since.
 
     In one transaction: everything is checked again, what was paid for until now ends, writing to the account stops, its
-    people are signed out, and what the law wants kept is written down. From here there is no way back.
+    people are signed out, what the law wants kept is written down, and what others are asked to erase. From here there
+    is no way back.
     """
     with transaction.atomic():
         # With its key: whoever is writing rows of the account is waited for, whoever comes later is refused.
@@ -79,9 +81,12 @@ def start(purge: Purge, *, at: datetime, present: datetime | None = None) -> boo
             account.purging_at = present or at
             account.save(update_fields=["purging_at"])
             people.see_out(account.pk)
+            if settings.ERASURE_LOG_EXTERNAL_IDS:
+                purge.external_id = account.external_id or ""
         purge.started_at = present or at
         purge.kept = {keeper.name: keeper.keep(purge.account_id, at) for keeper in inventory.keepers()}
-        purge.save(update_fields=["started_at", "kept"])
+        purge.save(update_fields=["started_at", "kept", "external_id"])
+        outside.begin(purge, at)
         history.record(
             purge.account_id, AccountEvent.PURGE_STARTED, at=at, by=Actor.system(), purge=purge.pk, cause=purge.cause
         )

@@ -1,5 +1,8 @@
 """Counting again: only when nothing is left anywhere is a purge over, and certified.
 
+Nothing left here, and others still at work (`accounts.erasure.outside`): the purge is finished here, and waits. When
+they are done it is counted once more.
+
 Called by `accounts.erasure.runner` after the last chunk.
 """
 
@@ -12,7 +15,7 @@ from django.db import transaction
 from accounts.customers import history
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
-from accounts.erasure import certificates, inventory
+from accounts.erasure import certificates, inventory, outside
 from accounts.erasure.file_deletions import FileDeletion
 from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import LeftBehind, Purge
@@ -22,7 +25,10 @@ from accounts.erasure.storage import FILE_STORE, files_in_folders
 
 
 def verify(purge: Purge, at: datetime, began: float) -> bool:
-    """Count every store again. Nothing left: the certificate, and the purge is over. Raises `LeftBehind`."""
+    """Count every store again. Nothing left, here or with others: the certificate, and the purge is over.
+
+    Returns whether it is. Raises `LeftBehind`.
+    """
     finished_at = present_of(at, began)
     left = left_outside(purge.account_id)
     with transaction.atomic():
@@ -32,13 +38,16 @@ def verify(purge: Purge, at: datetime, began: float) -> bool:
         look_behind(purge)
         left |= left_in_database(purge.account_id)
         if not left:
-            DepartingPerson.objects.of(purge.account_id).delete()
             assert purge.started_at is not None
             # Never before its beginning, whatever instant a sweep is asked to act as of.
-            purge.finished_at = max(finished_at, purge.started_at)
-            purge.verified_at = proven_at = max(present_of(at, began), purge.finished_at)
+            purge.finished_at = purge.finished_at or max(finished_at, purge.started_at)
             purge.last_error, purge.attempts, purge.left_behind_at = "", 0, None
-            purge.save()
+            purge.save(update_fields=["finished_at", "last_error", "attempts", "left_behind_at"])
+            if outside.must_wait(purge, at):
+                return False
+            DepartingPerson.objects.of(purge.account_id).delete()
+            purge.verified_at = proven_at = max(present_of(at, began), purge.finished_at)
+            purge.save(update_fields=["verified_at"])
             certificate = certificates.append(purge, at=proven_at)
             history.record(
                 purge.account_id,
@@ -47,7 +56,7 @@ def verify(purge: Purge, at: datetime, began: float) -> bool:
                 by=Actor.system(),
                 purge=purge.pk,
                 certificate=certificate.number,
-                deadline_met=proven_at <= purge.deadline_at,
+                deadline_met=certificate.body["deadline_met"],
             )
             return True
     raise LeftBehind(", ".join(f"{name} {count}" for name, count in left.items()))

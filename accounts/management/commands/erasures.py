@@ -45,17 +45,21 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing was erased: {too_old}.") from None
         except replay.OtherSystem as system:
             raise CommandError(f"Nothing was erased: the file is of another installation ({system}).") from None
-        again = absent = failed = 0
+        again = waiting = absent = failed = 0
         for outcome in outcomes:
             if outcome.error:
                 failed += 1
                 self.stdout.write(f"{outcome.account_id} failed, will be tried again: {outcome.error}")
+            elif outcome.waits:
+                waiting += 1
+                self.stdout.write(f"{outcome.account_id} erased again here, its certificate waits: {outcome.waits}")
             elif outcome.certificate:
                 again += 1
                 self.stdout.write(f"{outcome.account_id} erased again, certificate {outcome.certificate}")
             else:
                 absent += 1
-        self.stdout.write(f"{again} erased again, {absent} not in this database, {failed} failed.")
+        others = f"{waiting} erased again and waiting for others, " if waiting else ""
+        self.stdout.write(f"{again} erased again, {others}{absent} not in this database, {failed} failed.")
         if failed:
             sys.exit(1)
         if opening.open_for_business(at):

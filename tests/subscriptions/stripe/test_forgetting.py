@@ -145,7 +145,7 @@ def test_the_customer_is_blank_afterwards_without_a_card_and_its_invoices_stay(
 
 def test_the_certificate_says_what_stripe_keeps_why_and_until_when(purge: Purge, stripe: FakeStripe) -> None:
     erased(purge)
-    (left,) = Certificate.objects.get().body["elsewhere"]
+    (left,) = Certificate.objects.get().body["remains"]
     assert left == {
         "where": "Stripe",
         "what": "invoices and payments as they were issued, with the name and address on them",
@@ -196,7 +196,7 @@ def test_what_another_product_sells_the_customer_is_not_touched_and_staff_are_to
     erased(purge)
     assert stripe.the(foreign)["status"] == "active"
     assert stripe.the(customer)["name"] == "Ada Lovelace"
-    (left,) = Certificate.objects.get().body["elsewhere"]
+    (left,) = Certificate.objects.get().body["remains"]
     assert left["what"] == "the customer, as it was: it buys something else there that is not ours"
     assert Finding.objects.get().code == "erased-customer-buys-elsewhere"
 
@@ -236,7 +236,7 @@ def test_an_account_that_never_was_at_stripe_asks_nobody(account: Account, strip
 
     erase_all(account)
     assert stripe.count() == 0
-    assert Certificate.objects.get().body["elsewhere"] == []
+    assert Certificate.objects.get().body["remains"] == []
 
 
 def erased(purge: Purge, *, patience: int = 4) -> None:
