@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.core import clock
 from subscriptions.stripe.client import StripeError, stripe_api
-from subscriptions.stripe.importing import ACCOUNT_KEY, Why, import_all
+from subscriptions.stripe.importing.report import ACCOUNT_KEY, Options, Why
+from subscriptions.stripe.importing.run import import_all
 
 
 class Command(BaseCommand):
@@ -18,25 +19,39 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--apply", action="store_true", help="link what is certain; else nothing is changed")
+        doing = parser.add_mutually_exclusive_group()
+        doing.add_argument("--apply", action="store_true", help="link what is certain; else nothing is changed")
+        doing.add_argument("--dry-run", action="store_true", help="say what would be done: so it is without --apply")
         parser.add_argument(
             "--metadata-key",
             metavar="KEY",
             default=ACCOUNT_KEY,
             help="under which customers name their account: its id, or its external id",
         )
+        parser.add_argument(
+            "--replace",
+            action="store_true",
+            help="where an account has a direct subscription that no provider holds, let Stripe’s take its place",
+        )
+        parser.add_argument("--ended", action="store_true", help="write down what has ended there, too, for history")
 
     def handle(self, *args: Any, **options: Any) -> None:
         counted: Counter[Why] = Counter()
+        told = Options(
+            at=clock.now(),
+            apply=options["apply"],
+            account_key=options["metadata_key"],
+            replace=options["replace"],
+            ended=options["ended"],
+        )
         try:
-            for line in import_all(
-                stripe_api(), at=clock.now(), apply=options["apply"], account_key=options["metadata_key"]
-            ):
+            for line in import_all(stripe_api(), told):
                 counted[line.why] += 1
                 notes = f" ({', '.join(line.notes)})" if line.notes else ""
                 self.stdout.write(f"{line.subscription} {line.customer} {line.account_id or '-'}: {line.why}{notes}")
         except StripeError as error:
-            raise CommandError(f"{error} What was reported is done; run it again.") from None
+            # All of it is read before any of it is taken over.
+            raise CommandError(f"{str(error).removesuffix('.')}. Nothing was linked; run it again.") from None
         self.stdout.write(", ".join(f"{count} {why}" for why, count in sorted(counted.items())) or "nothing there")
         if not options["apply"]:
             self.stdout.write("Nothing was changed: --apply does it.")
