@@ -40,6 +40,9 @@ from accounts.erasure.inventory import Eraser, Keeper, Kept, Remains, Store
 from accounts.erasure.outside import Outside
 from accounts.erasure.purge import Purge
 from accounts.erasure.starting import ReasonToWait
+from accounts.events import message_type, publishing, telling
+from accounts.events.event_types import ACCOUNT_TYPES
+from accounts.events.message_type import MessageType
 from accounts.exports import builder, export, parts
 from accounts.exports.parts import Part
 from accounts.inbox import inbox, refused_messages, retention
@@ -81,6 +84,8 @@ class Extension:
     #: What can happen to an account, in words; `internal_event_kinds` are shown to staff alone.
     event_kinds: type[TextChoices] | None = None
     internal_event_kinds: frozenset[str] = frozenset()
+    #: What the vendor's other systems are told of it (`accounts.events`).
+    messages: tuple[MessageType, ...] = ()
     #: The jobs, in the order in which `manage.py sweep` runs them, and what must never be true for long.
     sweeps: tuple[Sweep, ...] = ()
     invariants: tuple[Invariant, ...] = ()
@@ -128,6 +133,7 @@ class Extension:
 
     def install(self) -> None:
         """Add everything to its registry. Once a process; raises `AlreadyRegistered` for a name that is taken."""
+        history.RECORDED.add(telling.tell)
         product.URLS.add(*filter(None, [self.urls]))
         product.HOMES.add(*filter(None, [self.home]))
         product.NAVIGATION.add(*self.navigation)
@@ -139,6 +145,7 @@ class Extension:
         if self.event_kinds is not None:
             history.KINDS.add(*self.event_kinds)
             history.INTERNAL.update(self.internal_event_kinds)
+        message_type.TYPES.add(*self.messages)
         sweeps.REGISTRY.add(*self.sweeps)
         invariants.REGISTRY.add(*self.invariants)
         surroundings.REGISTRY.add(*self.surroundings)
@@ -185,10 +192,12 @@ def of_file(declared: ProductFile) -> Extension:
 EXTENSION = Extension(
     event_kinds=AccountEvent,
     internal_event_kinds=INTERNAL,
+    messages=ACCOUNT_TYPES,
     doors=doors.DOORS,
     sweeps=(
         sending.SWEEP,
         inbox.SWEEP,
+        publishing.SWEEP,
         calls.SWEEP,
         builder.SWEEP,
         session.SWEEP,
@@ -200,6 +209,7 @@ EXTENSION = Extension(
     invariants=(
         *sending.INVARIANTS,
         *inbox.INVARIANTS,
+        *publishing.INVARIANTS,
         *refused_messages.INVARIANTS,
         *requests.INVARIANTS,
         *builder.INVARIANTS,

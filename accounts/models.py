@@ -15,6 +15,7 @@ from accounts.erasure.holds import Hold
 from accounts.erasure.obligation import PurgeObligation
 from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import Purge
+from accounts.events.message import EventMessage, EventStream
 from accounts.exports.export import Export
 from accounts.inbox.delivery import Delivery, DeliveryOutcome
 from accounts.inbox.refused_messages import RefusedMessage
@@ -43,6 +44,8 @@ __all__ = [
     "DeliveryOutcome",
     "DepartingPerson",
     "Event",
+    "EventMessage",
+    "EventStream",
     "Export",
     "FileDeletion",
     "Hold",

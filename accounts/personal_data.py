@@ -24,6 +24,8 @@ from accounts.erasure import inventory
 from accounts.erasure.holds import Hold
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed, scrub
 from accounts.erasure.people import people_who_go
+from accounts.events.message import EventMessage
+from accounts.events.message_type import last_words
 from accounts.exports.export import Export
 from accounts.inbox.delivery import Delivery
 from accounts.mail.notices import Notice
@@ -145,6 +147,12 @@ _CONTENT = (
         files=("file",),
         not_exported=_("the exports themselves"),
     ),
+    Erased(
+        "accounts.EventMessage",
+        Order.CONTENT,
+        lambda account: EventMessage.objects.of(account).exclude(type__in=last_words()),
+        not_exported=_("what our own systems are told of changes, by ids; the history says the same"),
+    ),
     Erased("accounts.UsageCount", Order.CONTENT, lambda account: UsageCount.objects.filter(account_id=account)),
     Scrubbed(
         "accounts.Delivery",
@@ -261,6 +269,8 @@ _PEOPLE = (
 
 _KEPT = (
     Kept("accounts.Event", _("what happened, when, by which id; no names and no texts"), ACCOUNTABILITY),
+    Kept("accounts.EventMessage", _("that the erasing began and is over, by ids alone; gone after 30 days")),
+    Kept("accounts.EventStream", _("how many messages there were; gone with the last of them")),
     Kept("accounts.Purge", _("the obligation and its dates, by the account's id"), ACCOUNTABILITY),
     Kept("accounts.PurgeObligation", _("each cause of a purge and its dates; ids alone"), ACCOUNTABILITY),
     Kept("accounts.Certificate", _("the proof of the erasing, by the account's id"), ACCOUNTABILITY),

@@ -361,6 +361,7 @@ CELERY_BEAT_SCHEDULE = {
     "purchases": beat("purchases", seconds=60),
     "notices": beat("notices", seconds=10),
     "deliveries": beat("deliveries", seconds=5),
+    "events": beat("events", seconds=5),
     "aws-confirm": beat("aws-confirm", seconds=60),
     "aws-check": beat("aws-check", seconds=30),
     "aws-reconcile": beat("aws-reconcile", seconds=3 * 3600),

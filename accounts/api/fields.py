@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSe
 from pydantic_core import PydanticCustomError
 
 from accounts.core import foreign_input
+from accounts.core.clock import rfc3339
 from accounts.customers.user import MAX_PERSON_NAME
 
 MAX_ACCOUNT_NAME = 200
@@ -65,11 +66,6 @@ def _zone(value: str) -> str:
     return value
 
 
-def told_at(at: datetime) -> str:
-    """RFC 3339 in UTC; fractions only where there are any."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z")
-
-
 def _text_before(value: Any) -> Any:
     """A number, a list or a truth is no instant, though Python could make one of it."""
     if not isinstance(value, str):
@@ -115,7 +111,7 @@ InstantIn = Annotated[
 ]
 #: As it is told: UTC.
 InstantOut = Annotated[
-    datetime, PlainSerializer(told_at, return_type=str), Field(json_schema_extra={"format": "date-time"})
+    datetime, PlainSerializer(rfc3339, return_type=str), Field(json_schema_extra={"format": "date-time"})
 ]
 Cents = Annotated[int, Field(ge=0, le=foreign_input.MAX_CENTS, strict=True, description="Whole cents.")]
 Seats = Annotated[int, Field(ge=1, le=foreign_input.MAX_SEATS, strict=True)]

@@ -47,3 +47,8 @@ def _asked_for(request: HttpRequest) -> datetime | None:
     except ValueError:
         return None
     return at.astimezone(UTC) if at and at.tzinfo else None
+
+
+def rfc3339(at: datetime) -> str:
+    """As machines are told an instant: in UTC; fractions only where there are any."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z")

@@ -33,6 +33,8 @@ class Lock(IntEnum):
     SWEEP = 7303
     #: One call of the API with an idempotency key, by the hash of both.
     API_CALL = 7305
+    #: Giving messages their places in the feed (`accounts.events.publishing`).
+    FEED = 7306
 
 
 class OutsideOfTransaction(Exception):
@@ -47,7 +49,7 @@ def take(lock: Lock, key: int = 0) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", [lock, key])
 
 
-def try_take(lock: Lock, key: str) -> bool:
+def try_take(lock: Lock, key: str = "") -> bool:
     """Have the lock of this text until the transaction ends, if nobody has it. Raises `OutsideOfTransaction`.
 
     Two texts in four billion share one: then one of two waits, or is told to come again, without need.

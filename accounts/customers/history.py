@@ -5,7 +5,7 @@ purge. A trigger in the database refuses to change or delete a line.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core.registry import Registry
+from accounts.core.registry import Registry, function_name
 from accounts.customers.account import Account
 from accounts.customers.user import User
 
@@ -103,6 +103,8 @@ class Event(models.Model):
     recorded_at = models.DateTimeField(_("recorded"), db_default=Now(), editable=False)
 
     objects = EventQuerySet.as_manager()
+    #: The row that it tells of, for whoever is told at once (`RECORDED`). Not kept.
+    about: object = None
 
     class Meta:
         verbose_name = _("event")
@@ -125,9 +127,17 @@ KINDS: Registry[Kind] = Registry(key=lambda kind: kind.value)
 INTERNAL: set[str] = set()
 
 
-def line(account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, **facts: object) -> Event:
+#: Who is told of lines that have just been written, in the same transaction: what others are told of
+#: (`accounts.events.telling`).
+Told = Callable[[Sequence[Event]], None]
+RECORDED: Registry[Told] = Registry(key=function_name)
+
+
+def line(
+    account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, about: object = None, **facts: object
+) -> Event:
     """A line as `record` writes it, not written yet: for whoever inserts rows of several tables together."""
-    return Event(
+    event = Event(
         account_id=account_id,
         kind=kind.value,
         at=at,
@@ -135,14 +145,22 @@ def line(account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, *
         actor_id=by.user.pk if by.user else by.token,
         facts=facts,
     )
+    event.about = about
+    return event
 
 
-def record(account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, **facts: object) -> Event:
-    """Write a line of history. Facts are ids, dates (ISO 8601), codes and counts: no personal data."""
-    event = line(account_id, kind, at=at, by=by, **facts)
+def record(
+    account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, about: object = None, **facts: object
+) -> Event:
+    """Write a line of history. Facts are ids, dates (ISO 8601), codes and counts: no personal data.
+
+    `about` is the row that it tells of, as it is now: what others are told says more of it than the history does.
+    """
+    event = line(account_id, kind, at=at, by=by, about=about, **facts)
     together = _together.get()
     if together is None:
         event.save(force_insert=True)
+        have_recorded([event])
     else:
         together.append(event)
     return event
@@ -166,3 +184,10 @@ def written_together() -> Iterator[None]:
     finally:
         _together.reset(token)
     Event.objects.bulk_create(lines)
+    have_recorded(lines)
+
+
+def have_recorded(lines: Sequence[Event]) -> None:
+    """Tell whoever is to be told of these lines, in the transaction that has written them."""
+    for told in RECORDED.all():
+        told(lines)
