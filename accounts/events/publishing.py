@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import LiteralString
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import locks
@@ -17,6 +18,7 @@ from accounts.core.locks import Lock
 from accounts.core.registry import Registry, function_name
 from accounts.events.message import UNPUBLISHED, EventMessage
 from accounts.jobs import invariants, sweeps
+from accounts.jobs.batches import run_batches
 
 #: Published by one statement.
 BATCH = 1000
@@ -26,13 +28,11 @@ RUN = timedelta(minutes=1)
 OVERDUE = timedelta(minutes=5)
 
 #: Positions are microseconds, or the next number where several messages fall into one: so they go on rising after a
-#: restore from a backup, whose last one may be long behind what readers have seen. Rows that a purge is deleting just
-#: now are passed over: they are not to be told any more, and take no number with them.
+#: restore from a backup, whose last one may be long behind what readers have seen. `ids` are the rows that the caller
+#: has locked.
 _PUBLISH: LiteralString = """
 WITH waiting AS (
-    SELECT id, account_id FROM accounts_eventmessage
-     WHERE position IS NULL ORDER BY id LIMIT %(batch)s
-       FOR UPDATE SKIP LOCKED
+    SELECT id, account_id FROM accounts_eventmessage WHERE id = ANY(%(ids)s)
 ), placed AS (
     SELECT id, account_id, row_number() OVER (ORDER BY id) AS place,
            row_number() OVER (PARTITION BY account_id ORDER BY id) AS nth,
@@ -71,23 +71,25 @@ PUBLISHED: Registry[Published] = Registry(key=function_name)
 
 def publish_due(at: datetime) -> int:
     """Publish everything that was committed by now. Returns how many messages that was."""
-    go_on, done = sweeps.until(RUN), 0
-    while go_on() and (published := publish_some(at)):
-        done += published
-    return done
+    waiting = EventMessage.objects.waiting()
+    return run_batches(waiting, lambda rows, batch: publish_some(rows, batch=batch), batch=BATCH, run=RUN, noted=False)
 
 
-def publish_some(at: datetime, *, batch: int = BATCH) -> int:
-    """Publish up to `batch` messages in one transaction. Returns how many; 0 also where another run is at it."""
+def publish_some(rows: "QuerySet[EventMessage] | None" = None, *, batch: int = BATCH) -> int:
+    """Publish up to `batch` of these messages, in one transaction. Returns how many; 0 where another run is at it."""
+    waiting = EventMessage.objects.waiting() if rows is None else rows
     with transaction.atomic():
         if not locks.try_take(Lock.FEED):
             return 0
+        # Those that a purge is deleting just now are passed over: they are not to be told any more, and take no number.
+        ids = list(waiting.select_for_update(skip_locked=True).values_list("pk", flat=True)[:batch])
+        if not ids:
+            return 0
         with connection.cursor() as cursor:
-            cursor.execute(_PUBLISH, {"batch": batch, "unpublished": UNPUBLISHED})
+            cursor.execute(_PUBLISH, {"ids": ids, "unpublished": UNPUBLISHED})
             count, first, last = cursor.fetchone()
-        if count:
-            for told in PUBLISHED.all():
-                told(first, last)
+        for told in PUBLISHED.all():
+            told(first, last)
     return int(count)
 
 

@@ -65,9 +65,10 @@ def registered() -> list[Sweep]:
     """All sweeps, in the order in which `manage.py sweep` runs them.
 
     What was heard comes first: it may change what the dates want. What staff want done comes after those. Exports go
-    late, mail later: it tells what the others did. Erasing goes last: what was still to be said has been said by then.
+    late, mail and messages later: they tell what the others did. Erasing goes last: what was still to be said has been
+    said by then.
     """
-    late = {"sessions": 1, "api-calls": 1, "bulk": 1, "export": 2, "notices": 3, "purge": 4}
+    late = {"sessions": 1, "api-calls": 1, "bulk": 1, "export": 2, "notices": 3, "events": 3, "purge": 4}
     return sorted(REGISTRY.all(), key=lambda sweep: late.get(sweep.name, 0))
 
 

@@ -29,7 +29,7 @@ from accounts.exports import export
 from accounts.jobs import sweeps
 from accounts.jobs.batches import RowsFailed
 from accounts.mail import notices
-from accounts.models import Delivery, Invitation, Notice, Role, User
+from accounts.models import Delivery, EventMessage, Invitation, Notice, Role, User
 from accounts.people import inviting
 from accounts.signing_in.session import Session
 from marketplace.models import GitHubCustomer, OffboardingStep
@@ -206,6 +206,20 @@ def repricings(**options: Any) -> Sequence[Row]:
     return list(Repricing.objects.order_by("pk"))
 
 
+def messages(**options: Any) -> Sequence[Row]:
+    """Two that nobody has had yet, of an account each."""
+    return [
+        EventMessage.objects.create(
+            account_id=AccountFactory().pk,
+            type="account.created",
+            body="{}",
+            happened_at=NOW,
+            recorded_at=NOW - timedelta(hours=1),
+        )
+        for _number in range(2)
+    ]
+
+
 def gone(row: Row) -> bool:
     return not type(row)._base_manager.filter(pk=row.pk).exists()
 
@@ -225,6 +239,14 @@ POISON = {
     "refunds": Poison(refunds, "ended_at IS NOT NULL", has("ended_at"), "refund-not-ended", example="reference"),
     "notices": Poison(mails, "sent_at IS NOT NULL", has("sent_at"), "unsent-mail"),
     "deliveries": Poison(deliveries, "processed_at IS NOT NULL", has("processed_at"), "unprocessed-delivery"),
+    "events": Poison(
+        messages,
+        "position IS NOT NULL",
+        has("position"),
+        "unpublished-message",
+        says="",
+        example="account_id",
+    ),
     "offboard": Poison(leavers, "done_at IS NOT NULL", has("done_at"), "offboarding-step"),
     "github-check": Poison(
         customers,
