@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from accounts.api.fields import told_at
 from accounts.core import clock
+from accounts.core.clock import rfc3339
 from accounts.customers import losses
 from accounts.customers.losses import Loss, Words
 from accounts.models import Account, User
@@ -28,7 +28,7 @@ def documents() -> Iterator[None]:
 
 
 def sent(call: Caller, account: Account, count: int, **changes: Any) -> Any:
-    body = {"as_of": told_at(clock.now()), "counts": {"documents": count}} | changes
+    body = {"as_of": rfc3339(clock.now()), "counts": {"documents": count}} | changes
     return call.put(f"accounts/{account.pk}/usage/", body)
 
 
@@ -44,7 +44,7 @@ def test_the_cancel_page_shows_the_number_that_was_sent(
 def test_a_number_of_two_days_ago_is_not_quoted_and_zero_is_no_loss(call: Caller, account: Account) -> None:
     at = clock.now()
     features = Plan.objects.get(code="pro").features
-    sent(call, account, 7, as_of=told_at(at - 47 * HOUR))
+    sent(call, account, 7, as_of=rfc3339(at - 47 * HOUR))
     assert ("documents", 7) in [(lost.loss.code, lost.count) for lost in losses.of(account, features, at)]
     later = losses.of(account, features, at + 2 * HOUR)
     assert ("documents", None) in [(lost.loss.code, lost.count) for lost in later]
@@ -54,9 +54,9 @@ def test_a_number_of_two_days_ago_is_not_quoted_and_zero_is_no_loss(call: Caller
 
 def test_the_last_count_wins_in_whichever_order_they_come(call: Caller, account: Account) -> None:
     at = clock.now()
-    newer = sent(call, account, 8, as_of=told_at(at))
-    older = sent(call, account, 5, as_of=told_at(at - HOUR))
-    assert newer.json() == older.json() == {"counts": [{"code": "documents", "count": 8, "as_of": told_at(at)}]}
+    newer = sent(call, account, 8, as_of=rfc3339(at))
+    older = sent(call, account, 5, as_of=rfc3339(at - HOUR))
+    assert newer.json() == older.json() == {"counts": [{"code": "documents", "count": 8, "as_of": rfc3339(at)}]}
     assert call.get(f"accounts/{account.pk}/usage/").json() == newer.json()
 
 

@@ -7,8 +7,8 @@ import pytest
 import time_machine
 from django.test import Client
 
-from accounts.api.fields import told_at
 from accounts.core import clock
+from accounts.core.clock import rfc3339
 from accounts.customers.history import Actor
 from accounts.models import Account, Event, Notice, User
 from subscriptions.ending.cancellation import EndsInBilling, cancel, withdraw
@@ -50,7 +50,7 @@ def test_a_subscription_is_recorded_with_its_real_dates(call: Caller, account: A
         "cancellation": None,
     }
     # The 31st stays the 31st.
-    assert told_at(found.paid_through(NOW)) == "2026-03-31T09:00:00Z"
+    assert rfc3339(found.paid_through(NOW)) == "2026-03-31T09:00:00Z"
     event = Event.objects.get(account=account)
     assert (event.kind, event.actor_kind, event.actor_id) == ("subscription.started", *call.actor)
     assert call.get(f"accounts/{account.pk}/entitlements/").json()["plan"] == "pro"
@@ -106,9 +106,9 @@ def test_what_can_not_be_is_not_recorded(
 def test_an_account_has_one_at_a_time_but_may_have_one_ahead(call: Caller, account: Account) -> None:
     first = subscribe(account, at=NOW, ends_at=NOW + 30 * DAY)
     path = f"accounts/{account.pk}/subscriptions/"
-    refused = call.post(path, PRO | {"started_at": told_at(NOW + 29 * DAY)}, Idempotency_Key="1")
+    refused = call.post(path, PRO | {"started_at": rfc3339(NOW + 29 * DAY)}, Idempotency_Key="1")
     assert problem(refused) == (409, "another_subscription")
-    ahead = call.post(path, PRO | {"started_at": told_at(NOW + 30 * DAY)}, Idempotency_Key="2")
+    ahead = call.post(path, PRO | {"started_at": rfc3339(NOW + 30 * DAY)}, Idempotency_Key="2")
     assert ahead.status_code == 201
     listed = call.get(path).json()["items"]
     assert [row["id"] for row in listed] == [first.pk, ahead.json()["id"]]
@@ -147,14 +147,14 @@ def test_the_owner_cancels_and_the_api_says_so(call: Caller, account: Account, o
     after = call.get(f"subscriptions/{told['id']}/")
     cancellation = Cancellation.objects.get()
     assert after["ETag"] != before["ETag"]
-    assert after.json()["ends_at"] == told_at(cancellation.effective_at)
+    assert after.json()["ends_at"] == rfc3339(cancellation.effective_at)
     assert after.json()["cancellation"] == {
         "reference": cancellation.reference,
-        "requested_at": told_at(cancellation.requested_at),
+        "requested_at": rfc3339(cancellation.requested_at),
         "reason": "unused",
-        "effective_at": told_at(cancellation.effective_at),
+        "effective_at": rfc3339(cancellation.effective_at),
     }
-    assert call.get(f"accounts/{account.pk}/entitlements/").json()["until"] == told_at(cancellation.effective_at)
+    assert call.get(f"accounts/{account.pk}/entitlements/").json()["until"] == rfc3339(cancellation.effective_at)
 
 
 def test_the_vendor_cancels_and_keeps_as_the_page_does(call: Caller, account: Account) -> None:
@@ -185,7 +185,7 @@ def test_whoever_says_so_sends_no_mail(call: Caller, account: Account) -> None:
     call.post(f"subscriptions/{told['id']}/cancellation/", {"notify": False})
     call.delete(f"subscriptions/{told['id']}/cancellation/?notify=false")
     call.post(
-        f"subscriptions/{told['id']}/end/", {"ends_at": told_at(clock.now()), "reason": "unpaid", "notify": False}
+        f"subscriptions/{told['id']}/end/", {"ends_at": rfc3339(clock.now()), "reason": "unpaid", "notify": False}
     )
     assert not Notice.objects.exists()
     assert Event.objects.filter(account=account).count() == 4
@@ -196,7 +196,7 @@ def test_a_promise_that_is_not_so_any_more_does_nothing(call: Caller, account: A
     path = f"subscriptions/{told['id']}/cancellation/"
     refused = call.post(path, {"promised_end": "2026-02-28T09:00:00Z"})
     assert problem(refused) == (409, "out_of_date")
-    end = told_at(Subscription.objects.get().paid_through(clock.now()))
+    end = rfc3339(Subscription.objects.get().paid_through(clock.now()))
     assert call.post(path, {"promised_end": end}).status_code == 201
 
 
@@ -204,9 +204,9 @@ def test_an_end_that_has_passed_is_carried_out_and_told(call: Caller, account: A
     told = recorded(call, account)
     ended_at = clock.now() - HOUR
     path = f"subscriptions/{told['id']}/end/"
-    done = call.post(path, {"ends_at": told_at(ended_at), "reason": "charged_back"})
-    assert (done.status_code, done.json()["ends_at"]) == (200, told_at(ended_at))
-    assert call.post(path, {"ends_at": told_at(ended_at), "reason": "charged_back"}).json() == done.json()
+    done = call.post(path, {"ends_at": rfc3339(ended_at), "reason": "charged_back"})
+    assert (done.status_code, done.json()["ends_at"]) == (200, rfc3339(ended_at))
+    assert call.post(path, {"ends_at": rfc3339(ended_at), "reason": "charged_back"}).json() == done.json()
     event = Event.objects.get(kind="subscription.ended")
     assert (event.actor_kind, event.facts["reason"], event.facts["ends_at"]) == (
         "api",
@@ -226,9 +226,9 @@ def test_an_end_before_the_owners_cancellation_takes_effect_when_they_cancelled(
     subscription = subscribe(account, at=clock.now() - 3 * DAY)
     found, _new = cancel(subscription, by=owner_of(subscription), at=clock.now() - DAY)
     done = call.post(
-        f"subscriptions/{subscription.pk}/end/", {"ends_at": told_at(clock.now() - 2 * DAY), "reason": "unpaid"}
+        f"subscriptions/{subscription.pk}/end/", {"ends_at": rfc3339(clock.now() - 2 * DAY), "reason": "unpaid"}
     )
-    assert done.json()["ends_at"] == told_at(found.requested_at)
+    assert done.json()["ends_at"] == rfc3339(found.requested_at)
     found.refresh_from_db()
     assert (found.effective_at, found.carried_out_at is not None) == (found.requested_at, True)
 
@@ -239,9 +239,9 @@ def test_an_end_ahead_comes_by_itself_and_nobody_keeps_the_subscription_beyond_i
     told = recorded(call, account)
     ends_at = clock.now() + 2 * DAY
     call.post(f"subscriptions/{told['id']}/cancellation/", {})
-    done = call.post(f"subscriptions/{told['id']}/end/", {"ends_at": told_at(ends_at), "reason": "cancelled"})
-    assert done.json()["ends_at"] == min(told_at(ends_at), done.json()["cancellation"]["effective_at"])
-    later = call.post(f"subscriptions/{told['id']}/end/", {"ends_at": told_at(ends_at + DAY), "reason": "other"})
+    done = call.post(f"subscriptions/{told['id']}/end/", {"ends_at": rfc3339(ends_at), "reason": "cancelled"})
+    assert done.json()["ends_at"] == min(rfc3339(ends_at), done.json()["cancellation"]["effective_at"])
+    later = call.post(f"subscriptions/{told['id']}/end/", {"ends_at": rfc3339(ends_at + DAY), "reason": "other"})
     assert later.json() == done.json()
     if Subscription.objects.get().billed_until:
         with pytest.raises(EndsInBilling):
@@ -253,18 +253,18 @@ def test_an_end_ahead_comes_by_itself_and_nobody_keeps_the_subscription_beyond_i
 
 
 def test_a_cancellation_after_an_end_was_told_does_not_move_the_end(call: Caller, account: Account) -> None:
-    told = recorded(call, account, started_at=told_at(clock.now() - DAY))
+    told = recorded(call, account, started_at=rfc3339(clock.now() - DAY))
     ends_at = clock.now() + 2 * DAY
-    call.post(f"subscriptions/{told['id']}/end/", {"ends_at": told_at(ends_at), "reason": "cancelled"})
+    call.post(f"subscriptions/{told['id']}/end/", {"ends_at": rfc3339(ends_at), "reason": "cancelled"})
     cancelled = call.post(f"subscriptions/{told['id']}/cancellation/", {})
-    assert cancelled.json()["ends_at"] == told_at(ends_at)
-    assert cancelled.json()["cancellation"]["effective_at"] == told_at(ends_at)
+    assert cancelled.json()["ends_at"] == rfc3339(ends_at)
+    assert cancelled.json()["cancellation"]["effective_at"] == rfc3339(ends_at)
 
 
 def test_one_that_has_not_begun_never_does_if_it_ends_before(call: Caller, account: Account) -> None:
     begins = clock.now() + 10 * DAY
-    told = recorded(call, account, started_at=told_at(begins))
-    call.post(f"subscriptions/{told['id']}/end/", {"ends_at": told_at(begins - DAY), "reason": "unpaid"})
+    told = recorded(call, account, started_at=rfc3339(begins))
+    call.post(f"subscriptions/{told['id']}/end/", {"ends_at": rfc3339(begins - DAY), "reason": "unpaid"})
     assert call.get(f"accounts/{account.pk}/subscriptions/").json()["items"] == []
     assert Event.objects.filter(kind="subscription.called_off").count() == 1
 
@@ -288,7 +288,7 @@ def test_what_others_bill_is_read_here_and_changed_there(
         ("PATCH", "", {"seats": 2}),
         ("POST", "cancellation/", {}),
         ("DELETE", "cancellation/", None),
-        ("POST", "end/", {"ends_at": told_at(NOW), "reason": "unpaid"}),
+        ("POST", "end/", {"ends_at": rfc3339(NOW), "reason": "unpaid"}),
     ):
         assert problem(call(method, path + rest, body, headers={"If-Match": "*"})) == (409, code)
     found.refresh_from_db()
@@ -339,7 +339,7 @@ def test_a_plan_that_is_retired_is_neither_told_nor_sold(call: Caller, account: 
     changed = call.patch(f"subscriptions/{told['id']}/", {"plan": "enterprise", "cents": 1}, If_Match="*")
     assert problem(changed) == (409, "not_sold")
     path = f"accounts/{AccountFactory().pk}/subscriptions/"
-    new = PRO | {"plan": "enterprise", "started_at": told_at(clock.now())}
+    new = PRO | {"plan": "enterprise", "started_at": rfc3339(clock.now())}
     assert problem(call.post(path, new, Idempotency_Key="k")) == (409, "not_sold")
     # What was sold before may be written down late.
     assert call.post(path, PRO | {"plan": "enterprise"}, Idempotency_Key="l").status_code == 201
