@@ -62,6 +62,13 @@ def nothing_counted_yet() -> None:
     cache.clear()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """A real hash takes a fifth of a second by intention, and nothing here depends on how strong it is."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_known_of_readiness() -> None:
     """What `/readyz/` said in another test is not said again; and the database is open, until a test closes it."""

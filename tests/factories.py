@@ -15,7 +15,7 @@ from subscriptions.starting import start
 
 NOW = datetime(2026, 3, 17, 9, 30, tzinfo=UTC)
 PASSWORD = "correct horse battery"
-#: Hashing a password takes a fraction of a second; one for all is enough.
+#: One hash is enough for everybody who has this password.
 _HASHES: dict[str, str] = {}
 
 

@@ -17,7 +17,7 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.db import transaction
-from django.test import Client, override_settings
+from django.test import Client
 from django.urls import Resolver404, resolve
 
 from accounts.core import clock
@@ -67,8 +67,7 @@ EMAILS = (
 @pytest.fixture(scope="module")
 def demo(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The demo's data for all walks, which change nothing: more pages than one, an export, and a superuser besides."""
-    quick = override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"])
-    with django_db_blocker.unblock(), quick, transaction.atomic():
+    with django_db_blocker.unblock(), transaction.atomic():
         call_command("demo")
         User.objects.create_superuser("root@support.example", "demo")
         account = Account.objects.get(name="Harbour Diagrams")

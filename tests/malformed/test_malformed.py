@@ -45,7 +45,6 @@ def target(
     monkeypatch.setattr("django.test.client.WSGIRequest", Handler.request_class)
     # Who guesses codes and passwords is held off; here one machine plays everybody.
     settings.ACCOUNT_RATE_LIMITS = False
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # as odd, and in no time
     settings.SOCIALACCOUNT_PROVIDERS = {
         "github": {"APPS": [{"client_id": world.github.client_id, "secret": world.github.client_secret}]}
     }
