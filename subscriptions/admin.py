@@ -216,12 +216,34 @@ class PurchaseAdmin(ReadOnlyAdmin):
 
 @admin.register(Finding)
 class FindingAdmin(ReadOnlyAdmin):
-    list_display = ["code", "provider", "account", "reference", "found_at", "seen_at", "closed_at"]
+    list_display = ["what", "provider", "account", "reference", "found_at", "seen_at", "closed_at"]
     list_filter = [("closed_at", admin.EmptyFieldListFilter)]
     list_select_related = ["account"]
+    fields = [
+        "what",
+        "to_do",
+        "account",
+        "provider",
+        "reference",
+        "facts",
+        "found_at",
+        "seen_at",
+        "closed_at",
+        "closed_by",
+        "code",
+    ]
+    readonly_fields = ["what", "to_do"]
     ordering = ["-id"]
     found_by = [same("reference", provider_id), of_account()]
     search_help_text = _("The provider’s id, or whatever an account is found by")
+
+    @admin.display(description=_("what"))
+    def what(self, finding: Finding) -> str:
+        return str(finding.label)
+
+    @admin.display(description=_("what to do"), empty_value="")
+    def to_do(self, finding: Finding) -> str:
+        return str(finding.to_do)
 
 
 @admin.register(StripeCustomer)

@@ -5,7 +5,7 @@ from accounts.erasure.starting import ReasonToWait
 from accounts.extension import Extension
 from subscriptions import billing_record, current_plan, export, personal_data, plan
 from subscriptions.api import doors
-from subscriptions.billing import agreeing, buying
+from subscriptions.billing import agreeing, buying, finding_kinds, paid_after_end
 from subscriptions.billing.billing_extension import BillingExtension
 from subscriptions.billing.recorded import Recorded
 from subscriptions.billing.vendor import Vendor
@@ -26,6 +26,7 @@ from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.payments import RecordedPayments
 from subscriptions.stripe import checks as stripe_checks
+from subscriptions.stripe import finding_kinds as stripe_finding_kinds
 from subscriptions.stripe import forgetting, gate
 from subscriptions.stripe import messages as stripe_messages
 from subscriptions.stripe import reconciliation as stripe_reconciliation
@@ -60,6 +61,7 @@ EXTENSION = Extension(
         *paying.INVARIANTS,
         *billing_record.INVARIANTS,
         *buying.INVARIANTS,
+        *paid_after_end.INVARIANTS,
         *plan.INVARIANTS,
         *forgetting.INVARIANTS,
     ),
@@ -94,6 +96,8 @@ EXTENSION = Extension(
     doors=doors.DOORS,
     also=(
         ChannelExtension(departures=figures.DIRECT_DEPARTURES, payments=RecordedPayments()),
-        BillingExtension(providers=(RECORDED, VENDOR, Stripe())),
+        BillingExtension(
+            providers=(RECORDED, VENDOR, Stripe()), findings=(*finding_kinds.KINDS, *stripe_finding_kinds.KINDS)
+        ),
     ),
 )

@@ -6,6 +6,7 @@ Each invariant counts its violations at an instant. Each app declares its own (`
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
@@ -45,6 +46,8 @@ class Invariant:
     violations: Callable[[datetime], QuerySet]  # type: ignore[type-arg]  # of any model
     #: The field that tells staff which row it is.
     example: str = "pk"
+    #: That field as people read it, where it holds a code.
+    in_words: Callable[[Any], str | Promise] = str
     #: Something for staff to look at, but nothing that is overdue: `/readyz/` stays green.
     warning: bool = False
     #: The path from a row to the one that staff open to act on it; empty: the row itself.
@@ -62,7 +65,7 @@ class Invariant:
             self.name,
             str(self.message),
             count,
-            examples=[str(name) for name, _key in rows],
+            examples=[str(self.in_words(name)) for name, _key in rows],
             model=found.model._meta.get_field(self.shown_as).related_model if self.shown_as else found.model,
             keys=[key for _name, key in rows],
             listed_by=self.listed_by,

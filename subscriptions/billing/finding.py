@@ -4,12 +4,15 @@ A second live subscription of one account, a price that nobody has mapped, a can
 dashboard. Never an error: what led to it is done, and goes on. The same finding again is the same row.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from django.db import models
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.registry import Registry
 from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account, User
 from subscriptions.billing.holding import MAX_REFERENCE
@@ -17,6 +20,24 @@ from subscriptions.subscription import MAX_PROVIDER
 
 #: Codes are ours, a few words long.
 MAX_CODE = 60
+
+
+@dataclass(frozen=True)
+class FindingKind:
+    """What a code says to staff: what was found, and what they are to do. Declared by who finds it."""
+
+    code: str
+    label: str | Promise
+    to_do: str | Promise
+
+
+#: Whatever can be found. Filled by `subscriptions.billing.billing_extension`.
+KINDS: Registry[FindingKind] = Registry(key=lambda kind: kind.code)
+
+
+def in_words(code: str) -> str | Promise:
+    """What was found; the code itself where the app that found it is installed no more."""
+    return KINDS.named(code).label if code in KINDS else code
 
 
 class FindingQuerySet(models.QuerySet["Finding"]):
@@ -83,6 +104,16 @@ class Finding(models.Model):
     def __str__(self) -> str:
         return f"{self.provider}: {self.code} {self.reference}".strip()
 
+    @property
+    def label(self) -> str | Promise:
+        """What was found, in words."""
+        return in_words(self.code)
+
+    @property
+    def to_do(self) -> str | Promise:
+        """What staff are to do about it; empty where nobody says."""
+        return KINDS.named(self.code).to_do if self.code in KINDS else ""
+
 
 def find(
     code: str,
@@ -109,6 +140,21 @@ def find(
         finding.seen_at, finding.facts = at, facts or finding.facts
         finding.save(update_fields=["seen_at", "facts"])
     return finding, new
+
+
+def find_once(
+    code: str,
+    *,
+    provider: str,
+    reference: str,
+    account: Account | None = None,
+    facts: dict[str, Any] | None = None,
+    at: datetime,
+) -> bool:
+    """As `find`, of what stays so for good: a finding that staff have closed is not told again. Returns whether new."""
+    if Finding.objects.filter(provider=provider, code=code, reference=reference).exists():
+        return False
+    return find(code, provider=provider, reference=reference, account=account, facts=facts, at=at)[1]
 
 
 def close(finding: Finding, *, by: User | None, at: datetime) -> bool:

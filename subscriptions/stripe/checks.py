@@ -20,12 +20,13 @@ from django.utils.translation import gettext_lazy as _
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import overdue, run_due
 from accounts.models import Account
-from subscriptions.billing.finding import Finding, find
+from subscriptions.billing import paid_after_end
+from subscriptions.billing.finding import Finding, find, in_words
 from subscriptions.billing.holding import Held, HeldStatus, Holding
 from subscriptions.billing.taking_over import take_over
 from subscriptions.stripe import invoices as taken_invoices
 from subscriptions.stripe import money_back
-from subscriptions.stripe.client import StripeApi, StripeError, is_configured, not_yet, stripe_api
+from subscriptions.stripe.client import StripeApi, StripeError, StripeRefused, is_configured, not_yet, stripe_api
 from subscriptions.stripe.customer import StripeCustomer
 from subscriptions.stripe.messages import subscription_of
 from subscriptions.stripe.money_back import MoneyBack
@@ -67,8 +68,7 @@ def check(customer: StripeCustomer, at: datetime) -> bool:
 
 
 def _check(customer: StripeCustomer, at: datetime, *, began: float) -> bool:
-    # The run's instant, and what has passed of the run: two requests of one run are told apart.
-    sent_at = at + timedelta(seconds=time.monotonic() - began)
+    sent_at = customer.stamped(at + timedelta(seconds=time.monotonic() - began))
     try:
         api = stripe_api()
         said = list(
@@ -86,6 +86,7 @@ def _check(customer: StripeCustomer, at: datetime, *, began: float) -> bool:
             )
         )
         subscriptions, unreadable = _read(said)
+        is_deleted = _has_ended(customer, subscriptions) and _is_deleted(api, customer, at)
         learn(api, {item.price_reference for each in subscriptions for item in each.items}, at=at)
         # Where nothing was paid, nothing can have been paid back.
         is_paid = any(invoice.get("status") == "paid" for invoice in invoices)
@@ -103,10 +104,30 @@ def _check(customer: StripeCustomer, at: datetime, *, began: float) -> bool:
             unreadable=unreadable,
             returned=returned,
         )
+        if taken and is_deleted:
+            customer.deleted_there(at)
     if unreadable:
         # The others are taken over; the row shows this one to staff.
         raise UnreadableAnswer(unreadable[0])
     return taken
+
+
+def _has_ended(customer: StripeCustomer, subscriptions: Sequence[Said]) -> bool:
+    """Whether something of this customer's ran when it was last read, and has ended there since."""
+    over = [said.reference for said in subscriptions if said.status == "canceled"]
+    ours = Holding.objects.filter(provider=CODE, customer_reference=customer.reference, reference__in=over)
+    return customer.deleted_at is None and ours.exclude(status=HeldStatus.ENDED).exists()
+
+
+def _is_deleted(api: StripeApi, customer: StripeCustomer, at: datetime) -> bool:
+    """Whether the customer itself is gone. Of one that is, Stripe still lists what it held, and says nothing else."""
+    try:
+        return api.ask(lambda v1: v1.customers.retrieve(customer.reference), at=at).get("deleted") is True
+    except StripeRefused as refused:
+        if refused.is_missing:
+            # A key of another account, or of the other mode: nothing is known by that.
+            return False
+        raise
 
 
 def _read(said: Sequence[Mapping[str, Any]]) -> tuple[list[Said], list[str]]:
@@ -187,6 +208,7 @@ def take_over_customer(
         # Its worker notes why, and it is tried again.
         customer.check_at, customer.check_since = leased_until, customer.check_since or at
     money_back.take_over(account, returned, at=at)
+    paid_after_end.look(at, account)
     customer.save()
     return True
 
@@ -280,6 +302,7 @@ INVARIANTS = (
         lambda at: Finding.objects.open(),
         warning=True,
         example="code",
+        in_words=in_words,
     ),
     invariants.Invariant(
         "stripe-unmapped",

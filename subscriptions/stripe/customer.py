@@ -7,13 +7,17 @@ seconds make one (`subscriptions.stripe.checks`).
 from datetime import datetime, timedelta
 from typing import Self
 
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.checks.schedule import Checked, CheckedQuerySet
 from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account
+from subscriptions.billing.finding import find_once
 from subscriptions.billing.holding import MAX_REFERENCE
+
+#: By what the port calls Stripe.
+PROVIDER = "stripe"
 
 
 class StripeCustomerQuerySet(CheckedQuerySet["StripeCustomer"]):
@@ -41,7 +45,9 @@ class StripeCustomer(Checked):
     )
     reference = models.CharField(_("Stripe’s id"), max_length=MAX_REFERENCE, unique=True)
     livemode = models.BooleanField(_("real money"), default=True)
-    #: When the request was sent whose answer was taken over last.
+    #: As which the newest request was sent: each is later than any before it, whichever clock is ahead.
+    asked_at = models.DateTimeField(_("asked"), null=True, blank=True)
+    #: The same of the request whose answer was taken over last.
     read_at = models.DateTimeField(_("read"), null=True, blank=True)
     #: Deleted at Stripe: it is answered for still, and nothing can be bought with it.
     deleted_at = models.DateTimeField(_("deleted there"), null=True, blank=True)
@@ -61,12 +67,34 @@ class StripeCustomer(Checked):
     def __str__(self) -> str:
         return self.reference
 
-    def read(self, *, sent_at: datetime, at: datetime, leased_until: datetime | None = None) -> None:
-        """An answer was taken over at `at` that was asked for at `sent_at`, under the lease if any. Not saved yet.
+    def stamped(self, at: datetime) -> datetime:
+        """The instant as which a request about it is sent at `at`: later than that of every request sent before.
 
-        What was heard after the request was sent has made the customer due again, and it stays so.
+        Two requests of one run, or of two workers whose clocks differ, are told apart by it; the order in which they
+        were sent is the order in which their answers count. In a transaction of its own.
+        """
+        after = models.F("asked_at") + models.Value(timedelta(microseconds=1))
+        row = type(self).objects.filter(pk=self.pk)
+        with transaction.atomic():
+            row.update(asked_at=models.functions.Greatest(models.Value(at), after))
+            return row.values_list("asked_at", flat=True).get() or at
+
+    def deleted_there(self, at: datetime) -> bool:
+        """Note that Stripe has it no more, and tell staff, unless it is gone because its account is. Whether new."""
+        if not type(self).objects.filter(pk=self.pk, deleted_at=None).update(deleted_at=at):
+            return False
+        self.deleted_at = at
+        account = Account.objects.filter(pk=self.account_id, purging_at=None).first()
+        if account is not None:
+            find_once("customer-deleted", provider=PROVIDER, reference=self.reference, account=account, at=at)
+        return True
+
+    def read(self, *, sent_at: datetime, at: datetime, leased_until: datetime | None = None) -> None:
+        """An answer was taken over at `at` that was asked for as of `sent_at`, under the lease if any. Not saved yet.
+
+        It is due no more if nothing was heard since it was claimed; who asks without having claimed it leaves it due.
         """
         self.read_at, self.checked_at = sent_at, at
         self.check_attempts, self.check_error = 0, ""
-        if self.check_at is not None and (self.check_at <= sent_at or self.check_at == leased_until):
+        if self.check_at is not None and self.check_at == leased_until:
             self.check_at = self.check_since = None

@@ -56,19 +56,36 @@ def handle(delivery: Delivery, at: datetime) -> DeliveryOutcome:
         return DeliveryOutcome.UNKNOWN
     said = _object_of(strict_json.parse(bytes(delivery.body)))
     delivery.action = delivery.event.rpartition(".")[2][:100]
-    whose = _customers_of(said)
+    whose = customers_of(said)
     customer = whose.first()
     delivery.external_account = (customer.reference if customer else _named(said))[:MAX_EXTERNAL]
     if customer is None:
         return DeliveryOutcome.UNKNOWN
     delivery.account_id = customer.account_id
-    if delivery.event == "customer.deleted" and customer.deleted_at is None:
-        StripeCustomer.objects.filter(pk=customer.pk).update(deleted_at=at)
+    _hear(delivery.event, said, customer, whose, at)
+    return DeliveryOutcome.ASKED
+
+
+def hear_late(event: Mapping[str, Any], at: datetime) -> None:
+    """An event that was never delivered, read from Stripe's own list: heard as if it had been."""
+    data = event.get("data")
+    said = data.get("object") if isinstance(data, Mapping) else None
+    if not isinstance(said, Mapping) or event.get("livemode") != settings.STRIPE_LIVEMODE:
+        return
+    whose = customers_of(said)
+    if customer := whose.first():
+        _hear(str(event.get("type")), said, customer, whose, at)
+
+
+def _hear(
+    event: str, said: Mapping[str, Any], customer: StripeCustomer, whose: StripeCustomerQuerySet, at: datetime
+) -> None:
+    if event == "customer.deleted":
+        customer.deleted_there(at)
     whose.ask(at)
-    _hurry(delivery.event, said, at)
+    _hurry(event, said, at)
     if said.get("object") == "refund":
         look_again(Refund.objects.filter(provider_reference=reference(said)).exclude(provider_reference=""), at)
-    return DeliveryOutcome.ASKED
 
 
 def _object_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,7 +102,7 @@ def _named(said: Mapping[str, Any]) -> str:
     return reference(said) if said.get("object") == "customer" else reference(said.get("customer"))
 
 
-def _customers_of(said: Mapping[str, Any]) -> StripeCustomerQuerySet:
+def customers_of(said: Mapping[str, Any]) -> StripeCustomerQuerySet:
     """The customer of ours that an object is about: refunds and disputes name a payment alone."""
     if named := _named(said):
         return StripeCustomer.objects.filter(reference=named)

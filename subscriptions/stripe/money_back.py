@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.models import Account
-from subscriptions.billing.finding import Finding, find
+from subscriptions.billing.finding import find_once
 from subscriptions.billing.invoice import InvoicePayment
 from subscriptions.stripe.client import StripeApi
 from subscriptions.stripe.reading import reference
@@ -89,15 +89,23 @@ def take_over(account: Account, read: Sequence[MoneyBack], *, at: datetime) -> i
 
 def _tell(account: Account, one: MoneyBack, at: datetime) -> None:
     for dispute in one.disputes:
-        _find_once("payment-disputed", dispute, account, {"charge": one.charge}, at)
+        find_once(
+            "payment-disputed",
+            provider=CODE,
+            reference=dispute,
+            account=account,
+            facts={"charge": one.charge},
+            at=at,
+        )
     for refund, cents in one.by_others:
-        _find_once("refunded-elsewhere", refund, account, {"charge": one.charge, "cents": cents}, at)
-
-
-def _find_once(code: str, number: str, account: Account, facts: Mapping[str, Any], at: datetime) -> None:
-    """A finding that staff have closed is not told again."""
-    if not Finding.objects.filter(provider=CODE, code=code, reference=number).exists():
-        find(code, provider=CODE, reference=number, account=account, facts=dict(facts), at=at)
+        find_once(
+            "refunded-elsewhere",
+            provider=CODE,
+            reference=refund,
+            account=account,
+            facts={"charge": one.charge, "cents": cents},
+            at=at,
+        )
 
 
 def _by_others(refunds: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, int], ...]:

@@ -18,9 +18,11 @@ from django.db.models import Q, QuerySet
 from accounts.checks import breaker
 from accounts.jobs import sweeps
 from accounts.jobs.queues import Queue
+from subscriptions.billing import paid_after_end
 from subscriptions.billing.finding import Finding, find
 from subscriptions.billing.holding import HeldStatus, Holding
 from subscriptions.billing.taking_over import is_behind
+from subscriptions.stripe import messages
 from subscriptions.stripe.client import StripeApi, is_configured, stripe_api
 from subscriptions.stripe.customer import StripeCustomer
 from subscriptions.stripe.payloads import (
@@ -52,7 +54,15 @@ TOLD_OF = (
     "invoice.payment_failed",
     "invoice.voided",
     "charge.refunded",
+    "charge.dispute.created",
+    "charge.dispute.closed",
+    "refund.updated",
+    "refund.failed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
 )
+#: Those of them that name no customer, or say what no list does: each is heard as it would have been at our door.
+MORE_THAN_A_HINT = ("customer.deleted", "charge.dispute.", "refund.")
 
 #: A walk that takes longer is given up, with nobody asked about for being missing: the queue would end it.
 RUN = timedelta(minutes=15)
@@ -97,6 +107,7 @@ def reconcile(at: datetime) -> int:
     breaker.stop_if_too_many(absent.count(), of=running.count(), whose="Stripe")
     StripeCustomer.objects.filter(reference__in=absent.values("customer_reference")).ask(at)
     _ask_about_undelivered(api, at)
+    paid_after_end.look(at)
     if unlinked:
         find("unlinked-subscriptions", provider=CODE, facts={"count": unlinked}, at=at)
     else:
@@ -200,6 +211,8 @@ def _ask_about_undelivered(api: StripeApi, at: datetime) -> int:
         ),
         at=at,
     ):
+        if str(event.get("type")).startswith(MORE_THAN_A_HINT):
+            messages.hear_late(event, at)
         named.update(customers_in(event))
     return StripeCustomer.objects.filter(reference__in=named).ask(at)
 

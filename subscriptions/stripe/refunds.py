@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.jobs.due_work import NotYet
-from subscriptions.billing.finding import Finding, find
+from subscriptions.billing.finding import find_once
 from subscriptions.billing.invoice import Invoice, InvoicePayment
 from subscriptions.billing.provider import Payable, RefundState
 from subscriptions.refunds.refund import Refund
@@ -294,14 +294,11 @@ def _is_of(said: Mapping[str, Any], refund: Refund) -> bool:
 
 
 def _find_once(code: str, reference: str, refund: Refund, at: datetime, **facts: str) -> None:
-    """A finding that staff have closed is not told again."""
-    if not Finding.objects.filter(provider=CODE, code=code, reference=reference).exists():
-        account = refund.subscription.account
-        find(
-            code,
-            provider=CODE,
-            reference=reference,
-            account=account,
-            facts={"refund": refund.reference, **facts},
-            at=at,
-        )
+    find_once(
+        code,
+        provider=CODE,
+        reference=reference,
+        account=refund.subscription.account,
+        facts={"refund": refund.reference, **facts},
+        at=at,
+    )
