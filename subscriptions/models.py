@@ -13,7 +13,7 @@ from subscriptions.pricing.repricing import Repricing
 from subscriptions.refunds.payments import Payout
 from subscriptions.refunds.refund import Ends, Refund
 from subscriptions.stripe.customer import StripeCustomer
-from subscriptions.stripe.forgetting import ForgettingStep
+from subscriptions.stripe.forgetting_step import ForgettingStep
 from subscriptions.stripe.gate import StripeGate
 from subscriptions.stripe.price import StripePrice
 from subscriptions.subscription import Channel, Subscription

@@ -276,26 +276,27 @@ class Payments(World):
                 invoice["due_date"] = self._now + days * DAY
                 self.at(invoice["due_date"], "invoice_due", invoice["id"])
         if invoice["amount_due"]:
-            self._intend(invoice)
+            self._intend_for(invoice)
         self.emit("invoice.finalized", invoice)
         if not invoice["amount_due"]:
             self._paid(invoice, 0)
 
-    def _intend(self, invoice: Json) -> Json:
+    def intend(self, customer: str | None, amount: int, currency: str, *, description: str | None = None) -> Json:
+        """A payment that is begun, and that nothing pays yet."""
         intent = blank(
             "payment_intent",
             id=self.new_id("pi"),
             object="payment_intent",
-            amount=invoice["amount_due"],
+            amount=amount,
             amount_capturable=0,
             amount_received=0,
             capture_method="automatic",
             client_secret=f"pi_secret_{self.run}",
             confirmation_method="automatic",
             created=self._now,
-            currency=invoice["currency"],
-            customer=invoice["customer"],
-            description="Subscription update" if invoice["parent"] else None,
+            currency=currency,
+            customer=customer,
+            description=description,
             livemode=self.livemode,
             metadata={},
             payment_method_types=["card", "us_bank_account"],
@@ -304,6 +305,11 @@ class Payments(World):
         intent["payment_method_options"] = {}
         self.add(intent)
         self.emit("payment_intent.created", intent)
+        return intent
+
+    def _intend_for(self, invoice: Json) -> Json:
+        described = "Subscription update" if invoice["parent"] else None
+        intent = self.intend(invoice["customer"], invoice["amount_due"], invoice["currency"], description=described)
         payment = blank(
             "invoice_payment",
             id=self.new_id("inpay"),

@@ -3,20 +3,42 @@
 Not in the description of the API's version; a job is checked, waits to be run, and takes its time.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.fakes.stripe.refusals import invalid
+from tests.fakes.stripe.refusals import Refused, invalid
 from tests.fakes.stripe.spec import Json
 from tests.fakes.stripe.state import DAY, HOUR
 from tests.fakes.stripe.subscriptions import OVER
 
 if TYPE_CHECKING:
+    from tests.fakes.stripe.calls import Call
     from tests.fakes.stripe.fake import FakeStripe
 
 MOST = 10
 YOUNG = 90 * DAY
 CHECKED_AFTER, DONE_AFTER = 60, HOUR
 REDACTED = "[redacted]"
+#: In which a payment, or a set-up, is over.
+FINAL = ("succeeded", "canceled")
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What keeps something from being redacted."""
+
+    id: str
+    kind: str
+    message: str
+    code: str = "invalid_state"
+
+
+def check_version(call: "Call") -> None:
+    """Previews are answered under a preview's version alone."""
+    if not (call.version or "").endswith(".preview"):
+        raise Refused(
+            404, f"Unrecognized request URL ({call.method}: {call.path}). Please see https://stripe.com/docs."
+        )
 
 
 def create(stripe: "FakeStripe", asked: Json) -> Json:
@@ -37,7 +59,7 @@ def create(stripe: "FakeStripe", asked: Json) -> Json:
             "created": stripe._now,
             "livemode": stripe.livemode,
             "objects": {"customers": customers},
-            "status": "validating",
+            "status": "created",
             "validation_behavior": asked.get("validation_behavior", "error"),
         }
     )
@@ -45,11 +67,14 @@ def create(stripe: "FakeStripe", asked: Json) -> Json:
 
 def look(stripe: "FakeStripe", job: Json) -> Json:
     """How far it has come by now."""
-    if job["status"] == "validating" and stripe._now >= job["created"] + CHECKED_AFTER:
+    if job["status"] == "created" and stripe._now > job["created"]:
+        job["status"] = "validating"
+    since: int = stripe.running.get(job["id"]) or job["created"]
+    if job["status"] == "validating" and stripe._now >= since + CHECKED_AFTER:
         wrong = [why for id in job["objects"]["customers"] for why in obstacles(stripe, id)]
         job["status"] = "failed" if wrong else "ready"
         stripe.obstacles[job["id"]] = wrong
-    if job["status"] == "redacting" and stripe._now >= stripe.running[job["id"]] + DONE_AFTER:
+    if job["status"] == "redacting" and stripe._now >= since + DONE_AFTER:
         job["status"] = "succeeded"
         for id in job["objects"]["customers"]:
             _redact(stripe, id)
@@ -64,6 +89,14 @@ def run(stripe: "FakeStripe", job: Json) -> Json:
     return job
 
 
+def validate(stripe: "FakeStripe", job: Json) -> Json:
+    if look(stripe, job)["status"] != "failed":
+        raise invalid(f"You can only validate a redaction job that has failed; it is {job['status']}.")
+    job["status"] = "validating"
+    stripe.running[job["id"]] = stripe._now
+    return job
+
+
 def cancel(stripe: "FakeStripe", job: Json) -> Json:
     if look(stripe, job)["status"] not in ("ready", "failed"):
         raise invalid("You can cancel a redaction job when it's in one of these statuses: ready, failed.")
@@ -71,28 +104,31 @@ def cancel(stripe: "FakeStripe", job: Json) -> Json:
     return job
 
 
-def obstacles(stripe: "FakeStripe", customer: str) -> list[str]:
-    """What keeps a customer from being redacted: live subscriptions, open money, and what is too young."""
+def obstacles(stripe: "FakeStripe", customer: str) -> list[Obstacle]:
+    """What keeps a customer from being redacted: what runs, open money, what nobody finished, and what is too young."""
     found = [
-        f"{subscription['id']} is {subscription['status']}"
-        for subscription in stripe.subscriptions.of("customer", customer)
-        if subscription["status"] not in OVER
+        Obstacle(thing["id"], kind, f"{thing['id']} is {thing['status']}")
+        for kind, things, over in (
+            ("subscription", stripe.subscriptions, OVER),
+            ("invoice", stripe.invoices, ("draft", "paid", "void")),
+            ("payment_intent", stripe.payment_intents, FINAL),
+            ("setup_intent", stripe.setup_intents, FINAL),
+        )
+        for thing in things.of("customer", customer)
+        if thing["status"] not in over
     ]
     found += [
-        f"{invoice['id']} is {invoice['status']}"
-        for invoice in stripe.invoices.of("customer", customer)
-        if invoice["status"] in ("open", "uncollectible")
-    ]
-    found += [
-        f"{method['id']} is attached"
+        Obstacle(method["id"], "payment_method", f"{method['id']} is attached")
         for method in stripe.payment_methods.of("customer", customer)
         if method["customer"] == customer
     ]
     for charge in stripe.charges.of("customer", customer):
         if charge["created"] > stripe._now - YOUNG:
-            found.append(f"{charge['id']} is younger than 90 days")
+            found.append(
+                Obstacle(charge["id"], "charge", f"{charge['id']} is younger than 90 days", "object_too_recent")
+            )
         found += [
-            f"{dispute['id']} is {dispute['status']}"
+            Obstacle(dispute["id"], "dispute", f"{dispute['id']} is {dispute['status']}")
             for dispute in stripe.disputes.of("charge", charge["id"])
             if dispute["status"] not in ("won", "lost", "warning_closed")
         ]

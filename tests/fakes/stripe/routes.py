@@ -41,6 +41,7 @@ PERMISSIONS = {
     "events": "event",
     "webhook_endpoints": "webhook",
     "privacy": "privacy_redaction_job",
+    "setup_intents": "setup_intent",
     "account": "accounts_kyc_basic",
 }
 
@@ -79,7 +80,9 @@ def respond(stripe: "FakeStripe", call: Call) -> Answer:
 
 def _carried_out(stripe: "FakeStripe", call: Call) -> Json:
     check_key(stripe, call)
-    if call.version and call.version != spec.VERSION and not call.path.startswith("/v1/privacy/"):
+    if call.path.startswith("/v1/privacy/"):
+        redaction.check_version(call)
+    elif call.version and call.version != spec.VERSION:
         raise invalid(f"Invalid Stripe API version: {call.version}. This Stripe speaks {spec.VERSION} only.")
     for method, template, pattern, function, permission in ENDPOINTS:
         matched = pattern.match(call.path)
@@ -623,6 +626,11 @@ def cancel_intent(stripe: "FakeStripe", call: Call) -> Json:
         raise invalid(
             "You cannot cancel a PaymentIntent created by an invoice.", code="payment_intent_unexpected_state"
         )
+    if intent["status"] in ("succeeded", "canceled", "processing"):
+        raise invalid(
+            f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}.",
+            code="payment_intent_unexpected_state",
+        )
     with stripe.changing(intent, "payment_intent.canceled"):
         intent |= {"status": "canceled", "canceled_at": stripe._now}
     return intent
@@ -836,6 +844,11 @@ def run_redaction_job(stripe: "FakeStripe", call: Call) -> Json:
     return redaction.run(stripe, _job(stripe, call))
 
 
+@endpoint("POST /v1/privacy/redaction_jobs/{job}/validate")
+def validate_redaction_job(stripe: "FakeStripe", call: Call) -> Json:
+    return redaction.validate(stripe, _job(stripe, call))
+
+
 @endpoint("POST /v1/privacy/redaction_jobs/{job}/cancel")
 def cancel_redaction_job(stripe: "FakeStripe", call: Call) -> Json:
     return redaction.cancel(stripe, _job(stripe, call))
@@ -845,11 +858,12 @@ def cancel_redaction_job(stripe: "FakeStripe", call: Call) -> Json:
 def redaction_errors(stripe: "FakeStripe", call: Call) -> Json:
     wrong = [
         {
-            "id": f"prjve_{n}",
+            "id": f"prjve_{number}",
             "object": "privacy.redaction_job_validation_error",
-            "code": "invalid_state",
-            "message": why,
+            "code": obstacle.code,
+            "erroring_object": {"id": obstacle.id, "object_type": obstacle.kind},
+            "message": obstacle.message,
         }
-        for n, why in enumerate(stripe.obstacles.get(_job(stripe, call)["id"], []))
+        for number, obstacle in enumerate(stripe.obstacles.get(_job(stripe, call)["id"], []))
     ]
     return {"object": "list", "data": wrong, "has_more": False, "url": call.path}

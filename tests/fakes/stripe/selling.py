@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.fakes.stripe.payments import in_seconds
+from tests.fakes.stripe.redaction import Obstacle
 from tests.fakes.stripe.refusals import invalid
 from tests.fakes.stripe.spec import Json, blank
 from tests.fakes.stripe.state import DAY, HOUR
@@ -345,5 +346,5 @@ class Selling(Subscriptions):
         #: What an open session would sell.
         self.bought: dict[str, Json] = {}
         #: What was in the way of a redaction job, and since when one runs.
-        self.obstacles: dict[str, list[str]] = {}
+        self.obstacles: dict[str, list[Obstacle]] = {}
         self.running: dict[str, int] = {}

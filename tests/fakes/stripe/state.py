@@ -34,6 +34,8 @@ KINDS = {
     "evt": "events",
     "we": "webhook_endpoints",
     "prj": "redaction_jobs",
+    "seti": "setup_intents",
+    "txi": "tax_ids",
 }
 #: What lists are narrowed by: an index each, for the fields that never change.
 INDEXED = ("customer", "subscription", "invoice", "payment_intent", "charge", "product", "lookup_key")
@@ -135,6 +137,8 @@ class World:
     events: Collection
     webhook_endpoints: Collection
     redaction_jobs: Collection
+    setup_intents: Collection
+    tax_ids: Collection
 
     # Time: Stripe counts whole seconds.
 

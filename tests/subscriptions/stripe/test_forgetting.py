@@ -1,6 +1,6 @@
 """An account that is erased leaves nothing running at Stripe, and Stripe says so before anything is erased here."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,9 +17,10 @@ from subscriptions.billing import agreeing
 from subscriptions.billing.finding import Finding
 from subscriptions.billing.holding import HeldStatus, Holding
 from subscriptions.models import ForgettingStep, StripeCustomer, Subscription
-from subscriptions.stripe.forgetting import StepKind, forget_due
+from subscriptions.stripe.forgetting import forget_due, remains, take_step
+from subscriptions.stripe.forgetting_step import StepKind
 from tests.factories import NOW, subscribe
-from tests.fakes.stripe import FakeStripe
+from tests.fakes.stripe import FakeStripe, leftovers
 
 pytestmark = pytest.mark.django_db
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -145,12 +146,18 @@ def test_the_customer_is_blank_afterwards_without_a_card_and_its_invoices_stay(
 
 def test_the_certificate_says_what_stripe_keeps_why_and_until_when(purge: Purge, stripe: FakeStripe) -> None:
     erased(purge)
-    (left,) = Certificate.objects.get().body["remains"]
+    left, events = Certificate.objects.get().body["remains"]
     assert left == {
         "where": "Stripe",
-        "what": "invoices and payments as they were issued, with the name and address on them",
+        "what": "invoices, payments and purchases as they were made, with the name and address on them",
         "why": "tax and commerce law; GDPR art. 17(3)(b)",
         "until": f"{purge.due_at.year + 10}-{purge.due_at:%m-%d}",
+    }
+    assert events == {
+        "where": "Stripe",
+        "what": "events, which tell of the customer as it was",
+        "why": "Stripe keeps them for thirty days, and nobody can delete them sooner",
+        "until": (purge.due_at + 30 * DAY).date().isoformat(),
     }
     step = ForgettingStep.objects.get(done_at=None)
     assert (step.kind, step.due_at.date().isoformat()) == (StepKind.REDACT, left["until"]), "and somebody does it then"
@@ -229,6 +236,184 @@ def test_an_answer_that_is_lost_after_any_call_is_made_up_for(
     erased(purge, patience=20)
     assert there(stripe)["status"] == "canceled"
     assert not Account.objects.filter(pk=account.pk).exists()
+
+
+def test_what_nobody_finished_is_called_off_and_tax_ids_are_taken_off(
+    customer: dict[str, Any], purge: Purge, stripe: FakeStripe
+) -> None:
+    begun, stopped = leftovers.payment(stripe, customer), leftovers.payment(stripe, customer, status="requires_action")
+    reserved = leftovers.payment(stripe, customer, status="requires_capture")
+    card, done = leftovers.set_up(stripe, customer), leftovers.set_up(stripe, customer, status="succeeded")
+    leftovers.tax_id(stripe, customer)
+    foreign = leftovers.tax_id(stripe, stripe.customer())
+    customer["business_name"] = customer["individual_name"] = "Ada Lovelace"
+    erased(purge)
+    found = [begun, stopped, reserved, card, done]
+    assert [stripe.the(each)["status"] for each in found] == [
+        "canceled",
+        "canceled",
+        "requires_capture",
+        "canceled",
+        "succeeded",
+    ]
+    assert list(stripe.tax_ids) == [foreign]
+    left = stripe.the(customer)
+    assert (left["business_name"], left["individual_name"]) == (None, None)
+    facts = ForgettingStep.objects.get(kind=StepKind.SETTLE).facts
+    assert facts == {"voided": 0, "owed": 0, "unused": 3, "reserved": 1, "cards": 1}
+
+
+def test_a_payment_that_is_a_sent_bills_stays_with_it(
+    account: Account, customer: dict[str, Any], purge: Purge, stripe: FakeStripe
+) -> None:
+    sent = stripe.subscribe(
+        customer,
+        stripe.price(900),
+        collection_method="send_invoice",
+        days_until_due=30,
+        metadata={"offboard_account": str(account.pk)},
+    )
+    erased(purge)
+    bill = stripe.the(sent["latest_invoice"])
+    intent = stripe.intent_of(bill)
+    assert intent is not None
+    assert (bill["status"], intent["status"]) == ("open", "requires_payment_method")
+    facts = ForgettingStep.objects.get(kind=StepKind.SETTLE).facts
+    assert (facts["owed"], facts["unused"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "kind", "right"),
+    [
+        ("checkout_session", StepKind.CONFIRM, "rak_checkout_session_read"),
+        ("payment_method", StepKind.SETTLE, "rak_payment_method_write"),
+        ("payment_intent", StepKind.SETTLE, "rak_payment_intent_read"),
+        ("customer", StepKind.CONFIRM, "rak_customer_read"),
+    ],
+)
+def test_a_key_that_may_not_do_a_step_is_told_the_right_that_it_lacks(
+    lacking: str, kind: StepKind, right: str, purge: Purge, stripe: FakeStripe, settings: Any
+) -> None:
+    take_turn(purge, purge.due_at)
+    agreeing.agree_due(purge.due_at)
+    rights = (
+        *("customer", "subscription", "invoice", "charge", "checkout_session"),
+        *("payment_method", "payment_intent", "setup_intent"),
+    )
+    stripe.restricted["rk_test_narrow"] = {name: "none" if name == lacking else "write" for name in rights}
+    settings.STRIPE_API_KEY = "rk_test_narrow"
+    forget_due(purge.due_at + MINUTE)
+    step = ForgettingStep.objects.get(kind=kind)
+    assert (step.done_at, step.last_error) == (None, f"the key lacks the right {right}")
+
+
+@pytest.mark.parametrize("kind", [StepKind.CONFIRM, StepKind.SETTLE, StepKind.BLANK, StepKind.DELETE])
+def test_a_kill_after_a_step_was_done_and_before_it_was_noted_does_it_again(
+    kind: StepKind, customer: dict[str, Any], purge: Purge, stripe: FakeStripe, settings: Any
+) -> None:
+    settings.STRIPE_FORGET = "delete"
+    take_turn(purge, purge.due_at)
+    agreeing.agree_due(purge.due_at)
+    at = purge.due_at + MINUTE
+    step = ForgettingStep.objects.get(kind=kind)
+    while step.done_at is None:
+        due = ForgettingStep.objects.due(at).order_by("kind").first()
+        assert due is not None
+        take_step(due, at)
+        step.refresh_from_db()
+    ForgettingStep.objects.filter(pk=step.pk).update(done_at=None, facts={}, next_attempt_at=at)
+    erased(purge, patience=6)
+    assert stripe.the(customer).get("deleted")
+    assert not ForgettingStep.objects.exclude(kind=StepKind.REDACT).filter(done_at=None).exists()
+
+
+# Redaction: months or years after the account is gone
+
+
+@pytest.fixture
+def redaction(customer: dict[str, Any], purge: Purge, stripe: FakeStripe, settings: Any) -> ForgettingStep:
+    """What is left to be done ninety days after the erasing."""
+    settings.STRIPE_FORGET = "redact"
+    erased(purge)
+    assert not Account.objects.exists()
+    return ForgettingStep.objects.get(kind=StepKind.REDACT)
+
+
+def looked_at(stripe: FakeStripe, at: datetime) -> ForgettingStep:
+    """The step after the worker's look at `at`, with Stripe's clock there too."""
+    stripe.advance(to=at)
+    forget_due(at)
+    return ForgettingStep.objects.get(kind=StepKind.REDACT)
+
+
+def test_a_redaction_is_checked_run_and_waited_for_under_the_previews_version(
+    redaction: ForgettingStep, customer: dict[str, Any], stripe: FakeStripe
+) -> None:
+    due = redaction.due_at
+    assert looked_at(stripe, due - MINUTE).facts == {}, "not a minute before"
+    first = looked_at(stripe, due)
+    (job,) = stripe.redaction_jobs
+    assert (first.facts, first.next_attempt_at, job["status"]) == ({"job": job["id"]}, due + 15 * MINUTE, "created")
+    assert looked_at(stripe, due + 15 * MINUTE).done_at is None
+    assert (job["status"], first.attempts) == ("redacting", 0), "waiting is no failure"
+    assert looked_at(stripe, due + 30 * MINUTE).done_at is None
+    done = looked_at(stripe, due + 90 * MINUTE)
+    assert (done.done_at, done.facts) == (due + 90 * MINUTE, {"job": job["id"], "redacted": True})
+    assert [invoice["customer_name"] for invoice in stripe.invoices] == ["[redacted]"]
+    versions = {request.path.split("/")[2]: request.version for request in stripe.requests}
+    assert versions.pop("privacy") == "2026-05-27.preview"
+    assert set(versions.values()) == {"2026-05-27.dahlia"}
+    assert remains(redaction.account_id) == []
+
+
+def test_what_is_in_the_way_of_a_redaction_is_named_and_checked_again_until_it_is_gone(
+    redaction: ForgettingStep, stripe: FakeStripe
+) -> None:
+    dispute = stripe.dispute(next(iter(stripe.invoices)))
+    at = redaction.due_at
+    looked_at(stripe, at)
+    (job,) = stripe.redaction_jobs
+    step = looked_at(stripe, at + 15 * MINUTE)
+    assert step.last_error == f"Stripe can’t redact yet ({job['id']}): invalid_state {dispute['id']}"
+    assert (job["status"], step.attempts) == ("validating", 1)
+    stripe.close_dispute(dispute, "won")
+    for _look in range(9):
+        step = looked_at(stripe, step.next_attempt_at + 60 * MINUTE)
+    assert step.done_at
+    assert list(stripe.redaction_jobs) == [job], "the same one"
+
+
+def test_a_redaction_that_somebody_has_cancelled_there_is_begun_anew(
+    redaction: ForgettingStep, stripe: FakeStripe
+) -> None:
+    looked_at(stripe, redaction.due_at)
+    (job,) = stripe.redaction_jobs
+    job["status"] = "canceled"
+    step = looked_at(stripe, redaction.due_at + 15 * MINUTE)
+    assert step.last_error == f"Stripe’s redaction {job['id']} was cancelled there"
+    for _look in range(5):
+        step = looked_at(stripe, step.next_attempt_at + 60 * MINUTE)
+    assert step.done_at
+    assert [each["status"] for each in stripe.redaction_jobs] == ["canceled", "succeeded"]
+
+
+def test_a_lost_answer_makes_no_second_redaction(redaction: ForgettingStep, stripe: FakeStripe) -> None:
+    stripe.fail("POST /v1/privacy/*", disconnect=True, carried_out=True)
+    step = looked_at(stripe, redaction.due_at)
+    assert (step.facts, step.attempts) == ({}, 1)
+    for _look in range(5):
+        step = looked_at(stripe, step.next_attempt_at + 60 * MINUTE)
+    assert step.done_at
+    assert [each["status"] for each in stripe.redaction_jobs] == ["succeeded"]
+
+
+def test_a_key_that_may_not_redact_says_which_right_it_lacks(
+    redaction: ForgettingStep, stripe: FakeStripe, settings: Any
+) -> None:
+    stripe.restricted["rk_test_narrow"] = {"customer": "write"}
+    settings.STRIPE_API_KEY = "rk_test_narrow"
+    step = looked_at(stripe, redaction.due_at)
+    assert step.last_error == "the key lacks the right rak_privacy_redaction_job_write"
 
 
 def test_an_account_that_never_was_at_stripe_asks_nobody(account: Account, stripe: FakeStripe) -> None:
