@@ -8,6 +8,8 @@ instead; everything else is set here, so that a test sees the same settings on e
 import atexit
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,10 +32,22 @@ def start() -> None:
     try:
         if not os.environ.get("DATABASE_URL"):
             os.environ["DATABASE_URL"] = running.enter_context(servers.postgres(folder, durable=False)).url
+        else:
+            running.callback(_drop_originals)
         if not os.environ.get("REDIS_URL"):
             os.environ["REDIS_URL"] = running.enter_context(servers.valkey(folder, durable=False)).url
     except servers.ServerStartError as failure:
         raise pytest.UsageError(str(failure)) from None
+    # The database of which every worker's is a copy, while pytest collects.
+    migrating = subprocess.Popen([sys.executable, "-m", "tests.databases"])
+    running.callback(migrating.wait)
+    running.callback(migrating.kill)
+
+
+def _drop_originals() -> None:
+    from tests import databases
+
+    databases.drop_originals()
 
 
 def settings(folder: Path) -> dict[str, str]:

@@ -15,6 +15,8 @@ import psycopg
 import pytest
 from django.conf import settings
 
+from tests import databases
+
 pytestmark = [pytest.mark.slow]
 
 #: What a process of another product does, and says as JSON on its last line.
@@ -30,6 +32,7 @@ from accounts.core import clock
 from accounts.jobs import invariants
 from accounts.models import User
 
+call_command("makemigrations", check=True)
 call_command("demo", verbosity=0)
 
 
@@ -59,17 +62,10 @@ print(json.dumps({
 
 
 @pytest.fixture
-def database() -> Iterator[str]:
-    """An empty database of its own on the server of the tests."""
-    url = os.environ["DATABASE_URL"]
-    name = f"product_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(url, autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}"')
-    before, _slash, after = url.rpartition("/")
-    _old, _mark, options = after.partition("?")
-    yield f"{before}/{name}" + (f"?{options}" if options else "")
-    with psycopg.connect(url, autocommit=True) as server:
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+def bare() -> Iterator[str]:
+    """A database of one's own, without a product."""
+    with databases.copy("") as url:
+        yield url
 
 
 def run(database: str, folder: Path, *command: str, products: str) -> str:
@@ -97,18 +93,10 @@ def run(database: str, folder: Path, *command: str, products: str) -> str:
     return done.stdout
 
 
-def seen(database: str, folder: Path, *, products: str) -> dict[str, dict[str, tuple[int, str, str]]]:
-    """What `SCRIPT` saw in a database that this product's migrations made, with nothing missing from them."""
-    run(database, folder, "manage.py", "migrate", "--verbosity", "0", products=products)
-    assert "No changes" in run(database, folder, "manage.py", "makemigrations", "--check", products=products)
-    found: dict[str, dict[str, tuple[int, str, str]]] = json.loads(
-        run(database, folder, "-c", SCRIPT, products=products).splitlines()[-1]
-    )
-    return found
-
-
-def test_without_a_product_offboard_runs_bare_and_speaks_of_none(database: str, tmp_path: Path) -> None:
-    found = seen(database, tmp_path, products="")
+def test_without_a_product_offboard_runs_bare_and_speaks_of_none(bare: str, tmp_path: Path) -> None:
+    *said, last = run(bare, tmp_path, "-c", SCRIPT, products="").splitlines()
+    assert said[0] == "No changes detected"
+    found = json.loads(last)
     assert "blueprints" not in found["apps"]
     pages = found["pages"]
     assert list(pages["/"][:2]) == [302, "/user/subscription/"]
@@ -131,9 +119,16 @@ def test_without_a_product_offboard_runs_bare_and_speaks_of_none(database: str, 
     assert "sold by our sales team." in pages["sales"][2]
     assert 'class="losses"' not in pages["/user/subscription/cancellation/"][2]
     assert not any(warning.startswith("unknown-feature") for warning in found["warnings"])
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(bare) as connection:
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'accounts_blueprint'")
         assert tables.fetchone() == (0,)
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """An empty one."""
+    with databases.copy(None) as url:
+        yield url
 
 
 def test_an_installation_of_before_keeps_its_product_its_triggers_and_its_permissions(
@@ -203,6 +198,7 @@ found = {"unlisted": inventory.unlisted()}
 with inventory.STORES.without("documents.Document"):
     found["unlisted without its store"] = inventory.unlisted()
 
+call_command("makemigrations", check=True)
 call_command("demo", verbosity=0)
 assert Plan.objects.get(code="pro").features == ["documents"]
 owner = User.objects.get(email="owner@direct.example")
@@ -255,11 +251,12 @@ print(json.dumps(found))
 """
 
 
-def test_a_product_of_ones_own_sells_a_feature_loses_it_exports_and_is_erased(database: str, tmp_path: Path) -> None:
+def test_a_product_of_ones_own_sells_a_feature_loses_it_exports_and_is_erased(tmp_path: Path) -> None:
     product = "tests.documents"
-    run(database, tmp_path, "manage.py", "migrate", "--verbosity", "0", products=product)
-    assert "No changes" in run(database, tmp_path, "manage.py", "makemigrations", "--check", products=product)
-    found = json.loads(run(database, tmp_path, "-c", LIFE, products=product).splitlines()[-1])
+    with databases.copy(product) as database:
+        *said, last = run(database, tmp_path, "-c", LIFE, products=product).splitlines()
+    assert said[0] == "No changes detected"
+    found = json.loads(last)
     # The inventory's test would fail for whoever forgets to say where personal data lies.
     assert found["unlisted"] == []
     assert found["unlisted without its store"] == ["documents.Document"]
