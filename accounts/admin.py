@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.db.models.expressions import Combinable
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -40,6 +40,7 @@ from accounts.models import (
     User,
 )
 from accounts.support.requests import SupportRequestQuerySet
+from accounts.views import certificate as certificate_views
 
 OF_ACCOUNT = _("Whatever an account is found by: name, email, login, id or reference")
 
@@ -271,15 +272,11 @@ class CertificateAdmin(ReadOnlyAdmin):
         return format_html('<a href="{}">JSON</a>', reverse("admin:certificate_json", args=[certificate.pk]))
 
     def printed(self, request: HttpRequest, number: int) -> HttpResponse:
-        certificate = self._find(request, number)
-        return render(request, "accounts/certificate.html", {"certificate": certificate, "body": certificate.body})
+        found = self._find(request, number)
+        return certificate_views.page(request, found, json=reverse("admin:certificate_json", args=[number]))
 
     def downloaded(self, request: HttpRequest, number: int) -> HttpResponse:
-        certificate = self._find(request, number)
-        disposition = f'attachment; filename="certificate-{number}.json"'
-        return HttpResponse(
-            certificate.as_json(), content_type="application/json", headers={"Content-Disposition": disposition}
-        )
+        return certificate_views.record_file(self._find(request, number))
 
     def _find(self, request: HttpRequest, number: int) -> Certificate:
         if not self.has_view_permission(request):

@@ -12,7 +12,7 @@ from typing import Protocol
 from django.db.models import TextChoices
 from django.utils.functional import Promise
 
-from accounts import personal_data
+from accounts import certificate_words, personal_data
 from accounts.api import application, calls, doors, tokens
 from accounts.api.application import Doors
 from accounts.customers import entitlements, features, history, losses, product
@@ -35,8 +35,10 @@ from accounts.desk.dashboard.first_steps import FirstStep
 from accounts.desk.own import account_actions, deliveries, request_actions, token_actions
 from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
-from accounts.erasure import holds, inventory, mail_folder, outside, runner, starting
-from accounts.erasure.inventory import Eraser, Keeper, Kept, Remains, Store
+from accounts.erasure import certificate_words as erasure_words
+from accounts.erasure import holds, inventory, last_mail, mail_folder, outside, runner, starting
+from accounts.erasure.certificate_words import Group
+from accounts.erasure.inventory import Eraser, Keeper, Kept, PaidBack, Remains, Store
 from accounts.erasure.outside import Outside
 from accounts.erasure.purge import Purge
 from accounts.erasure.starting import ReasonToWait
@@ -103,6 +105,10 @@ class Extension:
     remains: tuple[Remains, ...] = ()
     #: Others who are asked to erase what they hold, and for whom a certificate waits.
     outside: tuple[Outside, ...] = ()
+    #: Money that went back to who is being erased: the certificate says so, too.
+    paid_back: tuple[PaidBack, ...] = ()
+    #: What people call what is erased and kept; by default as the models call themselves, under the app's name.
+    certificate_groups: tuple[Group, ...] = ()
     #: Why an account's data must not be erased yet.
     reasons_to_wait: tuple[ReasonToWait, ...] = ()
     export_parts: tuple[Part, ...] = ()
@@ -154,6 +160,8 @@ class Extension:
         inventory.install(self.personal_data, self.erasers, self.keepers, self.folders)
         inventory.REMAINS.add(*self.remains)
         outside.REGISTRY.add(*self.outside)
+        inventory.PAID_BACK.add(*self.paid_back)
+        erasure_words.GROUPS.add(*self.certificate_groups)
         starting.REASONS_TO_WAIT.add(*self.reasons_to_wait)
         parts.REGISTRY.add(*self.export_parts)
         deletion.OBSTACLES.add(*self.deletion_obstacles)
@@ -204,6 +212,7 @@ EXTENSION = Extension(
         inviting.SWEEP,
         bulk_worker.SWEEP,
         runner.SWEEP,
+        last_mail.SWEEP,
         retention.SWEEP,
     ),
     invariants=(
@@ -215,6 +224,7 @@ EXTENSION = Extension(
         *builder.INVARIANTS,
         *bulk_worker.INVARIANTS,
         *runner.INVARIANTS,
+        *last_mail.INVARIANTS,
         *denied.INVARIANTS,
         *tokens.INVARIANTS,
     ),
@@ -222,6 +232,7 @@ EXTENSION = Extension(
     deadlines=(Deadline("purge", lambda _at: Purge.objects.next_deadline()),),
     personal_data=personal_data.PERSONAL_DATA,
     erasers=mail_folder.ERASERS,
+    certificate_groups=certificate_words.GROUPS,
     folders=(export.folder,),
     reasons_to_wait=(ReasonToWait("hold", holds.reason_to_wait, while_erasing=True),),
     export_parts=parts.EXPORT_PARTS,

@@ -12,6 +12,7 @@ from accounts.desk.bulk.run import BulkItem, BulkRun
 from accounts.erasure.certificates import Certificate, System
 from accounts.erasure.file_deletions import FileDeletion
 from accounts.erasure.holds import Hold
+from accounts.erasure.last_mail import LastMail
 from accounts.erasure.obligation import PurgeObligation
 from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import Purge
@@ -53,6 +54,7 @@ __all__ = [
     "IdentityFact",
     "InternalNote",
     "Invitation",
+    "LastMail",
     "Membership",
     "Message",
     "Notice",

@@ -20,7 +20,7 @@ from accounts.customers.usage import UsageCount
 from accounts.customers.user import User
 from accounts.desk.actions.log import StaffAction
 from accounts.desk.bulk.run import BulkItem, BulkRun
-from accounts.erasure import inventory
+from accounts.erasure import inventory, last_mail
 from accounts.erasure.holds import Hold
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed, scrub
 from accounts.erasure.people import people_who_go
@@ -274,6 +274,13 @@ _KEPT = (
     Kept("accounts.Purge", _("the obligation and its dates, by the account's id"), ACCOUNTABILITY),
     Kept("accounts.PurgeObligation", _("each cause of a purge and its dates; ids alone"), ACCOUNTABILITY),
     Kept("accounts.Certificate", _("the proof of the erasing, by the account's id"), ACCOUNTABILITY),
+    Kept(
+        "accounts.LastMail",
+        _("the owner’s address, encrypted, for the one email that brings the certificate; gone once it is sent"),
+        _("so that the owner hears of it, GDPR art. 12(3)"),
+        scrubbed=_("the address"),
+        until=last_mail.kept_until,
+    ),
     Kept(
         "accounts.Hold",
         _("who kept data for longer, from when to when, by ids"),

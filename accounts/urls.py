@@ -4,6 +4,7 @@ from accounts.api import application
 from accounts.views import (
     api,
     brand,
+    certificate,
     export,
     health,
     home,
@@ -48,6 +49,8 @@ urlpatterns = [
     path("user/support/<str:reference>/", support.conversation, name="support_message"),
     path("user/support/deletion/call-off/", support.call_deletion_off, name="deletion_call_off"),
     path("api/accounts/<uuid:account_id>/entitlements/", api.entitlements, name="api_entitlements"),
+    path("certificates/<str:link>/", certificate.certificate, name="certificate"),
+    path("certificates/<str:link>/record/", certificate.record, name="certificate_record"),
     path("brand.css", brand.stylesheet, name="brand_css"),
     path("brand.svg", brand.mark, name="brand_mark"),
     path("favicon.ico", brand.mark, name="favicon"),

@@ -370,6 +370,7 @@ CELERY_BEAT_SCHEDULE = {
     "export": beat("export", seconds=20),
     "bulk": beat("bulk", seconds=5),
     "purge": beat("purge", seconds=60),
+    "last-mail": beat("last-mail", seconds=60),
     "stripe-forget": beat("stripe-forget", seconds=60),
     "hygiene": beat("hygiene", seconds=86_400),
     "invitations": beat("invitations", seconds=86_400),

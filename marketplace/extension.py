@@ -5,7 +5,7 @@ from accounts.erasure.starting import ReasonToWait
 from accounts.extension import Extension
 from accounts.jobs.measures import Deadline
 from accounts.support.routing import Router
-from marketplace import export, personal_data, tombstone
+from marketplace import certificate_words, export, personal_data, tombstone
 from marketplace.aws import checks as aws_checks
 from marketplace.aws import messages as aws_messages
 from marketplace.aws import origin, sns_topics
@@ -25,6 +25,7 @@ from subscriptions.subscription import Channel
 
 EXTENSION = Extension(
     event_kinds=MarketplaceEvent,
+    certificate_groups=certificate_words.GROUPS,
     sweeps=(
         sns_topics.SWEEP,
         github_checks.SWEEP,

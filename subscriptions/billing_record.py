@@ -7,7 +7,7 @@ no links to people. When the term is over the records go as well: the `retention
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from dateutil.relativedelta import relativedelta
@@ -110,6 +110,26 @@ def keep(account_id: uuid.UUID, at: datetime) -> int:
             [at + KEPT_FOR, account_id],
         )
     return BillingRecord.objects.filter(account_id=account_id).count()
+
+
+def kept_until(account_id: uuid.UUID) -> datetime | None:
+    """When the last record of the account goes; None if there is none."""
+    records = BillingRecord.objects.filter(account_id=account_id)
+    found: datetime | None = records.aggregate(last=models.Max("kept_until"))["last"]
+    return found
+
+
+def paid_back(account_id: uuid.UUID, since: datetime) -> list[dict[str, Any]]:
+    """What was refunded to the account from `since` on, one entry a subscription, for its certificate."""
+    records = BillingRecord.objects.filter(account_id=account_id, refunded_at__gte=since, refunded_cents__gt=0)
+    return [
+        {
+            "at": record.refunded_at.astimezone(UTC).isoformat() if record.refunded_at else None,
+            "cents": record.refunded_cents,
+            "currency": record.currency,
+        }
+        for record in records.order_by("refunded_at", "pk")
+    ]
 
 
 def preview(at: datetime) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from accounts.erasure.inventory import Keeper
 from accounts.erasure.starting import ReasonToWait
 from accounts.extension import Extension
-from subscriptions import billing_record, current_plan, export, personal_data, plan
+from subscriptions import billing_record, certificate_words, current_plan, export, personal_data, plan
 from subscriptions.api import doors
 from subscriptions.billing import agreeing, buying, finding_kinds, paid_after_end
 from subscriptions.billing.billing_extension import BillingExtension
@@ -79,6 +79,8 @@ EXTENSION = Extension(
     # Written down after what ends with the account: it waits for that.
     before_erasing=(account_deletion.end_with_the_account, forgetting.plan_to_forget),
     remains=(forgetting.remains,),
+    paid_back=(billing_record.paid_back,),
+    certificate_groups=certificate_words.GROUPS,
     pending=(current_plan.end_pending,),
     under_way=(decisions.under_way,),
     actions=(

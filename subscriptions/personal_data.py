@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed
 from accounts.personal_data import ACCOUNTABILITY, DELIVERY_EMPTIED, NOTHING_PERSONAL, unlinked
+from subscriptions import billing_record
 from subscriptions.billing.finding import Finding
 from subscriptions.billing.holding import Holding
 from subscriptions.billing.invoice import Invoice, InvoicePayment
@@ -132,6 +133,7 @@ PERSONAL_DATA = (
         "subscriptions.BillingRecord",
         _("what was sold and refunded, at which price, from when to when, by the account's id, for ten years"),
         _("tax and commerce law; GDPR art. 17(3)(b)"),
+        until=billing_record.kept_until,
     ),
     Kept(
         "subscriptions.ImportedRow",

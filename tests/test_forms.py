@@ -242,7 +242,7 @@ def test_every_door_that_takes_a_post_has_a_place_in_these_tests(north: Account,
     blueprint = BlueprintFactory(account=north)
     world = dict.fromkeys(("account_id", "connection_id", "blueprint_id"), str(blueprint.pk))
     world |= {"invitation_id": str(blueprint.pk), "user_id": "1"}
-    world |= dict.fromkeys(("component_id", "reference", "key", "token"), "none")
+    world |= dict.fromkeys(("component_id", "reference", "key", "token", "link"), "none")
     takes_a_post = {
         name
         for path, name in OUR_URLS

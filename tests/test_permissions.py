@@ -15,6 +15,7 @@ from accounts.blueprints.models import Grid
 from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.customers.promises import promise
+from accounts.erasure.last_mail import LastMail, digest
 from accounts.exports.builder import export_due
 from accounts.exports.export import Export, ask, link_token
 from accounts.models import Account, Event, Membership, Role, User
@@ -22,6 +23,7 @@ from accounts.people import inviting
 from accounts.support.requests import RequestKind
 from accounts.support.requests import ask as ask_support
 from subscriptions.models import Cancellation, Subscription
+from tests.accounts.erasure.purging import erase_all
 from tests.factories import AccountFactory, BlueprintFactory, ConnectionFactory, UserFactory, subscribe
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +131,9 @@ EXPECTED: dict[str, tuple[Door, ...]] = {
     "aws_register_link": (Door("GET", (405, 405, 405, 405, 405, 302)), Door("POST", all_alike(302))),
     "aws_register_join": (Door("GET", all_alike(405)), Door("POST", (302, 302, 302, 302, 302, 410))),
     "api_github_hooks": (Door("PUT", all_alike(401)), Door("DELETE", all_alike(401))),
+    # Whoever has the link, for good.
+    "certificate": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
+    "certificate_record": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "brand_css": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "brand_mark": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
     "favicon": (Door("GET", all_alike(200)), Door("POST", all_alike(405))),
@@ -234,7 +239,15 @@ def _made() -> dict[str, str]:
         "name": "not_found",
         "external_id": "u-1",
         "token": link_token(Export.objects.get(), owner),
+        "link": link_to_a_certificate(),
     }
+
+
+def link_to_a_certificate() -> str:
+    """The end of a last mail's link, of an account that is gone."""
+    erase_all(AccountFactory())
+    LastMail.objects.update(link=digest("a-link-of-a-last-mail"))
+    return "a-link-of-a-last-mail"
 
 
 def person(role: str) -> User | None:

@@ -14,6 +14,7 @@ from accounts.blueprints.event_kinds import BlueprintEvent
 from accounts.blueprints.features import FEATURES, LOSSES, STAYS
 from accounts.blueprints.views import blueprints
 from accounts.customers.product import Entry
+from accounts.erasure.certificate_words import Group
 from accounts.erasure.inventory import Erased, Order
 from accounts.exports.parts import ID, INSTANT, OBJECTS, TEXT, Files, Rows, optional
 from accounts.extension import Extension
@@ -49,6 +50,14 @@ EXTENSION = Extension(
         ),
     ),
     folders=(thumbnails,),
+    certificate_groups=(
+        Group(
+            "blueprints",
+            _("Blueprints and cloud connections"),
+            10,
+            ("blueprints.Blueprint", "blueprints.CloudConnection", "accounts.Blueprint", "accounts.CloudConnection"),
+        ),
+    ),
     export_parts=(
         Rows(
             "blueprints.jsonl",

@@ -31,6 +31,8 @@ class AccountEvent(models.TextChoices):
     PURGE_STARTED = "purge.started", _("Erasing begun")
     PURGE_REPLAYED = "purge.replayed", _("Erasing repeated after a restore")
     PURGE_VERIFIED = "purge.verified", _("All data erased, and counted again: nothing is left")
+    CERTIFICATE_SENT = "certificate.sent", _("Certificate emailed to the owner, whose address is gone now")
+    CERTIFICATE_UNSENT = "certificate.unsent", _("Owner’s address removed; the certificate could not be emailed")
     DELIVERY_ACKNOWLEDGED = "delivery.acknowledged", _("Alert of a delivery acknowledged")
     HOLD_SET = "hold.set", _("Data held back from erasing")
     HOLD_CONFIRMED = "hold.confirmed", _("Hold confirmed by a second person")

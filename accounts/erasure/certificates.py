@@ -136,6 +136,7 @@ def _body(purge: Purge, number: int, at: datetime) -> dict[str, Any]:
                     "reason": str(entry.reason),
                     "ground": str(entry.ground),
                     "scrubbed": str(entry.scrubbed),
+                    "until": instant(entry.until(purge.account_id)) if entry.until else None,
                     **({"records": purge.kept[entry.name]} if entry.name in purge.kept else {}),
                 }
                 for entry in inventory.kept()
@@ -143,6 +144,7 @@ def _body(purge: Purge, number: int, at: datetime) -> dict[str, Any]:
             "elsewhere": elsewhere,
             # Certificates of before others were asked told this as `elsewhere`, in entries without a `store`.
             "remains": inventory.remains(purge.account_id),
+            "paid_back": inventory.paid_back(purge.account_id, purge.received_at),
             "holds": [
                 {
                     "set_at": instant(hold.set_at),

@@ -146,6 +146,8 @@ class Kept:
     #: Why that is lawful; empty where there is nothing about a person.
     ground: str | Promise = ""
     scrubbed: str | Promise = ""
+    #: Until when at the latest what is kept of an account stays; None, or no answer, where there is no date.
+    until: Callable[[uuid.UUID], datetime | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,10 @@ class Keeper:
 #: words, `until` as a date, None where nobody knows. No personal data. Of an account that has nothing there: nothing.
 Remains = Callable[[uuid.UUID], list[dict[str, Any]]]
 
+#: Money that went back to the account's owner from an instant on, for its certificate: `at`, `cents`, `currency`. Asked
+#: when all of the account has been erased, so it reads what the law keeps.
+PaidBack = Callable[[uuid.UUID, datetime], list[dict[str, Any]]]
+
 #: Within a stage children come before parents.
 STORES: Registry[Store] = Registry()
 KEPT: Registry[Kept] = Registry()
@@ -183,6 +189,7 @@ KEEPERS: Registry[Keeper] = Registry()
 #: Folders of the default storage that hold an account's files, and nothing else.
 FOLDERS: Registry[Callable[[uuid.UUID], str]] = Registry(key=function_name)
 REMAINS: Registry[Remains] = Registry(key=function_name)
+PAID_BACK: Registry[PaidBack] = Registry(key=function_name)
 
 
 def install(
@@ -226,6 +233,12 @@ def folders(account_id: uuid.UUID) -> list[str]:
 def remains(account_id: uuid.UUID) -> list[dict[str, Any]]:
     """What is left of the account with others."""
     return [entry for with_others in REMAINS.all() for entry in with_others(account_id)]
+
+
+def paid_back(account_id: uuid.UUID, since: datetime) -> list[dict[str, Any]]:
+    """The money that went back since then, the earliest first."""
+    found = [entry for asked in PAID_BACK.all() for entry in asked(account_id, since)]
+    return sorted(found, key=lambda entry: str(entry["at"]))
 
 
 def erased_models() -> list[str]:

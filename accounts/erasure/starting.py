@@ -16,7 +16,7 @@ from accounts.customers import history
 from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
-from accounts.erasure import inventory, outside, people
+from accounts.erasure import inventory, last_mail, outside, people
 from accounts.erasure.purge import Purge
 
 #: A purge that waits for something is looked at again after so long.
@@ -77,6 +77,7 @@ def start(purge: Purge, *, at: datetime, present: datetime | None = None) -> boo
             return False
         for act in BEFORE_ERASING.all():
             act(purge.account_id, at)
+        last_mail.set_aside(purge, account, at=present or at)
         if account:
             account.purging_at = present or at
             account.save(update_fields=["purging_at"])

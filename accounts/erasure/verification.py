@@ -15,7 +15,7 @@ from django.db import transaction
 from accounts.customers import history
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
-from accounts.erasure import certificates, inventory, outside
+from accounts.erasure import certificates, inventory, last_mail, outside
 from accounts.erasure.file_deletions import FileDeletion
 from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import LeftBehind, Purge
@@ -48,6 +48,7 @@ def verify(purge: Purge, at: datetime, began: float) -> bool:
             DepartingPerson.objects.of(purge.account_id).delete()
             purge.verified_at = proven_at = max(present_of(at, began), purge.finished_at)
             purge.save(update_fields=["verified_at"])
+            last_mail.release(purge, at=proven_at)
             certificate = certificates.append(purge, at=proven_at)
             history.record(
                 purge.account_id,

@@ -66,9 +66,18 @@ def registered() -> list[Sweep]:
 
     What was heard comes first: it may change what the dates want. What staff want done comes after those. Exports go
     late, mail and messages later: they tell what the others did. Erasing goes last: what was still to be said has been
-    said by then.
+    said by then, but for its own proof.
     """
-    late = {"sessions": 1, "api-calls": 1, "bulk": 1, "export": 2, "notices": 3, "events": 3, "purge": 4}
+    late = {
+        "sessions": 1,
+        "api-calls": 1,
+        "bulk": 1,
+        "export": 2,
+        "notices": 3,
+        "events": 3,
+        "purge": 4,
+        "last-mail": 5,
+    }
     return sorted(REGISTRY.all(), key=lambda sweep: late.get(sweep.name, 0))
 
 

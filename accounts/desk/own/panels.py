@@ -70,7 +70,7 @@ def progress_of(purge: Purge) -> ErasingProgress:
 
 def erasing(subject: Subject, at: datetime) -> dict[str, Any] | None:
     """Purges with their deadlines and progress, holds, certificates."""
-    purges = list(Purge.objects.of(subject.account_id).order_by("-received_at", "-pk"))
+    purges = list(Purge.objects.of(subject.account_id).select_related("last_mail").order_by("-received_at", "-pk"))
     held = list(Hold.objects.of(subject.account_id).order_by("-set_at").select_related("set_by", "confirmed_by"))
     if not purges and not held:
         return None

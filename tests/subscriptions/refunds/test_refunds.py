@@ -18,7 +18,17 @@ from accounts.customers.staff import NeedsAnotherPerson, StaffOnly
 from accounts.erasure.runner import purge_due
 from accounts.jobs import invariants
 from accounts.mail.sending import send_due
-from accounts.models import Account, Event, Notice, Purge, RequestKind, RequestOutcome, SupportRequest, User
+from accounts.models import (
+    Account,
+    Certificate,
+    Event,
+    Notice,
+    Purge,
+    RequestKind,
+    RequestOutcome,
+    SupportRequest,
+    User,
+)
 from accounts.support import answers
 from accounts.support.requests import RequestClosed, ask
 from subscriptions.ending.cancellation import cancel, withdraw
@@ -481,6 +491,10 @@ def test_a_purge_waits_for_money_that_is_owed_and_keeps_the_amount(
     kept = BillingRecord.objects.get()
     assert (kept.refunded_cents, kept.refunded_at) == (4900, NOW + DAY)
     assert not Refund.objects.exists()
+    # Paid inside the thirty days of the erasing: its proof says so.
+    assert Certificate.objects.get().body["paid_back"] == [
+        {"at": (NOW + DAY).isoformat(), "cents": 4900, "currency": "USD"}
+    ]
 
 
 def test_nothing_is_refunded_while_the_account_is_being_erased(
