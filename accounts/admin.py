@@ -10,8 +10,10 @@ from django.db.models import QuerySet
 from django.db.models.expressions import Combinable
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import clock, references
@@ -22,7 +24,7 @@ from accounts.desk import staffing
 from accounts.desk.account_page.search import as_typed, find, of_account, person, same
 from accounts.desk.own.deliveries import delivery_id
 from accounts.desk.pages import account_page, account_url, request_page
-from accounts.desk.read_only_admin import ReadOnlyAdmin
+from accounts.desk.read_only_admin import COUNTED, ReadOnlyAdmin
 from accounts.erasure.certificates import Certificate
 from accounts.erasure.holds import Hold
 from accounts.erasure.purge import Purge
@@ -31,6 +33,8 @@ from accounts.models import (
     Account,
     ApiToken,
     Delivery,
+    Dispatch,
+    Endpoint,
     Event,
     Notice,
     RefusedMessage,
@@ -215,6 +219,60 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
     exclude = ["digest"]
     ordering = ["-id"]
+
+
+#: Of an endpoint's dispatches so many are on its page; the list has all.
+NEWEST = 20
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(ReadOnlyAdmin):
+    """Who hears what happens here, how it answers, and what it was told last."""
+
+    list_display = ["name", "address", "state", "failing_since", "delivered_at", "waiting", "made_at"]
+    list_filter = [("removed_at", admin.EmptyFieldListFilter), "off_because"]
+    exclude = ["secret", "previous_secret"]
+    readonly_fields = ["state", "waiting", "newest"]
+    ordering = ["made_at"]
+
+    @admin.display(description=_("state"))
+    def state(self, endpoint: Endpoint) -> str:
+        if endpoint.removed_at:
+            return str(_("removed"))
+        if endpoint.off_at:
+            return str(_("off: %(why)s") % {"why": endpoint.get_off_because_display()})
+        return str(_("failing")) if endpoint.failing_since else str(_("on"))
+
+    @admin.display(description=_("messages waiting"))
+    def waiting(self, endpoint: Endpoint) -> str:
+        """Counted no further than anybody reads."""
+        count = endpoint.dispatches.pending()[: COUNTED + 1].count()
+        return f"{COUNTED}+" if count > COUNTED else str(count)
+
+    @admin.display(description=_("newest dispatches"))
+    def newest(self, endpoint: Endpoint) -> str:
+        dispatches = endpoint.dispatches.select_related("message").defer("message__body").order_by("-id")[:NEWEST]
+        return render_to_string("admin/desk/dispatches.html", {"endpoint": endpoint, "dispatches": dispatches})
+
+
+@admin.register(Dispatch)
+class DispatchAdmin(ReadOnlyAdmin):
+    """What endpoints were told: each series of attempts, with its last answer as text."""
+
+    list_display = ["made_at", "endpoint", "message", "account_id", "state", "attempts", "status", "seconds", "said"]
+    list_filter = [
+        "endpoint",
+        ("delivered_at", admin.EmptyFieldListFilter),
+        ("given_up_at", admin.EmptyFieldListFilter),
+    ]
+    list_select_related = ["endpoint", "message"]
+    found_by = [of_account()]
+    search_help_text = OF_ACCOUNT
+    ordering = ["-id"]
+
+    @admin.display(description=_("answer"))
+    def said(self, dispatch: Dispatch) -> str:
+        return Truncator(dispatch.answer or dispatch.last_error).chars(80)
 
 
 @admin.register(SweepRun)

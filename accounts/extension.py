@@ -32,7 +32,7 @@ from accounts.desk.dashboard import figures, first_steps
 from accounts.desk.dashboard import page as dashboard
 from accounts.desk.dashboard.figures import Figure
 from accounts.desk.dashboard.first_steps import FirstStep
-from accounts.desk.own import account_actions, deliveries, request_actions, token_actions
+from accounts.desk.own import account_actions, deliveries, endpoint_actions, request_actions, token_actions
 from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
 from accounts.erasure import certificate_words as erasure_words
@@ -42,7 +42,8 @@ from accounts.erasure.inventory import Eraser, Keeper, Kept, PaidBack, Remains, 
 from accounts.erasure.outside import Outside
 from accounts.erasure.purge import Purge
 from accounts.erasure.starting import ReasonToWait
-from accounts.events import message_type, publishing, telling
+from accounts.events import fan_out, message_type, publishing, telling
+from accounts.events import sending as event_sending
 from accounts.events.event_types import ACCOUNT_TYPES
 from accounts.events.message_type import MessageType
 from accounts.exports import builder, export, parts
@@ -140,6 +141,7 @@ class Extension:
     def install(self) -> None:
         """Add everything to its registry. Once a process; raises `AlreadyRegistered` for a name that is taken."""
         history.RECORDED.add(telling.tell)
+        publishing.PUBLISHED.add(fan_out.fan_out)
         product.URLS.add(*filter(None, [self.urls]))
         product.HOMES.add(*filter(None, [self.home]))
         product.NAVIGATION.add(*self.navigation)
@@ -205,7 +207,7 @@ EXTENSION = Extension(
     sweeps=(
         sending.SWEEP,
         inbox.SWEEP,
-        publishing.SWEEP,
+        event_sending.SWEEP,
         calls.SWEEP,
         builder.SWEEP,
         session.SWEEP,
@@ -219,6 +221,7 @@ EXTENSION = Extension(
         *sending.INVARIANTS,
         *inbox.INVARIANTS,
         *publishing.INVARIANTS,
+        *event_sending.INVARIANTS,
         *refused_messages.INVARIANTS,
         *requests.INVARIANTS,
         *builder.INVARIANTS,
@@ -242,6 +245,7 @@ EXTENSION = Extension(
         *account_actions.ACTIONS,
         *request_actions.ACTIONS,
         *token_actions.ACTIONS,
+        *endpoint_actions.ACTIONS,
         *deliveries.ACTIONS,
     ),
     panels=own_panels.PANELS,

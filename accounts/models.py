@@ -16,6 +16,8 @@ from accounts.erasure.last_mail import LastMail
 from accounts.erasure.obligation import PurgeObligation
 from accounts.erasure.people import DepartingPerson
 from accounts.erasure.purge import Purge
+from accounts.events.dispatch import Dispatch, Lane
+from accounts.events.endpoint import Endpoint
 from accounts.events.message import EventMessage, EventStream
 from accounts.exports.export import Export
 from accounts.inbox.delivery import Delivery, DeliveryOutcome
@@ -44,6 +46,8 @@ __all__ = [
     "Delivery",
     "DeliveryOutcome",
     "DepartingPerson",
+    "Dispatch",
+    "Endpoint",
     "Event",
     "EventMessage",
     "EventStream",
@@ -54,6 +58,7 @@ __all__ = [
     "IdentityFact",
     "InternalNote",
     "Invitation",
+    "Lane",
     "LastMail",
     "Membership",
     "Message",

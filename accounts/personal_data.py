@@ -24,6 +24,7 @@ from accounts.erasure import inventory, last_mail
 from accounts.erasure.holds import Hold
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed, scrub
 from accounts.erasure.people import people_who_go
+from accounts.events.dispatch import Dispatch
 from accounts.events.message import EventMessage
 from accounts.events.message_type import last_words
 from accounts.exports.export import Export
@@ -148,6 +149,12 @@ _CONTENT = (
         not_exported=_("the exports themselves"),
     ),
     Erased(
+        "accounts.Dispatch",
+        Order.CONTENT,
+        lambda account: Dispatch.objects.filter(account_id=account).exclude(message__type__in=last_words()),
+        not_exported=_("what our own systems have answered; the history says what happened"),
+    ),
+    Erased(
         "accounts.EventMessage",
         Order.CONTENT,
         lambda account: EventMessage.objects.of(account).exclude(type__in=last_words()),
@@ -269,6 +276,9 @@ _PEOPLE = (
 
 _KEPT = (
     Kept("accounts.Event", _("what happened, when, by which id; no names and no texts"), ACCOUNTABILITY),
+    Kept("accounts.Endpoint", _("who hears what happens here; nobody of an account")),
+    Kept("accounts.Lane", _("that an endpoint has heard of an account; gone with the last of its messages")),
+    Kept("accounts.Dispatch", _("who was told that the erasing began and is over; gone after 30 days")),
     Kept("accounts.EventMessage", _("that the erasing began and is over, by ids alone; gone after 30 days")),
     Kept("accounts.EventStream", _("how many messages there were; gone with the last of them")),
     Kept("accounts.Purge", _("the obligation and its dates, by the account's id"), ACCOUNTABILITY),

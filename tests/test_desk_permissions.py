@@ -18,9 +18,12 @@ from accounts.customers.history import Actor
 from accounts.desk.actions import action
 from accounts.desk.actions.action import act_named
 from accounts.erasure.holds import set_hold
+from accounts.events import managing
 from accounts.models import (
     Account,
     Delivery,
+    Dispatch,
+    Endpoint,
     Event,
     Membership,
     Notice,
@@ -41,6 +44,7 @@ from subscriptions.ending import cancellation
 from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Channel, Ends, Finding, Interval, Plan, Price, Refund, StripePrice, Subscription, Wish
 from subscriptions.refunds import decisions
+from tests.accounts.events.hearing import tell
 from tests.factories import UserFactory, subscribe
 from tests.test_permissions import patterns
 
@@ -97,6 +101,31 @@ def _delivery(account: Account, lead: User) -> Model:
         account_id=account.pk,
         alert="Look",
     )
+
+
+def _endpoint(account: Account, lead: User) -> Model:
+    at = clock.now() - DAY
+    return managing.make("Heard", "https://heard.example/", by=Actor.staff(lead), at=at)[0]
+
+
+def _endpoint_that_is_off(account: Account, lead: User) -> Model:
+    endpoint = _endpoint(account, lead)
+    assert isinstance(endpoint, Endpoint)
+    managing.switch_off(endpoint, by=Actor.staff(lead), at=clock.now())
+    return endpoint
+
+
+def _dispatch(account: Account, lead: User) -> Model:
+    _endpoint(account, lead)
+    tell(account.pk, at=clock.now())
+    Dispatch.objects.update(delivered_at=clock.now())
+    return Dispatch.objects.get()
+
+
+def _heard(account: Account, lead: User) -> Model:
+    dispatch = _dispatch(account, lead)
+    assert isinstance(dispatch, Dispatch)
+    return dispatch.endpoint
 
 
 def _request(account: Account, lead: User, kind: RequestKind = RequestKind.OTHER) -> SupportRequest:
@@ -202,7 +231,7 @@ def _price_ahead(account: Account, lead: User) -> Model:
 
 #: Acts about nobody's account.
 OF_NOBODY = frozenset(
-    act.name for act in action.registered() if act.makes or act.model in (Plan, Price, tokens.ApiToken)
+    act.name for act in action.registered() if act.makes or act.model in (Plan, Price, tokens.ApiToken, Endpoint)
 )
 TERMS = {"plan": "pro", "seats": 5, "order_reference": "Q-1", "price": ""}
 COMPARED = {"identity": ["owner_email", "card_digits"]}
@@ -276,6 +305,27 @@ EXPECTED: dict[str, tuple[str, Row, dict[str, Any]]] = {
     "acknowledge": (roles.MEND, _delivery, {}),
     "deal_with_tombstone": (roles.MEND, _tombstone, {}),
     "revoke_token": (roles.TOKENS, _token, {}),
+    "make_endpoint": (
+        roles.ENDPOINTS,
+        lambda account, lead: Endpoint(pk=action.NEW),
+        {"name": "Product", "address": "https://product.example/hook"},
+    ),
+    "test_endpoint": (roles.ENDPOINTS, _endpoint, {}),
+    "change_endpoint": (
+        roles.ENDPOINTS,
+        _endpoint,
+        {"name": "Other", "address": "https://other.example/", "types": ["account.erased"]},
+    ),
+    "rotate_secret": (roles.ENDPOINTS, _endpoint, {}),
+    "replay_messages": (
+        roles.ENDPOINTS,
+        _heard,
+        {"since_0": "2026-01-01", "since_1": "00:00", "until_0": "{next_year}", "until_1": "00:00"},
+    ),
+    "switch_endpoint_off": (roles.ENDPOINTS, _endpoint, {}),
+    "switch_endpoint_on": (roles.ENDPOINTS, _endpoint_that_is_off, {}),
+    "remove_endpoint": (roles.ENDPOINTS, _endpoint, {}),
+    "replay_message": (roles.ENDPOINTS, _dispatch, {}),
 }
 
 

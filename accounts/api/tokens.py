@@ -54,6 +54,8 @@ class Scope(models.TextChoices):
     ACCOUNTS_WRITE = "accounts:write", _("Create and change accounts and members, ask for deletions")
     SUBSCRIPTIONS_WRITE = "subscriptions:write", _("Record, change, cancel and end subscriptions")
     USAGE_WRITE = "usage:write", _("Push usage counts")
+    ENDPOINTS_READ = "endpoints:read", _("Read endpoints, and what they were told")
+    ENDPOINTS_WRITE = "endpoints:write", _("Make and change endpoints, and have messages sent again")
     ENTITLEMENTS_READ = "entitlements:read", _("Ask what an account may do")
 
 

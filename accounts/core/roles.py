@@ -26,6 +26,7 @@ MEND = "accounts.mend"
 TOKENS = "accounts.manage_tokens"
 PLANS = "accounts.manage_plans"
 OPEN = "accounts.open_accounts"
+ENDPOINTS = "accounts.manage_endpoints"
 
 #: Code name and words of each permission, for `Account.Meta`.
 PERMISSIONS: list[tuple[str, Any]] = [
@@ -43,6 +44,7 @@ PERMISSIONS: list[tuple[str, Any]] = [
     ("manage_tokens", _("Can revoke tokens of the API")),
     ("manage_plans", _("Can make, change and retire plans, and set prices")),
     ("open_accounts", _("Can open accounts")),
+    ("manage_endpoints", _("Can manage endpoints, and have messages sent again")),
 ]
 OF_AGENTS = (USE, ANSWER, CANCEL)
-OF_LEADS = (*OF_AGENTS, REFUND, DELETE, HOLD, HAND_OVER, END, SELL, REACTIVATE, MEND, TOKENS, PLANS, OPEN)
+OF_LEADS = (*OF_AGENTS, REFUND, DELETE, HOLD, HAND_OVER, END, SELL, REACTIVATE, MEND, TOKENS, PLANS, OPEN, ENDPOINTS)

@@ -61,6 +61,15 @@ class AccountEvent(models.TextChoices):
     #: Of no account: who may call the API (`accounts.api.tokens`).
     TOKEN_MADE = "token.made", _("API token made")
     TOKEN_REVOKED = "token.revoked", _("API token revoked")
+    #: Of no account: who hears what happens here (`accounts.events.managing`).
+    ENDPOINT_MADE = "endpoint.made", _("Endpoint made")
+    ENDPOINT_CHANGED = "endpoint.changed", _("Endpoint changed")
+    ENDPOINT_SECRET_CHANGED = "endpoint.secret_changed", _("Endpoint given a new secret")
+    ENDPOINT_TESTED = "endpoint.tested", _("Endpoint tested")
+    ENDPOINT_OFF = "endpoint.off", _("Endpoint switched off")
+    ENDPOINT_ON = "endpoint.on", _("Endpoint switched on")
+    ENDPOINT_REMOVED = "endpoint.removed", _("Endpoint removed")
+    MESSAGES_REPLAYED = "messages.replayed", _("Messages sent to an endpoint again")
 
 
 #: Shown to staff alone.

@@ -2,8 +2,10 @@
 
 import uuid
 
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core import roles
 from accounts.core.refusal import Refused
 from accounts.customers.account import Membership
 from accounts.customers.history import Actor, ActorKind
@@ -20,6 +22,12 @@ class NeedsAnotherPerson(Refused):
 
 class OwnAccount(Refused):
     text = _("You belong to this account yourself. Please ask a colleague: nobody decides about their own.")
+
+
+def leads() -> "models.QuerySet[User]":
+    """Everybody who can decide what a lead decides."""
+    is_lead = models.Q(is_superuser=True) | models.Q(groups__name=roles.LEAD)
+    return User.objects.filter(is_lead, is_staff=True, is_active=True).distinct()
 
 
 def staff_member(by: Actor, account_id: uuid.UUID | None) -> User:

@@ -17,6 +17,7 @@ from accounts.customers import history
 from accounts.customers.account import Membership, Role
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
+from accounts.customers.staff import leads
 from accounts.customers.user import User
 from accounts.erasure.people import DepartingPerson
 from accounts.mail import notices
@@ -70,12 +71,6 @@ def role_of(user: User) -> StaffRole:
     if user.is_superuser or roles.LEAD in groups:
         return StaffRole.LEAD
     return StaffRole.AGENT if roles.AGENT in groups else StaffRole.NONE
-
-
-def leads() -> "models.QuerySet[User]":
-    """Everybody who can decide what a lead decides."""
-    is_lead = models.Q(is_superuser=True) | models.Q(groups__name=roles.LEAD)
-    return User.objects.filter(is_lead, is_staff=True, is_active=True).distinct()
 
 
 def set_role(email: str, role: StaffRole, *, by: Actor, at: datetime) -> Staffed:

@@ -17,7 +17,7 @@ from accounts.core import locks
 from accounts.core.locks import Lock
 from accounts.core.registry import Registry, function_name
 from accounts.events.message import UNPUBLISHED, EventMessage
-from accounts.jobs import invariants, sweeps
+from accounts.jobs import invariants
 from accounts.jobs.batches import run_batches
 
 #: Published by one statement.
@@ -63,19 +63,23 @@ WITH waiting AS (
 SELECT count(*), min(position), max(position) FROM published
 """
 
-#: Is told from which position to which messages have just been published, in the same transaction: whatever is to
-#: become of them is written down with it.
-Published = Callable[[int, int], None]
+#: Is told from which position to which messages have just been published, and as of when, in the same transaction:
+#: whatever is to become of them is written down with it.
+Published = Callable[[int, int, datetime], None]
 PUBLISHED: Registry[Published] = Registry(key=function_name)
 
 
 def publish_due(at: datetime) -> int:
     """Publish everything that was committed by now. Returns how many messages that was."""
     waiting = EventMessage.objects.waiting()
-    return run_batches(waiting, lambda rows, batch: publish_some(rows, batch=batch), batch=BATCH, run=RUN, noted=False)
+
+    def publish(rows: "QuerySet[EventMessage]", batch: int) -> int:
+        return publish_some(at, rows, batch=batch)
+
+    return run_batches(waiting, publish, batch=BATCH, run=RUN, noted=False)
 
 
-def publish_some(rows: "QuerySet[EventMessage] | None" = None, *, batch: int = BATCH) -> int:
+def publish_some(at: datetime, rows: "QuerySet[EventMessage] | None" = None, *, batch: int = BATCH) -> int:
     """Publish up to `batch` of these messages, in one transaction. Returns how many; 0 where another run is at it."""
     waiting = EventMessage.objects.waiting() if rows is None else rows
     with transaction.atomic():
@@ -89,7 +93,7 @@ def publish_some(rows: "QuerySet[EventMessage] | None" = None, *, batch: int = B
             cursor.execute(_PUBLISH, {"ids": ids, "unpublished": UNPUBLISHED})
             count, first, last = cursor.fetchone()
         for told in PUBLISHED.all():
-            told(first, last)
+            told(first, last, at)
     return int(count)
 
 
@@ -98,8 +102,6 @@ def preview(at: datetime) -> Iterator[str]:
     for message in EventMessage.objects.waiting().defer("body").iterator():
         yield f"{message.account_id} {message}"
 
-
-SWEEP = sweeps.Sweep("events", run=publish_due, preview=preview, late_after=timedelta(minutes=5))
 
 INVARIANTS = (
     invariants.Invariant(

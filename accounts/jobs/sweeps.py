@@ -104,7 +104,7 @@ def run_and_note(sweep: Sweep, at: datetime) -> int | None:
             raise opening.Closed
         if not sweep.alone:
             return _run_and_note(sweep, at)
-        with _alone(sweep.name) as is_alone:
+        with alone(sweep.name) as is_alone:
             return _run_and_note(sweep, at) if is_alone else None
 
 
@@ -128,7 +128,7 @@ def until(run: timedelta) -> Callable[[], bool]:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[bool]:
+def alone(name: str) -> Iterator[bool]:
     """Hold the sweep of this name; whether that was possible. A killed worker's hold ends with it.
 
     A run is many transactions, so the lock is held by one beside them, on a connection of its own, that does nothing

@@ -42,6 +42,9 @@ KEPT = 3.0
 KEPT_CONNECTIONS = 20
 
 
+ONLY_INSIDE = "plain http is for networks in OUTGOING_ALLOWED_NETWORKS alone"
+
+
 class OutgoingError(Exception):
     """There is no answer. `str()` says why, for staff, in English, without the address."""
 
@@ -113,6 +116,23 @@ def call(
         said, is_whole = _read(answer.iter_stream(), limit)
     found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
     return OutgoingAnswer(answer.status, found, said, time.monotonic() - began, is_whole)
+
+
+def check_address(address: str) -> None:
+    """Raises `AddressRefused` for what could never be called, as far as that can be told without calling.
+
+    A name may mean anything by the time of the call: that is checked then.
+    """
+    target = _target(address)
+    made = _Call(0, trusted=False, plain=target.scheme == b"http", opened=_opened())
+    host = target.host.decode("ascii")
+    try:
+        addresses.read(host)
+    except ValueError:
+        if made.plain and not made.opened:
+            raise AddressRefused(ONLY_INSIDE) from None
+        return
+    made.check(host)
 
 
 def _read(pieces: Iterable[bytes], limit: int) -> tuple[bytes, bool]:
@@ -205,7 +225,7 @@ class _Call:
         if addresses.is_within(address, self.opened):
             return
         if self.plain:
-            raise AddressRefused("plain http is for networks in OUTGOING_ALLOWED_NETWORKS alone")
+            raise AddressRefused(ONLY_INSIDE)
         if not addresses.is_public(address):
             raise AddressRefused("it leads to a network that is not public, nor in OUTGOING_ALLOWED_NETWORKS")
 

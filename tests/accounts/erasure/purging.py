@@ -16,7 +16,18 @@ from accounts.erasure import inventory, scheduling, starting
 from accounts.erasure.inventory import Erased, Order, Scrubbed
 from accounts.erasure.obligation import PurgeCause
 from accounts.erasure.runner import take_turn
-from accounts.models import Account, Event, Membership, Notice, OwnershipProposal, Purge, User
+from accounts.models import (
+    Account,
+    Dispatch,
+    Endpoint,
+    Event,
+    EventMessage,
+    Membership,
+    Notice,
+    OwnershipProposal,
+    Purge,
+    User,
+)
 from subscriptions.billing.wish import Outcome, Wish
 from subscriptions.models import ForgettingStep, InvoicePayment, Refund, StripeCustomer, Subscription
 from subscriptions.stripe.forgetting import plan_to_forget
@@ -141,6 +152,11 @@ def _row(model: type[Any], account: Account, person: User, marker: str, only: se
     if isinstance(row, StripeCustomer):
         # Kept beyond the erasing: by it Stripe's invoices are found.
         row.reference = f"cus_{next(_numbers)}"
+    if isinstance(row, Dispatch):
+        # Of a message of theirs: one without is a test, and about nobody.
+        row.message = _related(EventMessage, account, person, marker)
+    if isinstance(row, Endpoint):
+        row.previous_secret = None
     if isinstance(row, Notice):
         # To a person, and so to no address of nobody's.
         row.address = ""

@@ -221,7 +221,7 @@ def test_one_run_at_a_time_where_two_bring_nothing() -> None:
         return 1
 
     sweep = sweeps.Sweep("lonely", run=note, preview=lambda at: iter(()), late_after=DAY, alone=True)
-    with sweeps._alone("lonely"):
+    with sweeps.alone("lonely"):
         assert sweeps.run_and_note(sweep, NOW) is None
         assert not SweepRun.objects.filter(name="lonely").exists()
     assert sweeps.run_and_note(sweep, NOW) == 1
