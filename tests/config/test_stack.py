@@ -108,7 +108,10 @@ def launch(folder: Path) -> Iterator[Launch]:
 
 
 @pytest.mark.stack
-def test_the_stack_starts_heals_stops_and_keeps_its_data(launch: Launch) -> None:
+def test_the_stack_heals_keeps_its_data_is_quick_beside_slow_work_and_ends_when_killed(
+    launch: Launch,
+) -> None:
+    """One story of three starts: each is ten processes, and only the first makes everything."""
     begun = time.monotonic()
     first = launch()
     first.wait_until_ready()
@@ -129,43 +132,31 @@ def test_the_stack_starts_heals_stops_and_keeps_its_data(launch: Launch) -> None
     assert "Traceback (most recent call last):" not in first.output.read_text().splitlines()
 
     begun = time.monotonic()
-    second = launch()
+    second = launch(PORT=first.environment["PORT"])
     second.wait_until_ready()
     assert time.monotonic() - begun < taken_first, "the second start took as long as the first, which makes everything"
-    counted = manage(second, "shell", "-c", f"print({USERS}.filter(email='new@direct.example').count(), 'kept')")
-    assert "1 kept" in counted
-    assert second.interrupt() == 0
 
-
-@pytest.mark.stack
-def test_with_every_slow_worker_busy_what_somebody_waits_for_is_done_as_soon_as_ever(launch: Launch) -> None:
-    """Ten minutes of it, asked for by beat alone: see `tests.config.busy`."""
-    first = launch()
-    first.wait_until_ready()
-    measure = "from tests.config import busy; busy.measure(by_hand=True)"
-    told = json.loads(manage(first, "shell", "--no-imports", "-c", measure))
-    (beside,) = told["busy"]
+    # With every slow worker busy, what somebody waits for is done as soon as ever: ten minutes of it, asked for by beat
+    # alone, see `tests.config.busy`.
+    measure = (
+        "from tests.config import busy; busy.measure(by_hand=True); "
+        f"print({USERS}.filter(email='new@direct.example').count(), 'kept')"
+    )
+    told, kept = manage(second, "shell", "--no-imports", "-c", measure).splitlines()
+    assert kept == "1 kept"
+    (beside,) = json.loads(told)["busy"]
     assert beside.keys() == {"delivery", "mail", "settled"}
     assert max(beside.values()) < BESIDE_SECONDS
-    assert first.interrupt() == 0
 
-
-@pytest.mark.stack
-def test_nothing_outlives_a_killed_launcher_and_the_next_start_copes(
-    launch: Launch,
-) -> None:
-    first = launch()
-    first.wait_until_ready()
-    family = first.family()
-
-    first.process.kill()
-    first.process.wait()
-
+    family = second.family()
+    second.process.kill()
+    second.process.wait()
     if sys.platform == "linux":
         _gone, alive = psutil.wait_procs(family, timeout=ORPHANED_SECONDS)
         assert alive == []
-    second = launch(PORT=first.environment["PORT"])
-    second.wait_until_ready()
+    third = launch(PORT=first.environment["PORT"])
+    third.wait_until_ready()
+    assert third.interrupt() == 0
 
 
 def test_a_folder_that_another_stack_holds_is_refused(launch: Launch, tmp_path: Path) -> None:
