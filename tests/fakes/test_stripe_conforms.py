@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from tests.fakes.stripe import VERSION, FakeStripe, leftovers
+from tests.fakes.stripe import VERSION, FakeStripe, clocks, leftovers
 from tests.fakes.stripe.conforming import mistakes
 from tests.fakes.stripe.spec import Json, document
 from tests.fakes.stripe.state import KINDS
@@ -54,6 +54,7 @@ def stripe() -> FakeStripe:
         session = stripe.open_session({**asked, "line_items": [{"price": monthly["id"], "quantity": 1}]})
     stripe.complete(session)
     stripe.open_portal({"customer": owner["id"], "return_url": "https://blueprints.example/"})
+    clocks.make(stripe, frozen_time=int(START.timestamp()))
     leftovers.payment(stripe, owner)
     leftovers.set_up(stripe, owner)
     leftovers.tax_id(stripe, owner)

@@ -64,6 +64,21 @@ def list_set_ups(stripe: "FakeStripe", call: "Call") -> Json:
     return page(stripe.setup_intents, call.given, call.path, among=among, keep=lambda intent: True)
 
 
+@endpoint("POST /v1/setup_intents")
+def create_set_up(stripe: "FakeStripe", call: "Call") -> Json:
+    return set_up(stripe, {"id": call.given["customer"]})
+
+
+@endpoint("POST /v1/payment_intents")
+def create_payment(stripe: "FakeStripe", call: "Call") -> Json:
+    return stripe.intend(call.given.get("customer"), call.given["amount"], call.given["currency"])
+
+
+@endpoint("POST /v1/customers/{customer}/tax_ids")
+def create_tax_id(stripe: "FakeStripe", call: "Call") -> Json:
+    return tax_id(stripe, {"id": call.ids[0]}, call.given["value"])
+
+
 @endpoint("POST /v1/setup_intents/{intent}/cancel")
 def cancel_set_up(stripe: "FakeStripe", call: "Call") -> Json:
     intent = stripe.setup_intents.get(call.ids[0])

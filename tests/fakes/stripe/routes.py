@@ -42,6 +42,7 @@ PERMISSIONS = {
     "webhook_endpoints": "webhook",
     "privacy": "privacy_redaction_job",
     "setup_intents": "setup_intent",
+    "test_helpers": "billing_clock",
     "account": "accounts_kyc_basic",
 }
 
@@ -165,7 +166,7 @@ def create_customer(stripe: "FakeStripe", call: Call) -> Json:
     settings = given.pop("invoice_settings", None) or {}
     method = settings.get("default_payment_method", method)
     metadata = given.pop("metadata", None) or {}
-    texts = ("email", "name", "description", "phone", "address", "balance", "preferred_locales")
+    texts = ("email", "name", "description", "phone", "address", "balance", "preferred_locales", "test_clock")
     more = {key: given[key] for key in texts if key in given and key not in ("email", "name") and given[key] != ""}
     customer = stripe.customer(
         email=given.get("email") or None, name=given.get("name") or None, card=None, metadata=metadata, **more

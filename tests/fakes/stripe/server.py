@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes.stripe import control, leftovers, pages, routes  # noqa: F401  # what is imported is answered for
+from tests.fakes.stripe import clocks, control, leftovers, pages, routes  # noqa: F401  # what is imported is answered for
 from tests.fakes.stripe.calls import Answer, Call
 from tests.fakes.stripe.spec import VERSION, Json, form
 from tests.fakes.stripe.traffic import Fault, Request

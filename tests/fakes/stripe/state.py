@@ -36,6 +36,7 @@ KINDS = {
     "prj": "redaction_jobs",
     "seti": "setup_intents",
     "txi": "tax_ids",
+    "clock": "test_clocks",
 }
 #: What lists are narrowed by: an index each, for the fields that never change.
 INDEXED = ("customer", "subscription", "invoice", "payment_intent", "charge", "product", "lookup_key")
@@ -139,6 +140,7 @@ class World:
     redaction_jobs: Collection
     setup_intents: Collection
     tax_ids: Collection
+    test_clocks: Collection
 
     # Time: Stripe counts whole seconds.
 
