@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils import translation
 from django.utils.functional import Promise
+from django.utils.text import capfirst
 
 from accounts.erasure import inventory
 from accounts.erasure.certificate_words import group_of, without_part, words_of
@@ -48,6 +49,18 @@ class KeptLine:
     scrubbed: str
     until: datetime | None
     records: int | None
+
+
+@dataclass
+class Ground:
+    """What is kept by one right."""
+
+    title: str
+    lines: list[KeptLine] = field(default_factory=list)
+
+    @property
+    def has_no_end(self) -> bool:
+        return any(line.until is None for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -101,7 +114,7 @@ class CertificatePage:
     @property
     def cause(self) -> str:
         cause = str(self.body["cause"])
-        return str(PurgeCause(cause).label) if cause in PurgeCause.values else cause
+        return capfirst(str(PurgeCause(cause).label)) if cause in PurgeCause.values else cause
 
     @property
     def dates(self) -> dict[str, datetime | None]:
@@ -134,9 +147,14 @@ class CertificatePage:
         return sorted({words_of(name) for name, _is_emptied in counts if name not in some})
 
     @property
-    def kept(self) -> list[KeptLine]:
-        """What stays here and is about this account, with the right by which it does."""
-        return [self._kept_line(entry) for entry in self.body["kept"] if entry["ground"] and entry.get("records") != 0]
+    def kept(self) -> list[Ground]:
+        """What stays here and is about this account, by the right by which it does."""
+        found: dict[str, Ground] = {}
+        for entry in self.body["kept"]:
+            if entry["ground"] and entry.get("records") != 0:
+                line = self._kept_line(entry)
+                found.setdefault(line.ground, Ground(line.ground)).lines.append(line)
+        return list(found.values())
 
     @property
     def not_about_it(self) -> list[KeptLine]:
@@ -189,8 +207,8 @@ class CertificatePage:
         today = next((kept for kept in inventory.kept() if kept.name == entry["what"]), None)
         return KeptLine(
             words_of(entry["what"]),
-            _as_certified(entry["reason"], today and today.reason),
-            _as_certified(entry["ground"], today and today.ground),
+            _as_certified(entry["reason"], today and today.reason).rstrip("."),
+            capfirst(_as_certified(entry["ground"], today and today.ground)),
             _as_certified(entry["scrubbed"], today and today.scrubbed),
             _instant(entry.get("until")),
             entry.get("records"),

@@ -135,8 +135,10 @@ def test_a_language_or_zone_that_is_none_is_as_if_nobody_had_asked(
 def test_words_of_today_never_stand_for_what_was_certified_otherwise() -> None:
     page = CertificatePage(Certificate(number=1, body=OLD_BODY, previous=hash_chain.NOTHING, hash="0" * 64))
     with translation.override("fr"):
-        (kept,) = page.kept
-        assert (kept.words, kept.reason, kept.until) == ("L’historique du compte", "A reason of those days.", None)
+        (ground,) = page.kept
+        (kept,) = ground.lines
+        assert (ground.title, ground.has_no_end) == ("A ground.", True)
+        assert (kept.words, kept.reason, kept.until) == ("L’historique du compte", "A reason of those days", None)
 
 
 def test_a_certificate_of_before_still_has_its_page_and_verifies_as_it_did(lead: User) -> None:
