@@ -8,6 +8,7 @@ instead; everything else is set here, so that a test sees the same settings on e
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,9 +40,15 @@ def start() -> None:
     except servers.ServerStartError as failure:
         raise pytest.UsageError(str(failure)) from None
     # The database of which every worker's is a copy, while pytest collects.
-    migrating = subprocess.Popen([sys.executable, "-m", "tests.databases"])
-    running.callback(migrating.wait)
-    running.callback(migrating.kill)
+    migrating = subprocess.Popen([sys.executable, "-m", "tests.databases"], start_new_session=True)
+    running.callback(_end, migrating)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """With its children, if it is still at work."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _drop_originals() -> None:

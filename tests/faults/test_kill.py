@@ -16,15 +16,17 @@ from tests.faults.processes import sweep
 pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True), pytest.mark.concurrency]
 
 ACCOUNTS = 5000
+#: Of them have an owner who is told. To send takes ten times as long as to settle, and proves no more with all.
+TOLD = 1500
 END = NOW + timedelta(days=20)
 
 
 def fill() -> None:
-    """Accounts whose owners have all cancelled, with one end."""
-    people = User.objects.bulk_create([User(email=f"owner{n}@example.org") for n in range(ACCOUNTS)])
+    """Accounts that are all cancelled, with one end."""
+    people = User.objects.bulk_create([User(email=f"owner{n}@example.org") for n in range(TOLD)])
     accounts = Account.objects.bulk_create([Account(name=f"Account {n}") for n in range(ACCOUNTS)])
     Membership.objects.bulk_create(
-        [Membership(account=a, user=p, role=Role.OWNER) for a, p in zip(accounts, people, strict=True)]
+        [Membership(account=a, user=p, role=Role.OWNER) for a, p in zip(accounts, people, strict=False)]
     )
     subscriptions = Subscription.objects.bulk_create(
         [
@@ -60,9 +62,9 @@ def test_a_sweep_killed_again_and_again_settles_every_account_once_and_sends_eve
     runs = (END + number * (Notice.LEASE + timedelta(seconds=1)) for number in range(100))
     chance = random.Random(20260317)  # noqa: S311  # the same moments in every run of this test
     for at, number in zip(runs, range(6), strict=False):
-        # The first two are killed while they start or settle, the others between any two mails: six times at most
-        # 700 leave some for the last run, however fast the machine is.
-        wanted = chance.randint(50, 700) if number >= 2 else 0
+        # The first two are killed while they start or settle, the others between any two mails: four times at most
+        # 300 leave some for the last run, however fast the machine is.
+        wanted = chance.randint(50, 300) if number >= 2 else 0
         process = sweep(at=at, EMAIL_URL=f"filemail://{tmp_path}")
         if wanted:
             wait_for_mails(process, Notice.objects.exclude(sent_at=None).count() + wanted)
@@ -80,5 +82,5 @@ def test_a_sweep_killed_again_and_again_settles_every_account_once_and_sends_eve
     assert Cancellation.objects.exclude(carried_out_at=None).count() == ACCOUNTS
     assert Event.objects.filter(kind="subscription.ended").values("account").distinct().count() == ACCOUNTS
     assert Event.objects.filter(kind="subscription.ended").count() == ACCOUNTS
-    assert Notice.objects.exclude(sent_at=None).count() == Notice.objects.count() == ACCOUNTS
-    assert len(list(tmp_path.glob("*.eml"))) == ACCOUNTS
+    assert Notice.objects.exclude(sent_at=None).count() == Notice.objects.count() == TOLD
+    assert len(list(tmp_path.glob("*.eml"))) == TOLD
