@@ -129,7 +129,14 @@ def test_of_the_other_mode_it_is_stored_and_never_processed(client: Client) -> N
 
 @pytest.mark.parametrize(
     "event",
-    [EVENT, {**EVENT, "type": "account.updated"}, {**EVENT, "data": {"object": {"object": "refund", "id": "re_1"}}}],
+    [
+        EVENT,
+        {**EVENT, "type": "account.updated"},
+        {**EVENT, "data": {"object": {"object": "refund", "id": "re_1"}}},
+        # Read each night, and by who meets an unknown one: docs/stripe.md asks for no events about them.
+        {**EVENT, "type": "price.updated", "data": {"object": {"object": "price", "id": "price_1"}}},
+        {**EVENT, "type": "product.updated", "data": {"object": {"object": "product", "id": "prod_1"}}},
+    ],
 )
 def test_of_nobody_whom_we_know_it_is_noted_and_changes_nothing(client: Client, event: object) -> None:
     assert outcome(client, event) == ("unknown", "")
