@@ -42,10 +42,10 @@ from accounts.erasure.inventory import Eraser, Keeper, Kept, PaidBack, Remains, 
 from accounts.erasure.outside import Outside
 from accounts.erasure.purge import Purge
 from accounts.erasure.starting import ReasonToWait
-from accounts.events import fan_out, message_type, publishing, telling
+from accounts.events import entitlements_told, fan_out, message_type, publishing, telling
 from accounts.events import sending as event_sending
 from accounts.events.event_types import ACCOUNT_TYPES
-from accounts.events.message_type import MessageType
+from accounts.events.message_type import MessageType, ToldToo
 from accounts.exports import builder, export, parts
 from accounts.exports.parts import Part
 from accounts.inbox import inbox, refused_messages, retention
@@ -88,7 +88,7 @@ class Extension:
     event_kinds: type[TextChoices] | None = None
     internal_event_kinds: frozenset[str] = frozenset()
     #: What the vendor's other systems are told of it (`accounts.events`).
-    messages: tuple[MessageType, ...] = ()
+    messages: tuple[MessageType | ToldToo, ...] = ()
     #: The jobs, in the order in which `manage.py sweep` runs them, and what must never be true for long.
     sweeps: tuple[Sweep, ...] = ()
     invariants: tuple[Invariant, ...] = ()
@@ -142,6 +142,7 @@ class Extension:
         """Add everything to its registry. Once a process; raises `AlreadyRegistered` for a name that is taken."""
         history.RECORDED.add(telling.tell)
         publishing.PUBLISHED.add(fan_out.fan_out)
+        publishing.PUBLISHED.add(entitlements_told.ask_again)
         product.URLS.add(*filter(None, [self.urls]))
         product.HOMES.add(*filter(None, [self.home]))
         product.NAVIGATION.add(*self.navigation)
@@ -153,7 +154,7 @@ class Extension:
         if self.event_kinds is not None:
             history.KINDS.add(*self.event_kinds)
             history.INTERNAL.update(self.internal_event_kinds)
-        message_type.TYPES.add(*self.messages)
+        message_type.install(self.messages)
         sweeps.REGISTRY.add(*self.sweeps)
         invariants.REGISTRY.add(*self.invariants)
         surroundings.REGISTRY.add(*self.surroundings)
@@ -202,7 +203,7 @@ def of_file(declared: ProductFile) -> Extension:
 EXTENSION = Extension(
     event_kinds=AccountEvent,
     internal_event_kinds=INTERNAL,
-    messages=ACCOUNT_TYPES,
+    messages=(*ACCOUNT_TYPES, entitlements_told.ENTITLEMENTS),
     doors=doors.DOORS,
     sweeps=(
         sending.SWEEP,

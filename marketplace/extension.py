@@ -14,6 +14,7 @@ from marketplace.aws import settings_note as aws_note
 from marketplace.desk import actions, figures, panels
 from marketplace.desk.first_steps import STEPS
 from marketplace.event_kinds import MarketplaceEvent
+from marketplace.event_types import MARKETPLACE_TYPES
 from marketplace.github import checks as github_checks
 from marketplace.github import messages as github_messages
 from marketplace.github import reconciliation as github_reconciliation
@@ -26,6 +27,7 @@ from subscriptions.subscription import Channel
 EXTENSION = Extension(
     event_kinds=MarketplaceEvent,
     certificate_groups=certificate_words.GROUPS,
+    messages=MARKETPLACE_TYPES,
     sweeps=(
         sns_topics.SWEEP,
         github_checks.SWEEP,

@@ -1,18 +1,30 @@
 """What a marketplace or support staff can do to a subscription: change it, end it at once, call it off beforehand."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Value
-from django.db.models.functions import Least
 
 from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
 from subscriptions.billing.wish import Cause, cause_of, want_end
 from subscriptions.event_kinds import SubscriptionEvent
+from subscriptions.event_types import End
 from subscriptions.plan import FREE, Interval
 from subscriptions.subscription import MARKETPLACES, Channel, Subscription, locked_in_order
+
+if TYPE_CHECKING:
+    from subscriptions.ending.cancellation import Cancellation
+
+
+#: Says at once which cancellations that were: each is told of.
+CARRY_OUT = """
+UPDATE subscriptions_cancellation SET effective_at = least(effective_at, %s), carried_out_at = %s
+ WHERE subscription_id = %s AND withdrawn_at IS NULL AND carried_out_at IS NULL
+RETURNING *
+"""
 
 
 def change(
@@ -58,6 +70,7 @@ def change_locked(
         SubscriptionEvent.SUBSCRIPTION_CHANGED,
         at=at,
         by=by,
+        subject=subscription,
         subscription=subscription.pk,
         plan=plan_id,
         plan_before=before[0],
@@ -106,14 +119,16 @@ def end_locked(
     subscription.ends_at, subscription.settled_at = ends_at, at
     subscription.next_reminder_at = None
     subscription.save(update_fields=["ends_at", "settled_at", "next_reminder_at"])
+    carried_out: Sequence[Cancellation] = ()
     if subscription.channel == Channel.DIRECT:
         # Elsewhere nobody can cancel here (`subscriptions.ending.cancellation`).
-        subscription.cancellations.open().update(effective_at=Least("effective_at", Value(ends_at)), carried_out_at=at)
+        carried_out = list(subscription.cancellations.raw(CARRY_OUT, [ends_at, at, subscription.pk]))
     history.record(
         subscription.account_id,
         SubscriptionEvent.SUBSCRIPTION_ENDED,
         at=at,
         by=by,
+        subject=End(subscription, carried_out),
         subscription=subscription.pk,
         plan=subscription.plan_id,
         channel=subscription.channel,
@@ -175,6 +190,7 @@ def call_off(subscription: Subscription, *, at: datetime, by: Actor, told_by_bil
             SubscriptionEvent.SUBSCRIPTION_CALLED_OFF,
             at=at,
             by=by,
+            subject=End(subscription),
             subscription=subscription.pk,
             plan=subscription.plan_id,
             channel=subscription.channel,

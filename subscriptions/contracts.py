@@ -149,6 +149,7 @@ def extend(contract: Subscription, *, ends_at: datetime, by: Actor, at: datetime
             SubscriptionEvent.CONTRACT_EXTENDED,
             at=at,
             by=by,
+            subject=contract,
             subscription=contract.pk,
             ends_at=ends_at.isoformat(),
             ended_before_at=before.isoformat(),

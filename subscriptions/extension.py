@@ -22,6 +22,7 @@ from subscriptions.desk import (
 )
 from subscriptions.ending import account_deletion, reminders, settling
 from subscriptions.event_kinds import INTERNAL, SubscriptionEvent
+from subscriptions.event_types import SUBSCRIPTION_TYPES
 from subscriptions.pricing import repricing
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.payments import RecordedPayments
@@ -37,6 +38,7 @@ RECORDED, VENDOR = Recorded(), Vendor()
 EXTENSION = Extension(
     event_kinds=SubscriptionEvent,
     internal_event_kinds=INTERNAL,
+    messages=SUBSCRIPTION_TYPES,
     # What ends a subscription comes before what mails about it.
     sweeps=(
         settling.SWEEP,

@@ -90,6 +90,7 @@ def start(
             event,
             at=at,
             by=by,
+            subject=subscription,
             subscription=subscription.pk,
             plan=plan.pk,
             channel=channel,

@@ -254,6 +254,12 @@ TOO_MANY = _code(
     "That is more than one token may ask in a minute",
     "Go on after as many seconds as Retry-After says.",
 )
+EVENTS_GONE = _code(
+    "events_gone",
+    HTTPStatus.GONE,
+    "Some of what has happened since is gone",
+    "Messages are kept for 30 days. Read your accounts anew, then go on without `after`.",
+)
 SERVER_ERROR = _code(
     "server_error",
     HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -57,6 +57,7 @@ class Scope(models.TextChoices):
     ENDPOINTS_READ = "endpoints:read", _("Read endpoints, and what they were told")
     ENDPOINTS_WRITE = "endpoints:write", _("Make and change endpoints, and have messages sent again")
     ENTITLEMENTS_READ = "entitlements:read", _("Ask what an account may do")
+    EVENTS_READ = "events:read", _("Read the feed of what has happened to accounts")
 
 
 class NameTaken(Refused):

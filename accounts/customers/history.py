@@ -104,7 +104,7 @@ class Event(models.Model):
 
     objects = EventQuerySet.as_manager()
     #: The row that it tells of, for whoever is told at once (`RECORDED`). Not kept.
-    about: object = None
+    subject: object = None
 
     class Meta:
         verbose_name = _("event")
@@ -134,7 +134,7 @@ RECORDED: Registry[Told] = Registry(key=function_name)
 
 
 def line(
-    account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, about: object = None, **facts: object
+    account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, subject: object = None, **facts: object
 ) -> Event:
     """A line as `record` writes it, not written yet: for whoever inserts rows of several tables together."""
     event = Event(
@@ -145,18 +145,18 @@ def line(
         actor_id=by.user.pk if by.user else by.token,
         facts=facts,
     )
-    event.about = about
+    event.subject = subject
     return event
 
 
 def record(
-    account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, about: object = None, **facts: object
+    account_id: uuid.UUID | None, kind: Kind, *, at: datetime, by: Actor, subject: object = None, **facts: object
 ) -> Event:
     """Write a line of history. Facts are ids, dates (ISO 8601), codes and counts: no personal data.
 
-    `about` is the row that it tells of, as it is now: what others are told says more of it than the history does.
+    `subject` is the row that it tells of, as it is now: what others are told says more of it than the history does.
     """
-    event = line(account_id, kind, at=at, by=by, about=about, **facts)
+    event = line(account_id, kind, at=at, by=by, subject=subject, **facts)
     together = _together.get()
     if together is None:
         event.save(force_insert=True)

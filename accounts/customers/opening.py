@@ -81,7 +81,7 @@ def open_account(name: str, *, owner: User, by: Actor, at: datetime, external_id
     with transaction.atomic():
         account = Account.objects.create(name=name, external_id=external_id, created_at=at)
         Membership.objects.create(account=account, user=owner, role=Role.OWNER, joined_at=at)
-        history.record(account.pk, AccountEvent.ACCOUNT_OPENED, at=at, by=by, owner=owner.pk)
+        history.record(account.pk, AccountEvent.ACCOUNT_OPENED, at=at, by=by, subject=owner, owner=owner.pk)
     return account
 
 

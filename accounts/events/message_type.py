@@ -2,16 +2,15 @@
 they are, in its `event_types.py` (`accounts.extension.Extension.messages`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from accounts.core.registry import Registry
 from accounts.customers.history import Event, Kind
 
 #: What a message says beyond what each does: ids, dates, codes, counts; instants as `datetime`. Several: a message for
-#: each. None: of this line nothing is told. `Event.about` is the row that `history.record` was told of.
+#: each. None: of this line nothing is told. `Event.subject` is the row that `history.record` was told of.
 Payload = dict[str, Any]
 Build = Callable[[Event], "Payload | list[Payload] | None"]
 
@@ -31,13 +30,29 @@ class MessageType:
     #: What an account may do may be another thing from now on: `accounts.events.entitlements_told` asks.
     changes_entitlements: bool = False
 
-    @cached_property
-    def by_value(self) -> dict[str, Build]:
-        """`told_of`, by what lines of history say."""
-        return {kind.value: build for kind, build in self.told_of.items()}
+
+@dataclass(frozen=True)
+class ToldToo:
+    """Lines of history of an app's own that are told as a type of an app below it."""
+
+    name: str
+    told_of: Mapping[Kind, Build]
 
 
 TYPES: Registry[MessageType] = Registry()
+#: Which lines of history are told as which types, in the order in which types were declared.
+BUILDS: dict[str, list[tuple[str, Build]]] = {}
+
+
+def install(declared: Iterable[MessageType | ToldToo]) -> None:
+    """Add what an app tells others. Called by `Extension.install`; the same ones again are harmless."""
+    for one in declared:
+        if isinstance(one, MessageType):
+            TYPES.add(one)
+        for kind, build in one.told_of.items():
+            builds = BUILDS.setdefault(kind.value, [])
+            if (one.name, build) not in builds:
+                builds.append((one.name, build))
 
 
 def last_words() -> list[str]:

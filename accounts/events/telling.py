@@ -17,7 +17,7 @@ from accounts.core.clock import rfc3339
 from accounts.core.locks import OutsideOfTransaction
 from accounts.customers.history import ActorKind, Event
 from accounts.events.message import UNPUBLISHED, VERSION, EventMessage
-from accounts.events.message_type import TYPES, MessageType
+from accounts.events.message_type import BUILDS, TYPES, MessageType
 
 #: What a line of history says if a file brought it in (`facts`), and what its messages do.
 IMPORT = "import"
@@ -41,8 +41,8 @@ def tell(events: Sequence[Event]) -> None:
     Raises `OutsideOfTransaction`: a message without its change, or a change without its message, must not be.
     """
     rows = [
-        (event.account_id, kind.name, event.at, *_halves(event, kind, payload), kind.last_words)
-        for event, kind, payload in _told_of(events)
+        (account_id, kind.name, event.at, *_halves(event, kind, payload), kind.last_words)
+        for account_id, event, kind, payload in _told_of(events)
     ]
     if not rows:
         return
@@ -59,23 +59,23 @@ def rows(events: Iterable[Event], *, external_id: str | None) -> list[EventMessa
     """
     written = json.dumps(external_id)
     return [
-        EventMessage(account_id=event.account_id, type=kind.name, happened_at=event.at, body=f"{head}{written}{tail}")
-        for event, kind, payload in _told_of(events)
+        EventMessage(account_id=account_id, type=kind.name, happened_at=event.at, body=f"{head}{written}{tail}")
+        for account_id, event, kind, payload in _told_of(events)
         for head, tail in [_halves(event, kind, payload)]
     ]
 
 
-def _told_of(events: Iterable[Event]) -> Iterator[tuple[Event, MessageType, dict[str, Any]]]:
+def _told_of(events: Iterable[Event]) -> Iterator[tuple[uuid.UUID, Event, MessageType, dict[str, Any]]]:
     for event in events:
-        if event.account_id is None:
+        account_id = event.account_id
+        if account_id is None:
             continue
-        for kind in TYPES.all():
-            build = kind.by_value.get(event.kind)
-            payload = build(event) if build else None
+        for name, build in BUILDS.get(event.kind, ()):
+            payload = build(event)
             if payload is None:
                 continue
             for one in payload if isinstance(payload, list) else [payload]:
-                yield event, kind, one
+                yield account_id, event, TYPES.named(name), one
 
 
 def _halves(event: Event, kind: MessageType, payload: dict[str, Any]) -> tuple[str, str]:

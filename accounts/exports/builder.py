@@ -138,7 +138,13 @@ def _finish(export: Export, archive: Archive, at: datetime) -> None:
     # An archive made for a later instant (`sweep --at`) can't expire before it was finished.
     others.filter(finished_at__lte=at).update(expires_at=at)
     history.record(
-        export.account_id, AccountEvent.EXPORT_READY, at=at, by=Actor.system(), export=str(export.pk), rows=export.done
+        export.account_id,
+        AccountEvent.EXPORT_READY,
+        at=at,
+        by=Actor.system(),
+        subject=export,
+        export=str(export.pk),
+        rows=export.done,
     )
     queue(
         "accounts/export_ready",

@@ -16,6 +16,7 @@ from accounts.customers.account import Account, Membership
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
+from accounts.events.event_types import Place
 from accounts.people.invitation import Invitation
 from accounts.signing_in import addresses
 
@@ -119,6 +120,7 @@ def _place(invitation: Invitation, user: User, at: datetime) -> Membership:
         AccountEvent.PERSON_JOINED,
         at=at,
         by=Actor.member(user),
+        subject=Place.of(user, invitation.role),
         invitation=str(invitation.pk),
         role=str(invitation.role),
     )

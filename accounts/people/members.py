@@ -17,6 +17,7 @@ from accounts.customers.account import Account, Membership, Role
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
+from accounts.events.event_types import Place
 from accounts.mail import notices
 from accounts.people import inviting
 from accounts.signing_in import way_in
@@ -50,7 +51,15 @@ def put_in(account: Account, *, user: User, role: Role, by: Actor, at: datetime)
             change_role(account, of=user, to=role, by=by, at=at)
             return False
         Membership.objects.create(account=account, user=user, role=role, joined_at=at)
-        history.record(account.pk, AccountEvent.MEMBER_ADDED, at=at, by=by, person=user.pk, role=str(role))
+        history.record(
+            account.pk,
+            AccountEvent.MEMBER_ADDED,
+            at=at,
+            by=by,
+            subject=Place.of(user, role),
+            person=user.pk,
+            role=str(role),
+        )
         notices.queue(
             "accounts/member_added",
             to=[user],
@@ -81,7 +90,14 @@ def change_role(account: Account, *, of: User, to: Role, by: User | Actor, at: d
         before, place.role = place.role, to
         place.save(update_fields=["role"])
         history.record(
-            account.pk, AccountEvent.ROLE_CHANGED, at=at, by=actor, person=of.pk, role=str(to), role_before=str(before)
+            account.pk,
+            AccountEvent.ROLE_CHANGED,
+            at=at,
+            by=actor,
+            subject=Place.of(of, to),
+            person=of.pk,
+            role=str(to),
+            role_before=str(before),
         )
     return True
 
@@ -99,7 +115,15 @@ def remove(account: Account, *, user: User, by: User | Actor, at: datetime) -> N
             raise NotTheOwner
         _end(place, by=actor, at=at)
         inviting.revoke_all_by(account, user, by=actor, at=at)
-        history.record(account.pk, AccountEvent.PERSON_REMOVED, at=at, by=actor, person=user.pk, role=str(place.role))
+        history.record(
+            account.pk,
+            AccountEvent.PERSON_REMOVED,
+            at=at,
+            by=actor,
+            subject=user,
+            person=user.pk,
+            role=str(place.role),
+        )
         notices.queue(
             "accounts/member_removed",
             to=[user],
@@ -117,7 +141,7 @@ def leave(account: Account, *, user: User, at: datetime) -> None:
             raise OwnerStays
         actor = Actor.member(user)
         _end(place, by=actor, at=at)
-        history.record(account.pk, AccountEvent.PERSON_LEFT, at=at, by=actor, role=str(place.role))
+        history.record(account.pk, AccountEvent.PERSON_LEFT, at=at, by=actor, subject=user, role=str(place.role))
 
 
 def _end(place: Membership, *, by: Actor, at: datetime) -> None:

@@ -54,5 +54,5 @@ def sign_up(address: str, *, name: str, account_name: str, password: str, at: da
         addresses.note_proven(user)
         account = Account.objects.create(name=account_name, created_at=at)
         place = Membership.objects.create(account=account, user=user, role=Role.OWNER, joined_at=at)
-        history.record(account.pk, AccountEvent.ACCOUNT_SIGNED_UP, at=at, by=Actor.owner(user))
+        history.record(account.pk, AccountEvent.ACCOUNT_SIGNED_UP, at=at, by=Actor.owner(user), subject=user)
     return place

@@ -20,6 +20,7 @@ from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
 from accounts.erasure.purge import Purge
+from accounts.events.event_types import HandedOver
 from accounts.mail import notices
 from accounts.signing_in.addresses import is_proven
 from accounts.support.requests import RequestKind
@@ -80,6 +81,7 @@ def hand_over(
             AccountEvent.OWNERSHIP_HANDED_OVER,
             at=at,
             by=by,
+            subject=HandedOver(to, old.user if old else None),
             owner=to.pk,
             owner_before=old.user_id if old else None,
             stays=stays,

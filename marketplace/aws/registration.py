@@ -190,7 +190,7 @@ def finish(
             raise Expired
         row = _purchase(registration, at)
         if row.account is None:
-            _link(row, _chosen(by, account_id, name, at), by, at)
+            _link(row, _chosen(by, account_id, name, at), by, at, new_account=account_id is None)
         elif not Membership.objects.filter(account=row.account, user=by).exists():
             raise TakenByAnother
         account = row.account
@@ -250,7 +250,14 @@ def _chosen(user: User, account_id: uuid.UUID | None, name: str, at: datetime) -
     return account
 
 
-def _link(row: AwsAgreement, account: Account, user: User, at: datetime) -> None:
+def _link(row: AwsAgreement, account: Account, user: User, at: datetime, *, new_account: bool) -> None:
     row.account, row.registered_at = account, at
     row.save()
-    history.record(account.pk, MarketplaceEvent.AWS_REGISTERED, at=at, by=Actor.owner(user), agreement=row.pk)
+    history.record(
+        account.pk,
+        MarketplaceEvent.AWS_REGISTERED,
+        at=at,
+        by=Actor.owner(user),
+        subject=user if new_account else None,
+        agreement=row.pk,
+    )

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from accounts.customers import history
 from accounts.customers.history import Actor
+from accounts.events.event_types import Place
 from accounts.models import Account, Membership, Role
 from marketplace import tombstone
 from marketplace.event_kinds import MarketplaceEvent
@@ -81,12 +82,13 @@ def _link(purchase: Purchase, token: UserToken, at: datetime) -> Account:
         GitHubCustomer.objects.filter(pk=customer.pk).update(authorisation_needed_at=None)
     account = Account.objects.select_for_update(no_key=True).get(pk=customer.account_id)
     has_owner = account.memberships.filter(role=Role.OWNER).exists()
-    _membership, new = Membership.objects.get_or_create(
+    membership, new = Membership.objects.get_or_create(
         account=account,
         user=token.user,
         defaults={"role": Role.ADMIN if has_owner else Role.OWNER, "joined_at": at},
     )
     if new:
         by = Actor.member(token.user) if has_owner else Actor.owner(token.user)
-        history.record(account.pk, MarketplaceEvent.GITHUB_LINKED, at=at, by=by, person=token.user_id)
+        place = Place.of(token.user, membership.role)
+        history.record(account.pk, MarketplaceEvent.GITHUB_LINKED, at=at, by=by, subject=place, person=token.user_id)
     return account

@@ -13,6 +13,7 @@ from django.conf import settings
 from accounts.core import locks
 from accounts.core.locks import Lock
 from accounts.customers import history
+from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor, ActorKind
 from accounts.erasure import scheduling
 from accounts.mail import notices
@@ -55,6 +56,7 @@ def lock_customer(github_id: int, *, new: bool = False) -> GitHubCustomer | None
     return customer
 
 
+@history.written_together()
 def hold(
     purchase: Purchase,
     customer: GitHubCustomer | None,
@@ -73,7 +75,7 @@ def hold(
     listing_plan = learn(purchase.plan)
     known = customer.account_id if customer else None
     if customer is None:
-        account = Account.objects.create(name=purchase.buyer.login or f"GitHub {purchase.buyer.id}", created_at=at)
+        account = _open(purchase.buyer.login or f"GitHub {purchase.buyer.id}", at)
         customer = GitHubCustomer(github_id=purchase.buyer.id, account=account)
     elif customer.cancelled_at or anew:
         # What became of the purchase before says nothing about this one.
@@ -84,7 +86,7 @@ def hold(
             if offboarding.call_off(customer.account, because="purchased", at=at, by=GITHUB):
                 customer.authorisation_needed_at = None if _is_authorised(customer) else at
         except scheduling.TooLate:
-            customer.account = Account.objects.create(name=purchase.buyer.login or "GitHub", created_at=at)
+            customer.account = _open(purchase.buyer.login or "GitHub", at)
     customer.login, customer.kind = purchase.buyer.login or customer.login, purchase.buyer.kind[:20]
     customer.listing_plan, customer.yearly, customer.seats = listing_plan, purchase.yearly, purchase.seats
     customer.trial_ends_on = purchase.trial_ends_on if purchase.on_trial else None
@@ -103,6 +105,13 @@ def hold(
     _subscribe(customer, listing_plan, new_account=customer.account_id != known, at=at)
     customer.save()
     return customer
+
+
+def _open(name: str, at: datetime) -> Account:
+    """An account of somebody who has bought, and has not come here yet."""
+    account = Account.objects.create(name=name, created_at=at)
+    history.record(account.pk, AccountEvent.ACCOUNT_OPENED, at=at, by=GITHUB)
+    return account
 
 
 def _is_authorised(customer: GitHubCustomer) -> bool:

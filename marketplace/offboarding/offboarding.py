@@ -235,7 +235,7 @@ def begin(
     )
     if deactivates:
         Account.objects.filter(pk=account.pk).update(deactivated_at=at, returnable_until=purge_due_at)
-    scheduling.schedule(
+    purge = scheduling.schedule(
         account,
         cause=PurgeCause.MARKETPLACE_CANCELLATION,
         received_at=received_at,
@@ -249,6 +249,7 @@ def begin(
         MarketplaceEvent.OFFBOARDING_BEGUN,
         at=at,
         by=by,
+        subject=purge.due_at if deactivates else None,
         offboarding=offboarding.pk,
         cause=cause,
         deadline_at=offboarding.deadline_at.isoformat(),
@@ -286,7 +287,13 @@ def call_off(account: Account, *, because: str, at: datetime, by: Actor) -> bool
     offboarding.save(update_fields=["called_off_at", "called_off_because"])
     Account.objects.filter(pk=account.pk).update(deactivated_at=None, returnable_until=None)
     history.record(
-        account.pk, MarketplaceEvent.OFFBOARDING_CALLED_OFF, at=at, by=by, offboarding=offboarding.pk, because=because
+        account.pk,
+        MarketplaceEvent.OFFBOARDING_CALLED_OFF,
+        at=at,
+        by=by,
+        subject=was_deactivated,
+        offboarding=offboarding.pk,
+        because=because,
     )
     if was_deactivated:
         stands = Purge.objects.of(account.pk).open().first()

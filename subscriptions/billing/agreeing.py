@@ -187,6 +187,7 @@ def move_end(subscription: Subscription, ends_at: datetime, *, at: datetime) -> 
         SubscriptionEvent.END_MOVED,
         at=at,
         by=Actor.system(),
+        subject=subscription,
         subscription=subscription.pk,
         ends_at=ends_at.isoformat(),
         ended_before_at=before.isoformat(),

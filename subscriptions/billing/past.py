@@ -9,9 +9,10 @@ from django.db import transaction
 
 from accounts.customers import history
 from accounts.customers.history import Actor
-from accounts.models import Account, Event
+from accounts.models import Account
 from subscriptions.billing.holding import Held, Holding
 from subscriptions.event_kinds import SubscriptionEvent
+from subscriptions.event_types import End
 from subscriptions.subscription import Channel, Subscription
 
 #: Said of every line of history that an import writes.
@@ -53,12 +54,10 @@ def write_down(account: Account, held: Held, *, at: datetime) -> Holding | None:
         facts = {"subscription": subscription.pk, "plan": held.plan_code, "channel": Channel.DIRECT, "cause": CAUSE}
         began, over = SubscriptionEvent.SUBSCRIPTION_STARTED, SubscriptionEvent.SUBSCRIPTION_ENDED
         by = Actor.system()
-        Event.objects.bulk_create(
-            [
-                history.line(account.pk, began, at=held.started_at, by=by, seats=held.seats, **facts),
-                history.line(account.pk, over, at=ended_at, by=by, reason=held.asked_by or "unknown", **facts),
-            ]
-        )
+        with history.written_together():
+            seats, why = held.seats, held.asked_by or "unknown"
+            history.record(account.pk, began, at=held.started_at, by=by, subject=subscription, seats=seats, **facts)
+            history.record(account.pk, over, at=ended_at, by=by, subject=End(subscription), reason=why, **facts)
         return Holding.objects.create(
             subscription=subscription,
             provider=held.provider,

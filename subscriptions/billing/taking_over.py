@@ -181,6 +181,7 @@ def _suspension(subscription: Subscription, held: Held, at: datetime, *, mailed:
         kind,
         at=at,
         by=PROVIDER,
+        subject=subscription,
         subscription=subscription.pk,
         status=held.status_word,
         **({"from": since.isoformat()} if since else {}),

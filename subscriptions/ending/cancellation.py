@@ -307,6 +307,7 @@ def tell(
         event,
         at=at,
         by=by,
+        subject=cancellation,
         subscription=subscription.pk,
         reference=cancellation.reference,
         effective_at=cancellation.effective_at.isoformat(),

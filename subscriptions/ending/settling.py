@@ -6,6 +6,7 @@ once: everything or nothing, rows that another sweep or an owner holds are left 
 middle undoes the batch and no more.
 """
 
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import LiteralString
@@ -14,8 +15,13 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from accounts.customers.history import ActorKind
+from accounts.events import telling
 from accounts.jobs import invariants, sweeps
 from accounts.jobs.batches import run_batches
+from accounts.models import Event
+from subscriptions.ending.cancellation import Cancellation
+from subscriptions.event_types import End
 from subscriptions.subscription import NEAR, Subscription
 
 #: Settled in one transaction. Larger batches hold their locks for longer and are slower (`make bench`).
@@ -35,7 +41,7 @@ WITH settled AS (
     UPDATE subscriptions_subscription AS ended
        SET settled_at = %(at)s, next_reminder_at = NULL, last_error = ''
      WHERE id = ANY(%(ids)s)
-    RETURNING id, account_id, plan_id, channel, ends_at, (
+    RETURNING id, account_id, external_id, plan_id, channel, interval, seats, started_at, ends_at, suspended_at, (
         SELECT next.id FROM subscriptions_subscription AS next
          WHERE next.account_id = ended.account_id
            AND next.started_at >= ended.ends_at AND next.started_at < ended.ends_at + make_interval(secs => %(near)s)
@@ -46,6 +52,7 @@ WITH settled AS (
     UPDATE subscriptions_cancellation
        SET carried_out_at = %(at)s
      WHERE subscription_id = ANY(%(ids)s) AND withdrawn_at IS NULL AND carried_out_at IS NULL
+    RETURNING id, subscription_id, reference, reason, effective_at
 ), told AS (
     INSERT INTO accounts_event (account_id, kind, at, actor_kind, facts)
     SELECT account_id, CASE WHEN successor IS NULL THEN 'subscription.ended' ELSE 'subscription.renewed' END,
@@ -54,7 +61,8 @@ WITH settled AS (
            || CASE WHEN successor IS NULL THEN jsonb_build_object('plan_after', 'free')
                    ELSE jsonb_build_object('successor', successor) END
       FROM settled
-)
+    RETURNING id, account_id, kind, at, facts
+), mailed AS (
 INSERT INTO accounts_notice
        (id, account_id, recipient_id, kind, occasion, facts, queued_at, next_attempt_at, attempts, last_error)
 SELECT gen_random_uuid(), settled.account_id, owner.user_id, 'subscriptions/subscription_ended',
@@ -71,6 +79,15 @@ SELECT gen_random_uuid(), settled.account_id, owner.user_id, 'subscriptions/subs
   JOIN accounts_membership AS owner ON owner.account_id = settled.account_id AND owner.role = 'owner'
  WHERE settled.successor IS NULL
 ON CONFLICT DO NOTHING
+)
+SELECT told.id, told.account_id, told.kind, told.at,
+       settled.id, settled.external_id, settled.plan_id, settled.channel, settled.interval, settled.seats,
+       settled.started_at, settled.ends_at, settled.suspended_at,
+       carried_out.reference, carried_out.reason, carried_out.effective_at
+  FROM told
+  JOIN settled ON settled.id = (told.facts ->> 'subscription')::bigint
+  LEFT JOIN carried_out ON carried_out.subscription_id = settled.id
+ ORDER BY settled.ends_at, settled.id
 """
 
 
@@ -101,7 +118,49 @@ def settle_some(at: datetime, *, batch: int, due: "QuerySet[Subscription] | None
         ids = list(due.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:batch])
         if ids:
             cursor.execute(SETTLE, {"at": at, "ids": ids, "near": NEAR.total_seconds()})
+            telling.tell([_line(*row) for row in cursor.fetchall()])
     return len(ids)
+
+
+def _line(
+    event: int,
+    account_id: uuid.UUID,
+    kind: str,
+    at: datetime,
+    subscription: int,
+    external_id: str | None,
+    plan: str,
+    channel: str,
+    interval: int,
+    seats: int,
+    started_at: datetime,
+    ends_at: datetime,
+    suspended_at: datetime | None,
+    reference: str | None,
+    reason: str,
+    effective_at: datetime,
+) -> Event:
+    """The line of history that the statement has written, with what it tells of; at most one cancellation is open."""
+    ended = Subscription(
+        pk=subscription,
+        account_id=account_id,
+        external_id=external_id,
+        plan_id=plan,
+        channel=channel,
+        interval=interval,
+        seats=seats,
+        started_at=started_at,
+        ends_at=ends_at,
+        suspended_at=suspended_at,
+    )
+    carried_out = (
+        [Cancellation(reference=reference, reason=reason, effective_at=effective_at, subscription=ended)]
+        if reference
+        else []
+    )
+    line = Event(pk=event, account_id=account_id, kind=kind, at=at, actor_kind=ActorKind.SYSTEM)
+    line.subject = End(ended, carried_out)
+    return line
 
 
 SWEEP = sweeps.Sweep("settle", run=settle_due, preview=preview, late_after=timedelta(minutes=5))

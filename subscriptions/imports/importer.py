@@ -18,9 +18,12 @@ from accounts.customers.history import Actor
 from accounts.database.insert_together import Ids, insert_together
 from accounts.database.prepared import statements_prepared
 from accounts.erasure.purge import Purge
+from accounts.events import telling
+from accounts.events.event_types import Imported, Place
 from accounts.models import Account, Event, Membership, Role, User
 from subscriptions.channels import returning
 from subscriptions.event_kinds import SubscriptionEvent
+from subscriptions.event_types import End
 from subscriptions.imports.files import Line
 from subscriptions.imports.imported_row import Hashes, ImportedRow
 from subscriptions.imports.present import Known, KnownPerson, Present, owner_of, present
@@ -82,7 +85,7 @@ class Importer:
         self._at = at
         self._plans = set(Plan.objects.values_list("pk", flat=True))
         self._hashes = Hashes()
-        self._user_ids, self._subscription_ids = Ids(User), Ids(Subscription)
+        self._ids = NewIds(Ids(User), Ids(Subscription), Ids(Event))
         self._rehearsed = Rehearsed() if dry_run else None
 
     def run(self, lines: Iterable[Line]) -> Iterator[Reported]:
@@ -135,7 +138,7 @@ class Importer:
         self, row: Row, missing: Missing, known: Known | None, here: Present, customer: bytes, content: bytes
     ) -> None:
         """Write what is missing, and what is here from now on. Raises `RowRefused`; then nothing was written."""
-        new = New(row, missing, known, here, self._at, self._user_ids, self._subscription_ids)
+        new = New(row, missing, known, here, self._at, self._ids)
         note = ImportedRow(account_id=new.account.pk, customer=customer, content=content, imported_at=self._at)
         try:
             with statements_prepared(), transaction.atomic():
@@ -150,6 +153,7 @@ class Importer:
                     new.subscriptions,
                     new.cancellations,
                     new.events,
+                    telling.rows(new.events, external_id=row.external_id),
                     [note],
                 )
         except IntegrityError as error:
@@ -166,6 +170,15 @@ class Importer:
         here.imported.setdefault(customer, set()).add(content)
 
 
+@dataclass(frozen=True)
+class NewIds:
+    """Keys of rows to come."""
+
+    users: Ids
+    subscriptions: Ids
+    events: Ids
+
+
 class New:
     """The rows of all tables that are missing, not written yet."""
 
@@ -176,21 +189,20 @@ class New:
         known: Known | None,
         here: Present,
         at: datetime,
-        user_ids: Ids,
-        subscription_ids: Ids,
+        ids: "NewIds",
     ) -> None:
-        self._at = at
+        self._at, self._ids = at, ids
         began = row.created_at or at
         self.account = Account(name=row.name, external_id=row.external_id, created_at=began)
         if known:
             self.account.pk = known.id
         told = [person for person, _role in missing.places]
-        self.users = [_user(person, user_ids.take(), at) for person in told if here.person(person) is None]
-        ids = {user.email: user.pk for user in self.users}
+        self.users = [_user(person, ids.users.take(), at) for person in told if here.person(person) is None]
+        user_ids = {user.email: user.pk for user in self.users}
         self.places = [
             Membership(
                 account=self.account,
-                user_id=ids.get(person.email) or here.people[person.email].id,
+                user_id=user_ids.get(person.email) or here.people[person.email].id,
                 role=role,
                 joined_at=person.joined_at or began,
             )
@@ -198,9 +210,15 @@ class New:
         ]
         self.subscriptions: list[Subscription] = []
         self.cancellations: list[Cancellation] = []
-        self.events = [self._line(AccountEvent.ACCOUNT_IMPORTED, at=at, members=len(self.places))]
+        # External ids of people are canonical in a row, and theirs from now on.
+        places = [
+            Place(place.user_id, person.external_id or _known_id(here, person), str(role))
+            for place, (person, role) in zip(self.places, missing.places, strict=True)
+        ]
+        imported = Imported(missing.account, places)
+        self.events = [self._line(AccountEvent.ACCOUNT_IMPORTED, at=at, subject=imported, members=len(self.places))]
         if missing.subscription:
-            self._add_subscription(missing.subscription, subscription_ids.take())
+            self._add_subscription(missing.subscription, ids.subscriptions.take())
 
     def _add_subscription(self, told: Told, pk: int) -> None:
         """With its history, at the instants at which it happened; what lies ahead, as of now."""
@@ -215,7 +233,9 @@ class New:
             else SubscriptionEvent.SUBSCRIPTION_STARTED
         )
         ahead = {"starts_at": began.isoformat()} if began > self._at else {}
-        self.events.append(self._line(kind, at=min(began, self._at), seats=subscription.seats, **facts, **ahead))
+        self.events.append(
+            self._line(kind, at=min(began, self._at), subject=subscription, seats=subscription.seats, **facts, **ahead)
+        )
         if cancellation:
             cancellation.subscription = subscription
             self.cancellations.append(cancellation)
@@ -223,16 +243,28 @@ class New:
                 self._line(
                     SubscriptionEvent.CANCELLATION_REQUESTED,
                     at=cancellation.requested_at,
+                    subject=cancellation,
                     subscription=pk,
                     reference=cancellation.reference,
                     effective_at=cancellation.effective_at.isoformat(),
                 )
             )
         if told.is_over and subscription.ends_at:
-            self.events.append(self._line(SubscriptionEvent.SUBSCRIPTION_ENDED, at=subscription.ends_at, **facts))
+            carried_out = [cancellation] if cancellation and cancellation.carried_out_at else []
+            end = End(subscription, carried_out)
+            self.events.append(
+                self._line(SubscriptionEvent.SUBSCRIPTION_ENDED, at=subscription.ends_at, subject=end, **facts)
+            )
 
-    def _line(self, kind: history.Kind, *, at: datetime, **facts: object) -> Event:
-        return history.line(self.account.pk, kind, at=at, by=Actor.system(), cause=CAUSE, **facts)
+    def _line(self, kind: history.Kind, *, at: datetime, subject: object, **facts: object) -> Event:
+        line = history.line(self.account.pk, kind, at=at, by=Actor.system(), subject=subject, cause=CAUSE, **facts)
+        line.pk = self._ids.events.take()
+        return line
+
+
+def _known_id(here: Present, person: Person) -> str | None:
+    known = here.person(person)
+    return known.external_id if known else None
 
 
 def _lock(known: Known, missing: Missing, at: datetime) -> None:

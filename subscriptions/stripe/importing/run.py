@@ -14,6 +14,7 @@ from subscriptions.billing.holding import Holding
 from subscriptions.billing.taking_over import take_over
 from subscriptions.billing.wish import Wish
 from subscriptions.event_kinds import SubscriptionEvent
+from subscriptions.event_types import End
 from subscriptions.refunds.refund import Refund
 from subscriptions.stripe.client import StripeApi
 from subscriptions.stripe.customer import StripeCustomer
@@ -185,6 +186,7 @@ def _succeeded(subscription: Subscription, successor: Subscription, at: datetime
         SubscriptionEvent.SUBSCRIPTION_RENEWED,
         at=at,
         by=Actor.system(),
+        subject=End(subscription),
         subscription=subscription.pk,
         plan=subscription.plan_id,
         channel=subscription.channel,

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.django_db
 
 #: Of a run, whatever it finds: waiting for the disk switched off and on, and the look that finds nothing more.
 RUN = 5
-#: Each with the savepoint that stands for its transaction here.
-PURCHASED, CANCELLED = 16, 21
+#: Each with the savepoint that stands for its transaction here, and one for all that other systems are told of it.
+PURCHASED, CANCELLED = 17, 22
 
 
 def statements(world: World) -> int:

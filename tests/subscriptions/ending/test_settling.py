@@ -83,5 +83,5 @@ def test_the_number_of_statements_does_not_grow_with_what_is_settled(
     for _number in range(20):
         subscribe(AccountFactory(), ends_at=NOW + DAY)
     # Two statements in a transaction for the batch; one more finds nothing left, and one finds none that failed before.
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         assert settle_due(NOW + DAY) == 20
