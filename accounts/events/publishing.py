@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core import locks
 from accounts.core.locks import Lock
 from accounts.core.registry import Registry, function_name
-from accounts.events import entitlements_told, forgetting
+from accounts.events import entitlements_told
 from accounts.events.message import UNPUBLISHED, EventMessage
 from accounts.jobs import invariants
 from accounts.jobs.batches import run_batches
@@ -71,9 +71,8 @@ PUBLISHED: Registry[Published] = Registry(key=function_name)
 
 
 def publish_due(at: datetime) -> int:
-    """Publish everything that was committed by now, and forget what is old. Returns how many messages that was."""
+    """Publish everything that was committed by now. Returns how many messages that was."""
     entitlements_told.tell_dates(at)
-    forgetting.forget_old(at)
     waiting = EventMessage.objects.waiting()
 
     def publish(rows: "QuerySet[EventMessage]", batch: int) -> int:

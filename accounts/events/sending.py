@@ -27,7 +27,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core.errors import describe
-from accounts.events import outcomes, publishing
+from accounts.events import forgetting, outcomes, publishing
 from accounts.events.attempt import Attempt, attempt
 from accounts.events.dispatch import STEPS_ASIDE_AFTER, Dispatch, Lane
 from accounts.events.endpoint import Endpoint
@@ -288,12 +288,16 @@ class _Run:
 
 
 def publish_and_send(at: datetime) -> int:
-    """What the `events` sweep does: give messages their places, then tell endpoints. Returns how much it did."""
+    """What the `events` sweep does: give messages their places, tell endpoints, forget what is old.
+
+    Returns how many it has published and sent.
+    """
     try:
         published = publishing.publish_due(at)
     finally:
         # A message that can't be published is in the way of no other.
         sent = send_due(at)
+        forgetting.forget_old(at)
     return published + sent
 
 

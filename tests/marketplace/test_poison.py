@@ -211,7 +211,7 @@ def messages(**options: Any) -> Sequence[Row]:
     return [
         EventMessage.objects.create(
             account_id=AccountFactory().pk,
-            type="account.created",
+            type="member.added",
             body="{}",
             happened_at=NOW,
             recorded_at=NOW - timedelta(hours=1),
