@@ -60,6 +60,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = item.get_closest_marker("django_db")
         if mark and mark.kwargs.get("transaction") and not mark.kwargs.get("serialized_rollback"):
             raise pytest.UsageError(f"{item.nodeid}: transaction=True needs serialized_rollback=True beside it")
+    # What takes long begins first, so that at the end nobody waits for one test. What flushes the database stays last.
+    items.sort(key=lambda item: not _takes_long(item))
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("django_db")
+    flushes = mark is not None and mark.kwargs.get("transaction", False)
+    return not flushes and any(item.get_closest_marker(name) for name in ("stack", "slow"))
 
 
 @pytest.hookimpl(tryfirst=True)

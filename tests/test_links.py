@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 DEACTIVATED = {"owner@left.example": {"/": 403}}
 #: So many addresses of one route, with a query of the same keys, are followed; of accounts at the desk all: each stands
 #: in another state.
-OF_A_KIND = 3
+OF_A_KIND = 2
 ALL_OF = frozenset({"accounts_account_change"})
 #: Far more than anybody's pages; a walk that comes here has found pages without end.
 MOST = 1500
