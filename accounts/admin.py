@@ -38,7 +38,9 @@ from accounts.models import (
     Event,
     Notice,
     RefusedMessage,
+    RemoteErasure,
     StaffAction,
+    StoreGate,
     SupportRequest,
     SweepRun,
     User,
@@ -296,6 +298,24 @@ class PurgeAdmin(ReadOnlyAdmin):
     list_filter = ["cause", ("verified_at", admin.EmptyFieldListFilter), ("called_off_at", admin.EmptyFieldListFilter)]
     found_by = [of_account()]
     search_help_text = OF_ACCOUNT
+
+
+@admin.register(RemoteErasure)
+class RemoteErasureAdmin(ReadOnlyAdmin):
+    """What stores elsewhere were asked to erase."""
+
+    list_display = ["store", "account_id", "said", "promised_at", "done_at", "how", "attempts", "last_error"]
+    list_filter = ["store", "said", ("done_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["purge"]
+    found_by = [of_account()]
+    search_help_text = OF_ACCOUNT
+
+
+@admin.register(StoreGate)
+class StoreGateAdmin(ReadOnlyAdmin):
+    """What stores elsewhere say they are."""
+
+    list_display = ["name", "version", "takes_days", "discovered_at", "discovery_error", "paused_until"]
 
 
 @admin.register(Hold)

@@ -33,8 +33,13 @@ from accounts.desk.dashboard import page as dashboard
 from accounts.desk.dashboard.figures import Figure
 from accounts.desk.dashboard.first_steps import FirstStep
 from accounts.desk.own import account_actions, deliveries, endpoint_actions, request_actions, token_actions
+from accounts.desk.own import elsewhere as own_elsewhere
 from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
+from accounts.elsewhere import obliging, store
+from accounts.elsewhere import runner as elsewhere
+from accounts.elsewhere.remote_erasure import RemoteErasure
+from accounts.elsewhere.store import RemoteStore
 from accounts.erasure import certificate_words as erasure_words
 from accounts.erasure import holds, inventory, last_mail, mail_folder, outside, runner, starting
 from accounts.erasure.certificate_words import Group
@@ -104,6 +109,8 @@ class Extension:
     folders: tuple[Callable[[uuid.UUID], str], ...] = ()
     #: What is left of an erased account with others, such as a payment provider: the certificate says so.
     remains: tuple[Remains, ...] = ()
+    #: Other systems of the vendor's that hold data of accounts, asked over HTTP to erase it.
+    remote_stores: tuple[RemoteStore, ...] = ()
     #: Others who are asked to erase what they hold, and for whom a certificate waits.
     outside: tuple[Outside, ...] = ()
     #: Money that went back to who is being erased: the certificate says so, too.
@@ -162,6 +169,7 @@ class Extension:
         senders.SOURCES.add(*self.inbox_sources)
         inventory.install(self.personal_data, self.erasers, self.keepers, self.folders)
         inventory.REMAINS.add(*self.remains)
+        store.install(self.remote_stores)
         outside.REGISTRY.add(*self.outside)
         inventory.PAID_BACK.add(*self.paid_back)
         erasure_words.GROUPS.add(*self.certificate_groups)
@@ -216,6 +224,7 @@ EXTENSION = Extension(
         bulk_worker.SWEEP,
         runner.SWEEP,
         last_mail.SWEEP,
+        elsewhere.SWEEP,
         retention.SWEEP,
     ),
     invariants=(
@@ -229,16 +238,21 @@ EXTENSION = Extension(
         *bulk_worker.INVARIANTS,
         *runner.INVARIANTS,
         *last_mail.INVARIANTS,
+        *elsewhere.INVARIANTS,
         *denied.INVARIANTS,
         *tokens.INVARIANTS,
     ),
     surroundings=surroundings.SURROUNDINGS,
-    deadlines=(Deadline("purge", lambda _at: Purge.objects.next_deadline()),),
+    deadlines=(
+        Deadline("purge", lambda _at: Purge.objects.next_deadline()),
+        Deadline("store-elsewhere", lambda _at: RemoteErasure.objects.next_promised()),
+    ),
     personal_data=personal_data.PERSONAL_DATA,
     erasers=mail_folder.ERASERS,
     certificate_groups=certificate_words.GROUPS,
     folders=(export.folder,),
-    reasons_to_wait=(ReasonToWait("hold", holds.reason_to_wait, while_erasing=True),),
+    outside=(obliging.OUTSIDE,),
+    reasons_to_wait=(ReasonToWait("hold", holds.reason_to_wait, while_erasing=True), obliging.REASON_TO_WAIT),
     export_parts=parts.EXPORT_PARTS,
     pending=(ownership.deletion_pending, ownership.refund_pending),
     under_way=(deletion.under_way,),
@@ -248,8 +262,9 @@ EXTENSION = Extension(
         *token_actions.ACTIONS,
         *endpoint_actions.ACTIONS,
         *deliveries.ACTIONS,
+        *own_elsewhere.ACTIONS,
     ),
-    panels=own_panels.PANELS,
+    panels=(*own_panels.PANELS, own_elsewhere.PANEL),
     figures=(*dashboard.FIGURES, *own_figures.FIGURES, *deliveries.FIGURES),
     first_steps=first_steps.STEPS,
     finders=(*search.OWN_FINDERS, *deliveries.FINDERS),

@@ -9,6 +9,8 @@ from accounts.customers.usage import UsageCount
 from accounts.customers.user import User
 from accounts.desk.actions.log import StaffAction
 from accounts.desk.bulk.run import BulkItem, BulkRun
+from accounts.elsewhere.gate import StoreGate
+from accounts.elsewhere.remote_erasure import RemoteErasure
 from accounts.erasure.certificates import Certificate, System
 from accounts.erasure.file_deletions import FileDeletion
 from accounts.erasure.holds import Hold
@@ -68,12 +70,14 @@ __all__ = [
     "Purge",
     "PurgeObligation",
     "RefusedMessage",
+    "RemoteErasure",
     "RequestKind",
     "RequestOutcome",
     "Role",
     "Session",
     "Side",
     "StaffAction",
+    "StoreGate",
     "SupportRequest",
     "SweepRun",
     "System",

@@ -283,6 +283,13 @@ _KEPT = (
     Kept("accounts.EventStream", _("how many messages there were; gone with the last of them")),
     Kept("accounts.Purge", _("the obligation and its dates, by the account's id"), ACCOUNTABILITY),
     Kept("accounts.PurgeObligation", _("each cause of a purge and its dates; ids alone"), ACCOUNTABILITY),
+    Kept(
+        "accounts.RemoteErasure",
+        _("what other systems were asked to erase and what they answered, by ids"),
+        ACCOUNTABILITY,
+        scrubbed=_("the ids of people, as soon as the other system is done"),
+    ),
+    Kept("accounts.StoreGate", NOTHING_PERSONAL),
     Kept("accounts.Certificate", _("the proof of the erasing, by the account's id"), ACCOUNTABILITY),
     Kept(
         "accounts.LastMail",

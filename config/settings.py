@@ -16,6 +16,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from accounts.branding import brand
+from accounts.elsewhere import store as remote_stores
 from accounts.outgoing import signing
 from config import mail_provider, media, sentry
 from config.environment import Environment
@@ -186,6 +187,11 @@ PURGE_LEAD_HOURS = env.int("PURGE_LEAD_HOURS", default=12)
 #: Whether what our systems call an erased account is kept with the record of its erasing, so that others can be asked
 #: again by it. Off, unless those ids tell nothing about a person (docs/stores-elsewhere.md).
 ERASURE_LOG_EXTERNAL_IDS = env.bool("ERASURE_LOG_EXTERNAL_IDS", default=False)
+
+#: Other systems that hold data of our accounts, and are asked to erase it: JSON (`accounts.elsewhere.store`).
+REMOTE_STORES, _faults = remote_stores.of_setting(env.str("REMOTE_STORES", default=""), https=_is_real)
+for _fault in _faults:
+    env.check(False, _fault)
 
 #: A refund of more than so many cents is approved by a second person.
 REFUND_LIMIT_CENTS = env.int("REFUND_LIMIT_CENTS", default=50_000)
@@ -371,6 +377,7 @@ CELERY_BEAT_SCHEDULE = {
     "bulk": beat("bulk", seconds=5),
     "purge": beat("purge", seconds=60),
     "last-mail": beat("last-mail", seconds=60),
+    "elsewhere": beat("elsewhere", seconds=10),
     "stripe-forget": beat("stripe-forget", seconds=60),
     "hygiene": beat("hygiene", seconds=86_400),
     "invitations": beat("invitations", seconds=86_400),

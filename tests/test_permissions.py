@@ -1,5 +1,6 @@
 """Every URL with every role, made from the URL configuration: a new URL without an entry here fails."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -238,6 +239,7 @@ def _made() -> dict[str, str]:
         "key": "not-a-key",
         "name": "not_found",
         "external_id": "u-1",
+        "erasure_request": str(uuid.uuid4()),
         "token": link_token(Export.objects.get(), owner),
         "link": link_to_a_certificate(),
     }

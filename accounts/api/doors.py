@@ -2,7 +2,7 @@
 
 from ninja import Router
 
-from accounts.api import accounts, entitlements, events, problems, usage
+from accounts.api import accounts, entitlements, erasures, events, problems, usage
 from accounts.api.application import Doors
 from accounts.customers.opening import AddressTaken, OtherPerson
 from accounts.customers.promises import OutOfDate
@@ -10,7 +10,7 @@ from accounts.people.members import NotTheOwner
 from accounts.support.ownership import NotProven
 
 router = Router()
-for part in (accounts.router, entitlements.router, usage.router, events.router):
+for part in (accounts.router, entitlements.router, usage.router, events.router, erasures.router):
     router.add_router("", part)
 
 DOORS = Doors(

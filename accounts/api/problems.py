@@ -119,6 +119,12 @@ UNAUTHORIZED = _code(
     "There is no valid token in this request",
     "Send a token as `Authorization: Bearer TOKEN`; one that is neither revoked nor expired.",
 )
+NOT_SIGNED = _code(
+    "not_signed",
+    HTTPStatus.UNAUTHORIZED,
+    "There is no valid signature on this report",
+    "Sign the raw body with the secret of the store that was asked, with the request as webhook-id, and send it.",
+)
 FORBIDDEN = _code(
     "missing_scope",
     HTTPStatus.FORBIDDEN,

@@ -57,6 +57,8 @@ class Scope(models.TextChoices):
     ENDPOINTS_READ = "endpoints:read", _("Read endpoints, and what they were told")
     ENDPOINTS_WRITE = "endpoints:write", _("Make and change endpoints, and have messages sent again")
     ENTITLEMENTS_READ = "entitlements:read", _("Ask what an account may do")
+    ERASURES_READ = "erasures:read", _("Read which accounts were to be erased, and when")
+    ERASURES_REPORT = "erasures:report", _("Report that a store elsewhere has erased its part")
     EVENTS_READ = "events:read", _("Read the feed of what has happened to accounts")
 
 

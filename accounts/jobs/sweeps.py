@@ -66,7 +66,7 @@ def registered() -> list[Sweep]:
 
     What was heard comes first: it may change what the dates want. What staff want done comes after those. Exports go
     late, mail and messages later: they tell what the others did. Erasing goes last: what was still to be said has been
-    said by then, but for its own proof.
+    said by then, but for its own proof. What it asks of others comes after it.
     """
     late = {
         "sessions": 1,
@@ -77,6 +77,7 @@ def registered() -> list[Sweep]:
         "events": 3,
         "purge": 4,
         "last-mail": 5,
+        "elsewhere": 5,
     }
     return sorted(REGISTRY.all(), key=lambda sweep: late.get(sweep.name, 0))
 

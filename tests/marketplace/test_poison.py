@@ -277,6 +277,7 @@ ELSEWHERE = {
     "aws-check",
     "aws-confirm",
     "aws-reconcile",
+    "elsewhere",
     "github-reconcile",
     "purchases",
     "stripe-check",

@@ -132,7 +132,10 @@ def test_a_revoked_or_expired_token_opens_nothing_from_that_instant_on() -> None
 def test_each_door_is_opened_by_its_scope_alone(account: Account, method: str, path: str, needed: str) -> None:
     """What it answers then depends on what was sent: nothing, here."""
     path = (
-        path.replace("{account_id}", str(account.pk)).replace("{external_id}", "u-1").replace("{subscription_id}", "1")
+        path.replace("{account_id}", str(account.pk))
+        .replace("{external_id}", "u-1")
+        .replace("{subscription_id}", "1")
+        .replace("{erasure_request}", str(account.pk))
     )
     path = path.removeprefix(ROOT)
     for number, scope in enumerate(Scope.values):
@@ -153,6 +156,7 @@ def test_a_token_of_the_environment_asks_for_entitlements_and_for_nothing_else(a
         if needed != Scope.ENTITLEMENTS_READ:
             path = (
                 path.replace("{account_id}", str(account.pk))
+                .replace("{erasure_request}", str(account.pk))
                 .replace("{external_id}", "x")
                 .replace("{subscription_id}", "1")
             )

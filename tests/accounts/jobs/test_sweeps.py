@@ -174,7 +174,7 @@ def test_a_sweep_that_failed_is_shown_to_staff_and_by_doctor() -> None:
         (
             Queue.NOW,
             "settle refunds wishes remind reprice notices deliveries aws-confirm aws-check github-check "
-            "purchases stripe-check stripe-forget events last-mail",
+            "purchases stripe-check stripe-forget events last-mail elsewhere",
         ),
         (
             Queue.SLOW,
