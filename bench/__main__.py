@@ -22,11 +22,13 @@ BENCHMARKS = (
     "pool",
     "entitlements",
     "intake",
+    "stripe_intake",
     "deliveries",
     "purge",
     "desk",
     "imports",
     "wishes",
+    "stripe_walk",
 )
 
 

@@ -1,10 +1,12 @@
 """Intake's floor: the least that Django can do to take a signed message. HMAC of the raw body, one insert, 202.
 
 It reads the body without a limit, knows one secret, asks nothing of the headers, does not look into the body, tells
-nobody, and takes the HMAC that it has anyway as the row's digest.
+nobody, and takes the HMAC that it has anyway as the row's digest. Stripe's messages say in the body alone what they
+are called and what happened, so that one is read, and in their signature's header when they were signed.
 """
 
 import hmac
+import json
 
 from django.conf import settings
 from django.db import connection
@@ -43,4 +45,19 @@ def take(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=202, headers={"Content-Length": "0"})
 
 
-urlpatterns = [path("marketplace/github/webhook/", take)]
+def take_event(request: HttpRequest) -> HttpResponse:
+    """The same of Stripe's, answered with 200."""
+    body = request.body
+    sent, _comma, given = request.META.get("HTTP_STRIPE_SIGNATURE", "").partition(",v1=")
+    signed = sent.removeprefix("t=").encode() + b"." + body
+    digest = hmac.digest(settings.STRIPE_WEBHOOK_SECRETS[0].encode(), signed, "sha256")
+    if not hmac.compare_digest(given.encode(), digest.hex().encode()):
+        return HttpResponse(status=401)
+    event, at = json.loads(body), clock.now()
+    with connection.cursor() as cursor:
+        row = ["stripe", "", "sandbox", event["id"], event["type"], request.content_type, body, None, digest, at, at]
+        cursor.execute(INSERT, row)
+    return HttpResponse(status=200, headers={"Content-Length": "0"})
+
+
+urlpatterns = [path("marketplace/github/webhook/", take), path("billing/stripe/webhook/", take_event)]

@@ -12,7 +12,7 @@ exactly once, byte for byte, and nothing else is. After the last round Redis is 
 more: then the nudge to the worker can only fail, and still everything is accepted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 
@@ -36,9 +36,17 @@ AT_LEAST = 0.85
 #: Whoever waited for an absent Redis would need a second for each answer.
 WITHOUT_REDIS_AT_MOST_MS = 250
 
+#: So many deliveries, every tenth the one before it again.
+Sent = Callable[[int], Iterable[github.Delivery]]
+
 
 def run(stage: Stage) -> Result:
     """Compare the webhook with its floor, and with itself while Redis is away."""
+    return compared(stage, github.with_repetitions)
+
+
+def compared(stage: Stage, sent: Sent) -> Result:
+    """The same of whatever webhook these deliveries are sent to."""
     stage.copy(EMPTY, DATABASE)
     full = stage.scale is FULL
     seconds, slices = (SECONDS_FULL, SLICES_FULL) if full else (SECONDS_SMALL, SLICES_SMALL)
@@ -53,15 +61,15 @@ def run(stage: Stage) -> Result:
             "the floor": running.enter_context(start(settings="bench.floor")),
         }
         for server in servers.values():
-            _load(stage, server, WARM_UP_SECONDS)
+            _load(stage, server, sent, WARM_UP_SECONDS)
         say(f"intake: {rounds} rounds …")
-        measure = {name: partial(_load, stage, server, seconds / slices) for name, server in servers.items()}
+        measure = {name: partial(_load, stage, server, sent, seconds / slices) for name, server in servers.items()}
         found: dict[str, list[Load]] = {name: [] for name in servers}
         for _round in range(rounds):
             for name, loads in interleaved(slices, measure).items():
                 found[name].append(accepting.together(loads))
         redis.stop()
-        found["the webhook, Redis stopped"] = [_load(stage, servers["the webhook"], seconds)]
+        found["the webhook, Redis stopped"] = [_load(stage, servers["the webhook"], sent, seconds)]
     stage.drop(DATABASE)
     return _result(found)
 
@@ -97,9 +105,9 @@ def _result(found: dict[str, list[Load]]) -> Result:
     return result
 
 
-def _load(stage: Stage, server: WebServer, seconds: float) -> Load:
+def _load(stage: Stage, server: WebServer, sent: Sent, seconds: float) -> Load:
     """Send for so many seconds, then compare the table with what was acknowledged."""
-    deliveries = github.with_repetitions(int(seconds * MOST_PER_SECOND))
+    deliveries = sent(int(seconds * MOST_PER_SECOND))
     with stage.connect(DATABASE) as connection:
         connection.execute("TRUNCATE marketplace_delivery")
         connection.execute("CHECKPOINT")

@@ -157,6 +157,7 @@ def _environment(folder: Path, *, database: str, redis: str) -> dict[str, str]:
         "SECRET_KEY": "bench-secret-key",
         "SITE_URL": "http://testserver",
         "STAFF_SECOND_FACTOR": "0",
+        "STRIPE_WEBHOOK_SECRETS": "whsec_bench",
     }
 
 
