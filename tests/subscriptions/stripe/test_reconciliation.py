@@ -11,6 +11,7 @@ from accounts.checks.breaker import BreakerOpen
 from accounts.jobs import invariants
 from subscriptions.billing.finding import Finding
 from subscriptions.billing.holding import Holding
+from subscriptions.billing.invoice import InvoicePayment
 from subscriptions.models import Plan, Subscription
 from subscriptions.stripe import checks, reconciliation
 from subscriptions.stripe.client import StripeError, stripe_api
@@ -55,6 +56,25 @@ def test_what_no_event_told_of_is_found_at_night(stripe: FakeStripe, price: Json
     stripe.lose()
     assert night(stripe, NIGHT + DAY) == 1
     assert Subscription.objects.get().ends_at == datetime(2026, 2, 28, 12, tzinfo=UTC)
+
+
+def test_what_banks_did_while_we_were_away_is_found_at_night(stripe: FakeStripe, price: Json) -> None:
+    """A dispute, and a refund that failed, change nothing of the subscription: the walk alone would not see them."""
+    bought = stripe.subscribe(linked(stripe), price)
+    made = stripe.refund(bought["latest_invoice"], 500)
+    stripe.take()
+    night(stripe, NIGHT)
+    stripe.dispute(bought["latest_invoice"])
+    stripe.settle_refund(made, "failed")
+    stripe.lose()
+    night(stripe, NIGHT + DAY)
+    payment = InvoicePayment.objects.get()
+    assert (payment.disputed, payment.refunded_cents) == (True, 0)
+    assert Finding.objects.filter(code="payment-disputed").exists()
+    stripe.close_dispute(stripe.disputes.of("charge", made["charge"])[0], "won")
+    stripe.lose("charge.dispute.funds_reinstated", "charge.dispute.closed")
+    night(stripe, NIGHT + 2 * DAY)
+    assert not InvoicePayment.objects.get().disputed
 
 
 def test_a_night_on_which_nothing_changed_asks_about_nobody(stripe: FakeStripe, price: Json) -> None:
