@@ -153,6 +153,11 @@ class World:
         """Puts the clock somewhere without anything happening; `advance` is what lets time pass."""
         self._now = int(at.timestamp())
 
+    @property
+    def next_due(self) -> datetime | None:
+        """When something may happen by itself next."""
+        return datetime.fromtimestamp(self._due[0][0], UTC) if self._due else None
+
     def at(self, moment: int, what: str, id: str) -> None:
         """Have `what` looked at again then. Whether it still holds is asked then."""
         heapq.heappush(self._due, (moment, next(self._numbers), what, id))
