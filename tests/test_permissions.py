@@ -236,6 +236,8 @@ def _made() -> dict[str, str]:
         "cancellation": promise(subscription.pk, subscription.paid_through(at)),
         "connection_id": str(ConnectionFactory(account=account).pk),
         "reference": made.reference,
+        "endpoint_id": "11111111-2222-4333-8444-555555555555",
+        "dispatch_id": "1",
         "key": "not-a-key",
         "name": "not_found",
         "external_id": "u-1",

@@ -164,6 +164,18 @@ ADDRESS_TAKEN = _code(
     "Somebody else signs in by this address",
     "A person with this mail address is known under another external id. Nothing was changed.",
 )
+ENDPOINT_ADDRESS_TAKEN = _code(
+    "endpoint_address_taken",
+    HTTPStatus.CONFLICT,
+    "There is an endpoint with this address",
+    "It would hear everything twice. Change the types of the one that is there, or remove it first.",
+)
+NOTHING_TO_REPLAY = _code(
+    "nothing_to_replay",
+    HTTPStatus.CONFLICT,
+    "There is no message to send again",
+    "A test is made anew, and messages are kept for 30 days.",
+)
 BILLED_ELSEWHERE = _code(
     "billed_elsewhere",
     HTTPStatus.CONFLICT,
@@ -241,6 +253,20 @@ INVALID = _code(
     HTTPStatus.UNPROCESSABLE_ENTITY,
     "Some of what was sent can't be taken",
     "Each entry of `errors` names a field and what is wrong with it. Nothing was changed.",
+)
+BAD_ENDPOINT = _code(
+    "bad_endpoint",
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "No endpoint can be like this",
+    "An address is https:// and public, or within OUTGOING_ALLOWED_NETWORKS (http:// only there), without a user and "
+    "without #; types are those of docs/events.md; a secret is `whsec_` and 24 to 64 random bytes in base64. Nothing "
+    "was changed.",
+)
+BAD_RANGE = _code(
+    "bad_range",
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "This stretch of time ends before it begins",
+    "Send `until` after `since`.",
 )
 KEY_REUSED = _code(
     "idempotency_key_reused",

@@ -402,3 +402,17 @@ def test_order_is_kept_over_many_accounts_with_failures_in_between(there: Receiv
     assert {account: set(sequences) for account, sequences in arrived.items()} == {
         str(account): set(range(1, 13)) for account in accounts
     }
+
+
+def test_after_thirty_days_messages_tests_lanes_and_removed_endpoints_are_forgotten(there: Receiver) -> None:
+    endpoint, _secret = hears(there.url)
+    tell(uuid.uuid4())
+    managing.test(endpoint, by=SYSTEM, at=NOW)
+    publish_and_send(NOW)
+    managing.remove(endpoint, by=SYSTEM, at=NOW)
+    # Messages count from when they were written, which the database's own clock says.
+    far = EventMessage.objects.get().recorded_at + 30 * DAY
+    publish_and_send(far - SECOND)
+    assert (Lane.objects.count(), EventMessage.objects.count()) == (1, 1)
+    publish_and_send(far + SECOND)
+    assert not any(model.objects.exists() for model in (EventMessage, Dispatch, Lane, Endpoint))
