@@ -1,8 +1,12 @@
 """The types of messages, as declared: names, fields, and the table in the documents that is made of them."""
 
 import re
+from pathlib import Path
+
+from django.conf import settings
 
 from accounts.customers import history
+from accounts.events.document import BEGIN, END, table
 from accounts.events.message_type import BUILDS, TYPES
 
 NAME = re.compile(r"[a-z_]+(\.[a-z_]+)+")
@@ -25,3 +29,10 @@ def test_there_is_no_renewed() -> None:
 def test_what_is_told_of_can_happen() -> None:
     assert {kind for kind in BUILDS if kind not in history.KINDS} == set()
     assert {name for builds in BUILDS.values() for name, _build in builds} <= {kind.name for kind in TYPES.all()}
+
+
+def test_the_table_in_the_documents_is_what_is_declared() -> None:
+    path = Path(settings.BASE_DIR) / "docs" / "events.md"
+    text = path.read_text()
+    written = text.partition(BEGIN)[2].partition(END)[0].strip()
+    assert written == table(), f"write between the two marks in {path.name}:\n{table()}"
