@@ -90,6 +90,7 @@ def list_erasures(
 
 
 def _told(purge: Purge, rows: list[RemoteErasure]) -> ErasureTold:
+    assert purge.started_at is not None
     return ErasureTold(
         account=purge.account_id,
         external_id=purge.external_id or None,

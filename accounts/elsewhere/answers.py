@@ -70,7 +70,8 @@ def _report(row: RemoteErasure, report: Report, at: datetime, by: Actor) -> None
 def _has_it(row: RemoteErasure, said: Said, at: datetime) -> None:
     """The store has the request, whatever it makes of it."""
     row.said, row.answered_at = said, at
-    row.asked_at = row.asked_at or at
+    if row.asked_at is None:
+        row.asked_at = at
     if said != Said.REFUSED:
         row.accepted_at = row.accepted_at or at
     row.misconfigured_since, row.last_error, row.attempts = None, "", 0

@@ -160,6 +160,8 @@ def _wake(account_id: uuid.UUID, at: datetime) -> None:
 
 def wake_purge(row: RemoteErasure, at: datetime) -> None:
     """A store has answered, or is not waited for any longer: the purge that waits for it goes on at once."""
+    if row.purge_id is None:
+        return
     waiting = Purge.objects.open().filter(pk=row.purge_id).exclude(waiting_for="")
     waiting.filter(next_attempt_at__gt=at).update(next_attempt_at=at)
 

@@ -7,7 +7,7 @@ word, or a status that says nothing of the data is never taken for an answer.
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -36,14 +36,13 @@ MAX_KIND = 60
 MOST = 2**53 - 1
 
 
-def _plain(limit: int) -> Any:
+def _plain(limit: int) -> Callable[[str], str]:
     """A text of the store's, as text: no markup, no control characters, cut where there is no more room."""
 
     def plain(text: str) -> str:
         return foreign_input.name_told(text.replace("<", " ").replace(">", " "), limit=limit)
 
-    # As long as an answer can be: it is cut, not refused.
-    return Annotated[str, AfterValidator(plain), Field(max_length=64_000)]
+    return plain
 
 
 def _instant(text: str) -> datetime:
@@ -58,8 +57,11 @@ def _date(text: str) -> str:
     return date.fromisoformat(text[:10]).isoformat()
 
 
-Proof, Text = _plain(MAX_PROOF), _plain(MAX_TEXT)
-Code = _plain(MAX_CODE)
+#: As long as an answer can be: they are cut, not refused.
+AsLongAsAnAnswer = Field(max_length=64_000)
+Proof = Annotated[str, AfterValidator(_plain(MAX_PROOF)), AsLongAsAnAnswer]
+Text = Annotated[str, AfterValidator(_plain(MAX_TEXT)), AsLongAsAnAnswer]
+Code = Annotated[str, AfterValidator(_plain(MAX_CODE)), AsLongAsAnAnswer]
 Kind = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KIND, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.:/-]*$")]
 Count = Annotated[int, Field(ge=0, le=MOST, strict=True)]
 Instant = Annotated[str, StringConstraints(max_length=40), AfterValidator(_instant)]
