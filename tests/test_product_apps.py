@@ -131,7 +131,7 @@ def database() -> Iterator[str]:
         yield url
 
 
-def test_an_installation_of_before_keeps_its_product_its_triggers_and_its_permissions(
+def test_an_installation_of_before_keeps_its_product_its_triggers_and_its_permissions_until_it_is_taken_out(
     database: str, tmp_path: Path
 ) -> None:
     product = "accounts.blueprints"
@@ -168,6 +168,11 @@ def test_an_installation_of_before_keeps_its_product_its_triggers_and_its_permis
                 [account],
             )
     assert "No changes" in run(database, tmp_path, "manage.py", "makemigrations", "--check", products=product)
+    # Taken out again, it takes its rows along (docs/your-own-product.md).
+    run(database, tmp_path, "manage.py", "migrate", "--verbosity", "0", "blueprints", "zero", products=product)
+    with psycopg.connect(database) as connection:
+        tables = connection.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'accounts_blueprint'")
+        assert tables.fetchone() == (0,)
 
 
 #: The second product: its customer uses it, cancels, takes the data along, and is erased.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import LiteralString
 
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection
@@ -17,6 +18,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max
 from django.utils.translation import gettext as _
+from psycopg import sql
 
 from accounts.core import clock
 from accounts.core.registry import Registry
@@ -53,6 +55,36 @@ def _on_disk() -> frozenset[tuple[str, str]]:
     """They do not change while a process runs."""
     loader = MigrationLoader(None)
     return frozenset(key for key in loader.disk_migrations or ())
+
+
+#: Tables that point at others, by name: what is erased there would be held up here, or be forgotten.
+POINTING: LiteralString = """
+SELECT DISTINCT pointing.relname
+  FROM pg_constraint AS rule
+  JOIN pg_class AS pointing ON pointing.oid = rule.conrelid
+  JOIN pg_class AS target ON target.oid = rule.confrelid
+ WHERE rule.contype = 'f' AND pointing.relnamespace = current_schema()::regnamespace
+   AND target.relname = ANY(%(ours)s) AND pointing.relname <> ALL(%(ours)s)
+ ORDER BY 1
+"""
+
+
+def left_behind(_at: datetime) -> Fault | None:
+    """Tables of a product that was taken out of PRODUCT_APPS, with rows: nobody exports or erases them any more."""
+    ours = connection.introspection.django_table_names(include_views=False)
+    with connection.cursor() as cursor:
+        cursor.execute(POINTING, {"ours": ours})
+        pointing = [name for (name,) in cursor.fetchall()]
+        found = []
+        for name in pointing:
+            cursor.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(name)))
+            if cursor.fetchone() == (True,):
+                found.append(name)
+    if not found:
+        return None
+    return Fault(
+        _("tables hold rows of accounts that no app erases: put it back, or remove them by its migrations"), found
+    )
 
 
 def storage(_at: datetime) -> Fault | None:
@@ -106,6 +138,7 @@ def workers(at: datetime) -> Fault | None:
 REGISTRY: Registry[Surrounding] = Registry()
 SURROUNDINGS = (
     Surrounding("migration-pending", migrations),
+    Surrounding("left-behind", left_behind),
     Surrounding("storage", storage),
     Surrounding("clock", clocks),
     Surrounding("queue-without-worker", workers),

@@ -26,6 +26,12 @@ def make_missing_tables(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> 
             schema_editor.create_model(model)
 
 
+def remove_tables(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Backwards, as of any app's first migration: with the product go its rows (docs/your-own-product.md)."""
+    for name in MODELS:
+        schema_editor.delete_model(apps.get_model("blueprints", name))
+
+
 def take_over_permissions(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     content_types = apps.get_model("contenttypes", "ContentType").objects
     content_types.filter(app_label="accounts", model__in=[name.lower() for name in MODELS]).update(
@@ -155,7 +161,7 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.RunPython(make_missing_tables, migrations.RunPython.noop),
+        migrations.RunPython(make_missing_tables, remove_tables),
         migrations.RunPython(take_over_permissions, migrations.RunPython.noop),
         pgtrigger.migrations.AddTrigger(
             model_name="blueprint",

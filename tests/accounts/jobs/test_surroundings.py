@@ -13,7 +13,7 @@ from accounts.core import clock
 from accounts.jobs import invariants, surroundings, sweeps
 from accounts.jobs.queues import Queue
 from accounts.models import SweepRun
-from tests.factories import NOW
+from tests.factories import NOW, AccountFactory
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -34,6 +34,25 @@ def test_a_migration_that_the_database_lacks_is_named() -> None:
     assert [name.split("_")[0] for name in fault.examples] == ["marketplace.0002"]
     (violation,) = [found for found in invariants.violations(NOW) if found.name == "migration-pending"]
     assert str(violation).startswith("migration-pending: 1 migrations have not been applied (marketplace.0002_")
+
+
+def test_rows_of_a_product_that_was_taken_out_are_named_until_they_are_gone() -> None:
+    account = AccountFactory()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE notes_note (account_id uuid REFERENCES accounts_account)")
+        # Of nobody's: somebody else's table in the same database is none of our troubles.
+        cursor.execute("CREATE TABLE elsewhere (id int)")
+        cursor.execute("INSERT INTO elsewhere VALUES (1)")
+        assert surroundings.left_behind(NOW) is None, "an empty table is nobody's data"
+        cursor.execute("INSERT INTO notes_note VALUES (%s)", [account.pk])
+    fault = surroundings.left_behind(NOW)
+    assert fault is not None
+    assert fault.examples == ["notes_note"]
+    (violation,) = [found for found in invariants.violations(NOW) if found.name == "left-behind"]
+    assert str(violation) == (
+        "left-behind: 1 tables hold rows of accounts that no app erases: put it back, or remove them by its migrations "
+        "(notes_note)"
+    )
 
 
 def test_a_database_that_is_ahead_of_this_version_is_none_of_its_troubles() -> None:
