@@ -10,6 +10,7 @@ from django.core.checks import Tags, Warning, register
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.currencies import plain
 from accounts.customers import features
 from accounts.jobs.invariants import Invariant
 
@@ -143,7 +144,7 @@ class Price(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.plan_id} {self.get_interval_display()} {self.cents / 100:.2f} {self.currency}"
+        return f"{self.plan_id} {self.get_interval_display()} {plain(self.cents, self.currency)} {self.currency}"
 
 
 @register(Tags.database)

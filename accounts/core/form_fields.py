@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.core import foreign_input
+from accounts.core import currencies, foreign_input
 
 
 class NameField(forms.CharField):
@@ -65,7 +65,7 @@ class SeatsField(forms.IntegerField):
 
 
 class MoneyField(forms.DecimalField):
-    """An amount as people write it; cleaned to cents."""
+    """An amount as people write it; cleaned to hundredths. A form that says of which currency, calls `in_currency`."""
 
     def __init__(self, *, label: Any, **kwargs: Any) -> None:
         super().__init__(
@@ -80,3 +80,13 @@ class MoneyField(forms.DecimalField):
     def clean(self, value: Any) -> int | None:
         amount = super().clean(value)
         return None if amount is None else int(amount * 100)
+
+
+def in_currency(form: forms.BaseForm, currency: str, *names: str) -> None:
+    """Turn amounts of a form, in hundredths so far, into the currency's smallest units. Called by its `clean`."""
+    for name in names:
+        if (hundredths := form.cleaned_data.get(name)) is not None:
+            try:
+                form.cleaned_data[name] = currencies.from_hundredths(hundredths, currency)
+            except currencies.NotThatSmall:
+                form.add_error(name, _("This currency has no smaller unit: enter a whole amount."))

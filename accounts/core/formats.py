@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime, timedelta
 from datetime import date as calendar_date
-from decimal import Decimal
 from typing import Literal
 
 from babel import Locale, UnknownLocaleError
@@ -14,6 +13,8 @@ from django.conf import settings
 from django.utils import timezone, translation
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from accounts.core import currencies
 
 
 def _locale() -> Locale:
@@ -87,8 +88,10 @@ def _time(at: datetime, text: str) -> SafeString:
 
 
 def money(cents: int, currency: str) -> str:
-    """An amount of cents as its currency is written where the reader lives."""
-    return format_currency(Decimal(cents) / 100, currency, locale=_locale())
+    """An amount of a currency's smallest units, as it is written where the reader lives."""
+    written = format_currency(currencies.amount(cents, currency), currency, locale=_locale())
+    # Letters are set apart from the number, as CLDR's rules for spacing want it, and babel does not.
+    return re.sub(r"(?<=[A-Z])(?=\d)", "\xa0", written)
 
 
 #: What durations are told in: the largest unit of which there is one.

@@ -11,7 +11,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
-from accounts.core.form_fields import InstantField, MoneyField, NameField
+from accounts.core.form_fields import InstantField, MoneyField, NameField, in_currency
 from accounts.core.formats import brief, money
 from accounts.customers import features
 from accounts.customers.history import Actor
@@ -74,6 +74,11 @@ class NewPlanForm(ActForm):
     )
     currency = CurrencyField()
 
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        in_currency(self, self.cleaned_data.get("currency", CURRENCY), "monthly", "annual")
+        return cleaned
+
 
 class ChangePlanForm(ActForm):
     name = NameField(label=_("Name"), limit=MAX_NAME)
@@ -124,6 +129,11 @@ class SetPriceForm(ActForm):
         if isinstance(row, Plan):
             self.fields["decided_by"].initial = catalogue.list_of(row)
         self.fields["from_at"].help_text = _("In your time zone. Empty: at once.")
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        in_currency(self, self.cleaned_data.get("currency", CURRENCY), "price")
+        return cleaned
 
 
 def new_plan(row: None, values: Values, by: Actor, at: datetime) -> str | Promise | None:

@@ -14,13 +14,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.core import roles
-from accounts.core.form_fields import MoneyField, NameField
+from accounts.core.currencies import plain
+from accounts.core.form_fields import MoneyField, NameField, in_currency
 from accounts.core.formats import brief, money
 from accounts.customers.history import Actor
 from accounts.desk.actions.action import Act, ActForm, Values
 from accounts.models import RequestKind, SupportRequest
 from subscriptions.billing.invoice import InvoicePayment
 from subscriptions.desk.actions import of_subscription
+from subscriptions.plan import CURRENCY
 from subscriptions.refunds import decisions, paying
 from subscriptions.refunds.refund import MAX_PAYMENT_REFERENCE, PAID_ELSEWHERE, Ends, Refund
 from subscriptions.subscription import Subscription
@@ -89,10 +91,15 @@ class ProposeForm(ActForm):
             ),
         )
         if newest:
-            self.initial.setdefault("amount", f"{newest[0].left_cents / 100:.2f}")
+            self.initial.setdefault("amount", plain(newest[0].left_cents, newest[0].invoice.currency))
 
     def clean_currency(self) -> str:
         return str(self.cleaned_data["currency"]).upper()
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        in_currency(self, self.cleaned_data.get("currency", CURRENCY), "amount")
+        return cleaned
 
 
 def _payment_in_words(payment: InvoicePayment) -> str:

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.formats import money
 from accounts.core.refusal import Refused
 from accounts.core.text import wording
 from accounts.customers import history
@@ -115,7 +116,7 @@ def propose(
             raise ProposedBefore(standing)
         paid = paid_so_far(subscription, at)
         if not 0 < cents <= paid:
-            raise WrongAmount(paid=f"{paid / 100:.2f} {currency}")
+            raise WrongAmount(paid=money(paid, currency))
         if subscription.held_by:
             _fitting_payment(subscription, number, cents)
         refund = Refund.objects.create(
@@ -143,7 +144,7 @@ def _fitting_payment(subscription: Subscription, reference: str, cents: int) -> 
     if payment.disputed:
         raise Disputed
     if cents > payment.left_cents:
-        raise NotLeft(left=f"{payment.left_cents / 100:.2f} {subscription.currency}")
+        raise NotLeft(left=money(payment.left_cents, subscription.currency))
 
 
 def _asked_at(request: SupportRequest | None, at: datetime) -> datetime:

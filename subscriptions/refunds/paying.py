@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts.core.currencies import plain
 from accounts.core.refusal import Refused
 from accounts.core.text import wording
 from accounts.customers.history import Actor
@@ -77,7 +78,7 @@ def preview(at: datetime) -> Iterator[str]:
 
 def _next_step(refund: Refund) -> str:
     if refund.accepted_at is None:
-        return f"pay {refund.cents / 100:.2f} {refund.currency}"
+        return f"pay {plain(refund.cents, refund.currency)} {refund.currency}"
     return "look whether it has arrived" if refund.ended_at else "end the subscription"
 
 

@@ -282,6 +282,9 @@ def _tell_of_unmapped(
     if decided and all(decided) and not is_held:
         # Another product on the same Stripe account: staff have said so.
         return
+    if not_ours.why == "quantity":
+        find("no-seats", provider=CODE, reference=said.reference, account=account, at=at)
+        return
     find(
         "price-changed" if is_held else "unmapped-price",
         provider=CODE,

@@ -75,6 +75,11 @@ KINDS = (
         _("It goes on here by the terms that were known. Say which plan the new price buys (Stripe prices)."),
     ),
     FindingKind(
+        "no-seats",
+        _("A subscription at Stripe is for no seats"),
+        _("Nothing is charged for it. Set its quantity at Stripe, or end it; here it goes on with the seats it had."),
+    ),
+    FindingKind(
         "missing-there",
         _("Stripe does not list a subscription that it held"),
         _("Nothing ends for that. It may be in another Stripe account, or in the other mode: check STRIPE_API_KEY."),

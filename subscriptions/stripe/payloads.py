@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from accounts.core import foreign_input
+from accounts.core import currencies, foreign_input
 from subscriptions.billing.holding import MAX_REFERENCE, MAX_STATUS_WORD, AskedBy, Held, HeldStatus
 from subscriptions.ending.cancellation import MAX_COMMENT, Reason
 from subscriptions.plan import Interval
@@ -46,14 +46,6 @@ ENDED_BY = {
     "payment_disputed": AskedBy.CHARGED_BACK,
     "canceled_by_retention_policy": AskedBy.PROVIDER,
 }
-#: Currencies whose smallest unit, as Stripe counts, is no hundredth (docs.stripe.com/currencies): amounts are shown and
-#: checked in hundredths here.
-NO_HUNDREDTHS = frozenset(
-    (
-        *("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"),
-        *("BHD", "JOD", "KWD", "OMR", "TND"),
-    )
-)
 
 
 class UnreadableAnswer(ValueError):
@@ -241,7 +233,7 @@ def _unfit(price: StripePrice, said: Mapping[str, Any], recurring: Mapping[str, 
         return Unmapped.METERED
     if price.cents is None or said.get("billing_scheme") == "tiered" or said.get("transform_quantity"):
         return Unmapped.NO_AMOUNT
-    if price.currency in NO_HUNDREDTHS:
+    if not currencies.is_known(price.currency):
         return Unmapped.CURRENCY
     return None
 

@@ -28,7 +28,7 @@ class Unmapped(models.TextChoices):
     INTERVAL = "interval", _("billed neither monthly nor annually")
     METERED = "metered", _("billed by usage")
     NO_AMOUNT = "no_amount", _("no fixed amount for a seat: tiers, packages or fractions")
-    CURRENCY = "currency", _("a currency without cents, or with more than a hundred")
+    CURRENCY = "currency", _("a currency that is not known here")
 
 
 class StripePriceQuerySet(models.QuerySet["StripePrice"]):

@@ -165,7 +165,9 @@ def test_a_customer_who_can_not_be_asked_about_holds_up_nobody_and_doctor_names_
         ({"interval": "month", "interval_count": 3}, Unmapped.INTERVAL),
         ({"interval": None}, Unmapped.NOT_RECURRING),
         ({"usage_type": "metered"}, Unmapped.METERED),
-        ({"currency": "jpy"}, Unmapped.CURRENCY),
+        ({"currency": "jpy"}, ""),
+        ({"currency": "kwd"}, ""),
+        ({"currency": "xyz"}, Unmapped.CURRENCY),
         ({"cents": None, "tiers": True}, Unmapped.NO_AMOUNT),
     ],
 )
