@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts.customers import history
 from accounts.customers.history import Actor, ActorKind
 from accounts.mail import notices
-from subscriptions.billing.wish import Cause, cause_of, want_end
+from subscriptions.billing.wish import Cause, cause_of, charge_facts, want_end
 from subscriptions.event_kinds import SubscriptionEvent
 from subscriptions.event_types import End
 from subscriptions.plan import FREE, Interval
@@ -156,6 +156,7 @@ def end_now(subscription: Subscription, *, by: Actor, at: datetime) -> bool:
             channel=subscription.channel,
             ended_at=at,
             **({"by_support": True} if by.kind == ActorKind.STAFF else {}),
+            **charge_facts(subscription),
             **_still_billed(subscription, by),
         )
     return True

@@ -128,6 +128,11 @@ class Holding(models.Model):
         return f"{self.provider} {self.reference}"
 
 
+def nothing_is_paid(subscription: Subscription, at: datetime) -> bool:
+    """Whether there is no paid time left that an end could wait for: a payment is late, or it is suspended."""
+    return subscription.is_suspended(at) or payment_is_late(subscription)
+
+
 def payment_is_late(subscription: Subscription) -> bool:
     """Whether, as last read, a payment failed and is tried again: its period has begun, and nothing is paid for it."""
     return subscription.held_by != "" and Holding.objects.filter(pk=subscription.pk, status=HeldStatus.LATE).exists()

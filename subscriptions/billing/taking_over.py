@@ -216,7 +216,9 @@ def _ended(subscription: Subscription, held: Held, wish: Wish | None, at: dateti
     ended_at = min(at, max([ended_at, subscription.started_at, *asked]))
     wished = wish is not None and wish.want == Want.END and wish.at_once
     unpaid = held.asked_by in (AskedBy.UNPAID, AskedBy.CHARGED_BACK)
-    if not changes.end_locked(subscription, at=at, ends_at=ended_at, by=PROVIDER, reason=held.asked_by or "unknown"):
+    # What we asked for is not staff's doing, though a provider can't tell our software from a person of theirs.
+    asked_by = wish.cause if wish is not None and wish.want == Want.END and not unpaid else held.asked_by
+    if not changes.end_locked(subscription, at=at, ends_at=ended_at, by=PROVIDER, reason=asked_by or "unknown"):
         return
     if promised and not wished:
         _find("ended-before-promised", subscription, held, at, promised=promised.isoformat())

@@ -213,6 +213,22 @@ def is_charged(subscription: Subscription) -> bool:
     return subscription.channel == Channel.DIRECT and (subscription.cents > 0 or subscription.held_by != "")
 
 
+def charge_facts(subscription: Subscription) -> dict[str, str]:
+    """For a mail: whether whoever charges has agreed to the newest wish; nothing where nobody was asked.
+
+    `charge` is `stopped`, `being_stopped`, or `being_resumed`. What goes on as agreed is no news. `paid_back`: what is
+    charged after the end all the same goes back by itself, because a provider does that when it is asked.
+    """
+    newest = Wish.objects.filter(pk=subscription.pk).first()
+    if newest is None:
+        return {}
+    if newest.want == Want.END:
+        if newest.agreed_at:
+            return {"charge": "stopped"}
+        return {"charge": "being_stopped", **({"paid_back": "by itself"} if subscription.held_by else {})}
+    return {} if newest.agreed_at else {"charge": "being_resumed"}
+
+
 def cause_of(by: Actor) -> Cause:
     """What a wish comes from, by who acts; a refund and a deletion say so themselves."""
     match by.kind:

@@ -26,7 +26,7 @@ from accounts.models import User
 from accounts.support import deletion
 from subscriptions import changes, losses
 from subscriptions.billing import wish
-from subscriptions.billing.holding import payment_is_late
+from subscriptions.billing.holding import nothing_is_paid
 from subscriptions.billing.wish import Cause
 from subscriptions.ending import reminders
 from subscriptions.event_kinds import SubscriptionEvent
@@ -182,9 +182,9 @@ def cancel(
     confirmation mail commit with it. `identity`: which facts staff compared who cancel for an owner that can't sign in
     (`accounts.support.identity.proven`), for the history. `promised_end`: the end that whoever asks was told; with
     another one nothing is done. Whoever charges for it is to be told (`subscriptions.billing.wish`), `cause` being what
-    that comes from, if it is not who asks. While a payment is late it ends now, because the time that was paid for is
-    over: nothing is tried again, and no end can be promised beforehand. Raises `CannotCancelHere`, `AlreadyEnded`, and
-    `OutOfDate`.
+    that comes from, if it is not who asks. While a payment is late, or it is suspended, it ends now, because the time
+    that was paid for is over: nothing is tried again, and no end can be promised beforehand. Raises
+    `CannotCancelHere`, `AlreadyEnded`, and `OutOfDate`.
     """
     with transaction.atomic():
         subscription = locked_in_order(subscription)
@@ -194,7 +194,8 @@ def cancel(
             raise AlreadyEnded
         if existing := subscription.cancellations.open().first():
             return existing, False
-        unpaid = payment_is_late(subscription)
+        unpaid = nothing_is_paid(subscription, at)
+        suspended = unpaid and subscription.is_suspended(at)
         effective_at = at if unpaid else subscription.paid_through(at)
         if subscription.ends_at:
             # Billing has told an earlier end.
@@ -225,6 +226,7 @@ def cancel(
             by=by,
             at=at,
             identity=identity,
+            suspended=suspended,
         )
     return cancellation, True
 
@@ -294,11 +296,12 @@ def tell(
     elsewhere: bool = False,
     again: str = "",
     identity: Sequence[str] = (),
+    suspended: bool = False,
 ) -> None:
     """History and the owner's mail, in the transaction of the transition.
 
     `elsewhere`: it was done where the subscription is paid for. `again` tells apart what is told of one cancellation
-    more than once.
+    more than once. `suspended`: so it was when it ended.
     """
     subscription = cancellation.subscription
     account = subscription.account
@@ -336,6 +339,8 @@ def tell(
         renews_at=subscription.paid_through(at),
         **({"refunded": True} if refunded else {}),
         **({"ended": True} if subscription.settled_at else {}),
+        **({"suspended": True} if suspended else {}),
+        **(wish.charge_facts(subscription) if event == SubscriptionEvent.CANCELLATION_WITHDRAWN else {}),
         # Who is not asked about what is done in their name learns who did it, and what to do against it.
         **({"by_support": True} if by.kind == ActorKind.STAFF and not refunded else {}),
         **({"elsewhere": True} if elsewhere else {}),

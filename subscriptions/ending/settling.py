@@ -41,7 +41,8 @@ WITH settled AS (
     UPDATE subscriptions_subscription AS ended
        SET settled_at = %(at)s, next_reminder_at = NULL, last_error = ''
      WHERE id = ANY(%(ids)s)
-    RETURNING id, account_id, external_id, plan_id, channel, interval, seats, started_at, ends_at, suspended_at, (
+    RETURNING id, account_id, external_id, plan_id, channel, interval, seats, started_at, ends_at, suspended_at,
+        held_by, (
         SELECT next.id FROM subscriptions_subscription AS next
          WHERE next.account_id = ended.account_id
            AND next.started_at >= ended.ends_at AND next.started_at < ended.ends_at + make_interval(secs => %(near)s)
@@ -70,12 +71,16 @@ SELECT gen_random_uuid(), settled.account_id, owner.user_id, 'subscriptions/subs
        jsonb_build_object(
            'plan', plan.name, 'channel', settled.channel, 'ended_at', settled.ends_at,
            'given_up', to_jsonb(ARRAY(SELECT unnest(plan.features) EXCEPT SELECT unnest(free.features) ORDER BY 1))
-       ),
+       ) || CASE WHEN wish.want <> 'end' OR wish.want IS NULL THEN '{}'
+                 WHEN wish.agreed_at IS NOT NULL THEN jsonb_build_object('charge', 'stopped')
+                 WHEN settled.held_by = '' THEN jsonb_build_object('charge', 'being_stopped')
+                 ELSE jsonb_build_object('charge', 'being_stopped', 'paid_back', 'by itself') END,
        %(at)s, %(at)s, 0, ''
   FROM settled
   JOIN subscriptions_plan AS plan ON plan.code = settled.plan_id
   JOIN subscriptions_plan AS free ON free.code = 'free'
   JOIN accounts_account AS account ON account.id = settled.account_id AND account.purging_at IS NULL
+  LEFT JOIN subscriptions_wish AS wish ON wish.subscription_id = settled.id
   JOIN accounts_membership AS owner ON owner.account_id = settled.account_id AND owner.role = 'owner'
  WHERE settled.successor IS NULL
 ON CONFLICT DO NOTHING

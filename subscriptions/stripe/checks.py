@@ -21,6 +21,7 @@ from accounts.jobs import invariants, sweeps
 from accounts.jobs.due_work import overdue, run_due
 from accounts.models import Account
 from subscriptions.billing import paid_after_end
+from subscriptions.billing.bought import tell_bought
 from subscriptions.billing.finding import Finding, find, in_words
 from subscriptions.billing.holding import Held, HeldStatus, Holding
 from subscriptions.billing.taking_over import take_over
@@ -185,6 +186,8 @@ def take_over_customer(
     )
     first_paid = taken_invoices.first_paid(invoices)
     customer.read(sent_at=sent_at, at=at, leased_until=leased_until)
+    references = [said.reference for said in subscriptions]
+    known = set(Holding.objects.filter(provider=CODE, reference__in=references).values_list("reference", flat=True))
     for said in subscriptions:
         if said.livemode != settings.STRIPE_LIVEMODE or said.customer_reference != customer.reference:
             find("wrong-mode", provider=CODE, reference=said.reference, account=account, at=at)
@@ -203,6 +206,8 @@ def take_over_customer(
             customer.check_at = customer.check_since = at
         of_it = [invoice for invoice in invoices if subscription_of(invoice) == said.reference]
         taken_invoices.take_over(holding.subscription, of_it)
+        if said.reference not in known:
+            tell_bought(holding.subscription, at)
     _look_for_what_is_missing(customer, account, subscriptions, at)
     if unreadable and leased_until:
         # Its worker notes why, and it is tried again.

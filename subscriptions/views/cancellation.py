@@ -18,8 +18,9 @@ from accounts.customers.user import User
 from accounts.signing_in.fresh_proof import fresh_proof
 from subscriptions import losses
 from subscriptions.billing.charge import charge_of
-from subscriptions.billing.holding import payment_is_late
+from subscriptions.billing.holding import nothing_is_paid
 from subscriptions.billing.keeping import Kept, confirm
+from subscriptions.billing.wish import Wish
 from subscriptions.channels.settings_notes import notes_for
 from subscriptions.current_plan import Standing, standing_of
 from subscriptions.ending.cancellation import (
@@ -70,14 +71,14 @@ def cancellation(request: HttpRequest, membership: Membership) -> HttpResponse:
     except AlreadyEnded:
         return _refusal(request, standing, _("The subscription has ended already. There is nothing left to cancel."))
     if ends_at is None:
-        messages.success(request, _("Your subscription has ended. The open invoice is not collected any more."))
+        messages.success(request, _("Your subscription has ended. The open invoice is being cancelled where you pay."))
         return redirect(page_of(membership.account, "subscription"))
     return redirect(page_of(membership.account, "cancellation"))
 
 
 def _promised_end(subscription: Subscription, at: datetime) -> datetime | None:
-    """Until when the page says that everything works; None: it says that it ends at once, as a payment is late."""
-    return None if payment_is_late(subscription) else subscription.paid_through(at)
+    """Until when the page says that everything works; None: it says that it ends at once, as nothing is paid."""
+    return None if nothing_is_paid(subscription, at) else subscription.paid_through(at)
 
 
 @require_POST
@@ -122,6 +123,9 @@ def withdraw(request: HttpRequest, membership: Membership) -> HttpResponse:
                 "end within minutes. We keep asking. If it has ended there, we write to you."
             ),
         )
+    elif Wish.objects.open().filter(pk=newest.subscription_id).exists():
+        # Whoever charges has not agreed yet: the page says so until they have, and nothing else is promised.
+        messages.success(request, _("You keep your subscription. Its renewal is being taken up again where you pay."))
     elif changed:
         messages.success(request, _("You keep your subscription. It renews as before."))
     else:
@@ -146,6 +150,7 @@ def _confirmation(
             "subscription": subscription,
             "effective_at": subscription.paid_through(at),
             "ends_at_once": ends_at is None,
+            "is_suspended": subscription.is_suspended(at),
             "promised": ends_at or AT_ONCE,
             "on_trial": subscription.on_trial(at),
             "money_back": subscription.money_back_open(at),

@@ -54,7 +54,7 @@ def settings(request: HttpRequest, membership: Membership) -> HttpResponse:
             "refund": live.refunds.settles().first() if live else None,
             "losses": losses.of(account, standing.last.plan, at) if standing.last and not live else [],
             "notes": notes_for(account, live.channel if live else None, at),
-            "charge": charge_of(live, at),
+            "charge": charge_of(live or standing.last, at),
             "pays_elsewhere": provider is not None,
             "invoices": invoices[:INVOICES] if provider else (),
             "history": account.events.for_customers().story()[:HISTORY],

@@ -152,7 +152,7 @@ LISTED: dict[Why, Callable[[FakeStripe, Any, Any], Any]] = {
         whose, stripe.price(900, interval_count=3, lookup_key="pro-quarterly")
     ),
     Why.CURRENCY: lambda stripe, pro, whose: stripe.subscribe(
-        whose, stripe.price(900, currency="jpy", lookup_key="pro-jpy")
+        whose, stripe.price(900, currency="xyz", lookup_key="pro-xyz")
     ),
     Why.METERED: lambda stripe, pro, whose: stripe.subscribe(
         whose, stripe.price(900, usage_type="metered", lookup_key="pro-metered")

@@ -1,11 +1,16 @@
 """Keep, in the last ten minutes: the page says "kept" once Stripe has said so."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.db import connection
+from django.test import Client
 
-from accounts.models import Account
+from accounts.models import Account, User
 from subscriptions.billing.agreeing import agree_due
 from subscriptions.billing.keeping import Kept, confirm
 from subscriptions.billing.wish import Wish
@@ -13,6 +18,7 @@ from subscriptions.ending.cancellation import cancel, withdraw
 from subscriptions.models import Subscription
 from tests.factories import owner_of
 from tests.fakes.stripe import FakeStripe
+from tests.pages import Form, forms_on
 from tests.subscriptions.stripe.test_wishes_at_stripe import CANCELLED, PERIOD_END, hold
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -68,3 +74,82 @@ def test_before_the_last_minutes_nobody_waits(
     stripe.forget_requests()
     assert keep(here, PERIOD_END - timedelta(minutes=11)) == Kept.YES
     assert stripe.count() == 0
+
+
+# The same on the page
+
+
+def press_keep(owner: User, sign_in: Callable[[User | None], Client]) -> tuple[int, str]:
+    client = sign_in(owner)
+    with time_machine.travel(NEAR, tick=False):
+        page = client.get("/user/subscription/").content.decode()
+        (form,) = [form for form in forms_on(page, "/") if form.action.endswith("/withdraw/")]
+        answer = client.post(form.action, form.sent(), follow=True)
+    return answer.status_code, " ".join(answer.content.decode().split())
+
+
+def test_the_page_says_kept_once_stripe_has_said_so(
+    cancelled: tuple[Subscription, dict[str, Any]],
+    stripe: FakeStripe,
+    owner: User,
+    sign_in: Callable[[User | None], Client],
+) -> None:
+    stripe.advance(NEAR)
+    status, said = press_keep(owner, sign_in)
+    assert status == 200
+    assert "You keep your subscription. It renews as before." in said
+
+
+def test_the_page_says_that_it_could_not_be_kept(
+    cancelled: tuple[Subscription, dict[str, Any]],
+    stripe: FakeStripe,
+    owner: User,
+    sign_in: Callable[[User | None], Client],
+) -> None:
+    stripe.dashboard_cancel(cancelled[1], "now")
+    status, said = press_keep(owner, sign_in)
+    assert status == 409
+    assert "The subscription has ended already and can&#x27;t be kept any more." in said
+    assert "You keep your subscription" not in said
+
+
+def test_the_page_says_that_it_is_not_known_yet(
+    cancelled: tuple[Subscription, dict[str, Any]],
+    stripe: FakeStripe,
+    owner: User,
+    sign_in: Callable[[User | None], Client],
+) -> None:
+    stripe.away()
+    status, said = press_keep(owner, sign_in)
+    assert status == 200
+    assert "we have not heard yet that your payment goes on" in said
+    assert "It renews as before" not in said
+
+
+def test_two_tabs_that_keep_it_keep_it_once(
+    cancelled: tuple[Subscription, dict[str, Any]],
+    stripe: FakeStripe,
+    owner: User,
+    sign_in: Callable[[User | None], Client],
+) -> None:
+    stripe.advance(NEAR)
+    client = sign_in(owner)
+    with time_machine.travel(NEAR, tick=False):
+        page = client.get("/user/subscription/").content.decode()
+        (form,) = [form for form in forms_on(page, "/") if form.action.endswith("/withdraw/")]
+        with ThreadPoolExecutor(2) as tabs:
+            both = [tabs.submit(_post, client.cookies.output(header="", sep=";"), form) for _tab in range(2)]
+            answers = [tab.result() for tab in both]
+    assert [status for status, _said in answers] == [200, 200]
+    assert all("kept" in said or "You keep" in said for _status, said in answers)
+    assert Wish.objects.get().version == 2
+    assert cancelled[1]["cancel_at"] is None
+
+
+def _post(cookies: str, form: Form) -> tuple[int, str]:
+    try:
+        tab = Client(headers={"cookie": cookies})
+        answer = tab.post(form.action, form.sent(), follow=True)
+        return answer.status_code, " ".join(answer.content.decode().split())
+    finally:
+        connection.close()

@@ -48,7 +48,7 @@ def test_a_refund_in_the_dashboard_leaves_less_and_is_a_finding_once(
     assert findings() == [("refunded-elsewhere", theirs["id"])]
     assert Finding.objects.get().facts["cents"] == 900
     assert subscription.ends_at is None, "it ends nothing by itself"
-    with pytest.raises(decisions.NotLeft, match=r"40\.00 USD"):
+    with pytest.raises(decisions.NotLeft, match=r"\$40\.00"):
         propose(
             subscription, cents=4001, currency="USD", ends=Ends.NOW, payment_reference=payment(stripe), by=lead,
             at=stripe.now,
