@@ -176,7 +176,9 @@ def take_over_customer(
     customer = StripeCustomer.objects.locked().get(pk=customer_id)
     if account.purging_at:
         # Erased: nothing may be written any more. That nothing runs there is the erasing's to ask.
-        StripeCustomer.objects.filter(pk=customer.pk).update(check_at=None, check_since=None)
+        StripeCustomer.objects.filter(pk=customer.pk).update(
+            check_at=None, check_since=None, check_attempts=0, check_error=""
+        )
         return True
     if customer.read_at and sent_at < customer.read_at:
         # Somebody asked later, and was quicker.

@@ -268,3 +268,17 @@ def test_while_stripe_is_away_the_row_waits_and_says_why(world: World, stripe: F
     assert checks.check_due(BOUGHT + MINUTE) == 1
     assert world.subscription.plan_id == "pro"
     assert StripeCustomer.objects.get().check_at is None
+
+
+def test_once_its_account_is_being_erased_nothing_is_left_to_be_asked_and_no_error_stays(
+    world: World, held: Json, stripe: FakeStripe
+) -> None:
+    stripe.fail("GET /v1/subscriptions*", 500)
+    stripe.event("customer.updated", stripe.the(world.customer))
+    world.hear()
+    assert StripeCustomer.objects.get().check_error
+    world.account.purging_at = BOUGHT + MINUTE
+    world.account.save()
+    assert checks.check_due(BOUGHT + MINUTE) == 1
+    customer = StripeCustomer.objects.get()
+    assert (customer.check_at, customer.check_attempts, customer.check_error) == (None, 0, "")
