@@ -6,11 +6,9 @@ Time, what is told us, and what Stripe and this machine do to our calls are here
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from django.db import connection, transaction
 from django.test import Client
 
 from accounts.checks.breaker import BreakerOpen
@@ -42,6 +40,7 @@ from tests.fakes.stripe import deliveries as told
 from tests.fakes.stripe.refusals import Refused as RefusedThere
 from tests.fakes.stripe.spec import Json
 from tests.fakes.stripe.traffic import Fault
+from tests.faults.dying import dying, dying_at
 
 BOUGHT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -50,10 +49,6 @@ DOOR = "/billing/stripe/webhook/"
 OVER = ("canceled", "incomplete_expired")
 #: Statements of a worker's turn that may be its last; most turns have fewer, and die of nothing.
 MOST_STATEMENTS, MOST_CALLS = 40, 6
-
-
-class Killed(BaseException):
-    """The process is gone. Nothing of ours catches it, and what it had not committed is undone."""
 
 
 class Life:
@@ -336,7 +331,7 @@ class Life:
     @contextmanager
     def in_trouble(self, trouble: str, chance: random.Random | None) -> Iterator[None]:
         faults: list[Fault] = []
-        death: int | Fault | None = None
+        death: AbstractContextManager[object] = nullcontext()
         match trouble:
             case "fails":
                 faults = [self.stripe.fail("*", status=500, times=3)]
@@ -348,16 +343,17 @@ class Life:
                 faults = [self.stripe.away()]
             case "dies":
                 assert chance is not None
-                death = chance.randrange(1, MOST_STATEMENTS)
+                death = dying_at(chance.randrange(1, MOST_STATEMENTS))
             case "dies calling":
                 assert chance is not None
                 # Its call may have been carried out, and nobody heard.
-                death = self.stripe.fail(
-                    "*", disconnect=True, carried_out=chance.random() < 0.5, times=1, skip=chance.randrange(MOST_CALLS)
+                last = self.stripe.fail(
+                    "*", disconnect=True, carried_out=chance.random() < 0.5, skip=chance.randrange(MOST_CALLS)
                 )
-                faults = [death]
+                faults = [last]
+                death = dying(lambda: last.left == 0)
         try:
-            with dying(self.stripe, death):
+            with death:
                 yield
         finally:
             self.stripe.heal(*faults)
@@ -382,30 +378,3 @@ class Life:
             self.works()
             self.stripe.advance(self.at + 20 * MINUTE)
         self.works()
-
-
-@contextmanager
-def dying(stripe: FakeStripe, death: int | Fault | None) -> Iterator[None]:
-    """A worker that dies: at its statement of this number, or of this call; then nothing of it is heard any more.
-
-    What it has committed stays, what it has not is undone: our transactions are savepoints of the test's.
-    """
-    if death is None:
-        yield
-        return
-    left = death if isinstance(death, int) else 0
-
-    def execute(proceed: Callable[..., Any], sql: str, parameters: Any, many: bool, context: Any) -> Any:
-        nonlocal left
-        if not str(sql).startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
-            left -= 1
-            if left == 0 if isinstance(death, int) else death.left == 0:
-                raise Killed
-        return proceed(sql, parameters, many, context)
-
-    try:
-        with connection.execute_wrapper(execute):
-            yield
-    except Killed:
-        # What failed was never sent: the transaction around it is whole.
-        transaction.set_rollback(False)

@@ -160,7 +160,7 @@ def _the_end_is_told_once(life: Life, here: Subscription) -> None:
         ]
         assert confirmed, f"{cancellation} was confirmed to nobody"
         assert len(withdrawn) == bool(cancellation.withdrawn_at)
-        if cancellation.withdrawn_at is None and not ended and not _was_paid_back(here):
+        if cancellation.withdrawn_at is None and not (ended or _was_paid_back(here) or life.erased()):
             moved = [mail.facts["ends_at"] for mail in _mails(life, "end_moved")]
             last = moved[-1] if moved else confirmed[-1].facts["effective_at"]
             assert here.ends_at is not None

@@ -46,8 +46,8 @@ beginnings = st.fixed_dictionaries(
 )
 
 
-#: A history takes a third of a second.
-EXAMPLES = settings().max_examples if settings().max_examples > 30 else 20
+#: A history takes half a second of a core.
+EXAMPLES = settings().max_examples if settings().max_examples > 30 else 12
 
 
 @given(beginning=beginnings, history=histories)
