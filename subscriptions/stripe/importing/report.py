@@ -42,6 +42,8 @@ class Why(StrEnum):
 #: What else staff should know of one that is linked.
 PAST_DUE, UNPAID, PAUSED = "past_due", "unpaid", "paused"
 CANCELLING, TRIAL, SCHEDULE, REPLACED = "cancelling", "trial", "has schedule", "replaced"
+#: Its renewal is not stopped by the import; the erasing ends it (`subscriptions.stripe.forgetting`).
+TO_BE_DELETED = "to be deleted"
 
 
 @dataclass(frozen=True)

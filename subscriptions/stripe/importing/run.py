@@ -19,7 +19,7 @@ from subscriptions.refunds.refund import Refund
 from subscriptions.stripe.client import StripeApi
 from subscriptions.stripe.customer import StripeCustomer
 from subscriptions.stripe.importing.reading import put_aside
-from subscriptions.stripe.importing.report import REPLACED, Imported, Options, Why
+from subscriptions.stripe.importing.report import REPLACED, TO_BE_DELETED, Imported, Options, Why
 from subscriptions.stripe.importing.spool import Noted, Spool
 from subscriptions.stripe.importing.whose import whose
 from subscriptions.stripe.payloads import CODE, read_price
@@ -123,7 +123,8 @@ def _begin(account: Account, noted: Noted, options: Options) -> Imported:
         return _line(noted, account, Why.LEAVING)
     if options.apply and (why := _link(account, noted, replaced, options.at)):
         return _line(noted, account, why)
-    return _line(noted, account, Why.LINKED, *([REPLACED] if replaced else []))
+    going = [TO_BE_DELETED] if deletion.scheduled(account) else []
+    return _line(noted, account, Why.LINKED, *([REPLACED] if replaced else []), *going)
 
 
 def _may_be_replaced(subscription: Subscription, at: datetime) -> bool:

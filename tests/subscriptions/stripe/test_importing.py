@@ -11,13 +11,16 @@ from pytest_django import Settings
 
 from accounts.core import clock
 from accounts.customers.history import Actor
-from accounts.models import Account, Event, Notice
+from accounts.models import Account, Event, Notice, User
+from accounts.support import deletion
+from accounts.support.requests import RequestKind, ask
 from subscriptions.billing.finding import Finding
 from subscriptions.billing.wish import Wish
 from subscriptions.ending.cancellation import cancel
 from subscriptions.models import Cancellation, Holding, StripeCustomer, StripePrice, Subscription
 from subscriptions.stripe.checks import check_due
 from subscriptions.stripe.client import stripe_api
+from subscriptions.stripe.forgetting import customers_of
 from subscriptions.stripe.importing.report import Options, Why
 from subscriptions.stripe.importing.run import import_all
 from tests.accounts.erasure.purging import HOUR
@@ -306,6 +309,28 @@ def test_what_an_owner_has_cancelled_here_does_not_go_on_by_being_replaced(strip
     assert line(report("--apply", "--replace"), there) == f"{account.pk}: leaving here"
     assert Subscription.objects.get() == here
     assert Cancellation.objects.open().exists()
+
+
+def test_of_an_account_that_is_to_be_deleted_it_is_linked_and_said_so_for_the_erasing_has_to_know_of_it(
+    stripe: FakeStripe, pro: Any, agent: User, lead: User
+) -> None:
+    account = owned("ada@lovelace.example")
+    owner, now = account.owner(), clock.now()
+    assert owner is not None
+    asked, _new = ask(account, kind=RequestKind.DELETION, message="", by=Actor.owner(owner), at=now)
+    deletion.propose(asked, by=Actor.staff(agent), at=now, override="They know.")
+    deletion.approve(asked, by=Actor.staff(lead), at=now)
+    there = stripe.subscribe(stripe.customer(email="ada@lovelace.example"), pro)
+    for options in ((), ("--apply",)):
+        assert line(report(*options), there) == f"{account.pk}: linked (to be deleted)"
+    assert customers_of(account.pk) == {there["customer"]}
+
+
+def test_what_is_to_begin_here_later_stands_in_the_way(stripe: FakeStripe, pro: Any) -> None:
+    account = owned("ada@lovelace.example")
+    subscribe(account, at=clock.now() + 9 * DAY, channel="datadog_sales", ends_at=clock.now() + 90 * DAY)
+    there = stripe.subscribe(stripe.customer(email="ada@lovelace.example"), pro)
+    assert line(report("--apply", "--replace"), there) == f"{account.pk}: two live"
 
 
 # What has ended there
