@@ -29,6 +29,7 @@ BENCHMARKS = (
     "imports",
     "wishes",
     "stripe_walk",
+    "elsewhere",
 )
 
 
