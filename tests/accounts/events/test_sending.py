@@ -409,9 +409,10 @@ def test_after_thirty_days_messages_tests_lanes_and_removed_endpoints_are_forgot
     tell(uuid.uuid4())
     managing.test(endpoint, by=SYSTEM, at=NOW)
     publish_and_send(NOW)
-    managing.remove(endpoint, by=SYSTEM, at=NOW)
     # Messages count from when they were written, which the database's own clock says.
-    far = EventMessage.objects.get().recorded_at + 30 * DAY
+    written = EventMessage.objects.get().recorded_at
+    managing.remove(endpoint, by=SYSTEM, at=written)
+    far = written + 30 * DAY
     publish_and_send(far - SECOND)
     assert (Lane.objects.count(), EventMessage.objects.count()) == (1, 1)
     publish_and_send(far + SECOND)

@@ -25,6 +25,13 @@ def test_the_headers_are_those_of_the_specification() -> None:
     }
 
 
+def test_it_is_what_the_libraries_for_node_sign() -> None:
+    """Recorded from `standardwebhooks` 1.1.1 and `svix` 1.99.1 of npm, which agree."""
+    secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+    headers = signed("msg_1", BODY, keys=[secret], at=AT)
+    assert headers["webhook-signature"] == "v1,RvlJ5557tTdJoYgFDUPMd6rpW1Yyb6Yl9js8LfhMK3g="
+
+
 def test_an_instant_of_another_zone_is_the_same_instant() -> None:
     secret = make_secret()
     there = AT.astimezone(timezone(timedelta(hours=2)))
