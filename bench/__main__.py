@@ -30,6 +30,7 @@ BENCHMARKS = (
     "wishes",
     "stripe_walk",
     "elsewhere",
+    "events",
 )
 
 
