@@ -31,6 +31,7 @@ class _Derived(models.TextField):  # type: ignore[type-arg]  # not subscriptable
         return derived
 
     def derive(self, value: str) -> str:
+        """What is stored for this value of the source. Each kind of field has its own; there is none to fall back on."""
         raise NotImplementedError
 
 

@@ -37,4 +37,4 @@ def test_a_second_one_waits_until_the_transaction_ends_and_another_key_does_not(
 
 
 def test_no_two_locks_have_one_number() -> None:
-    assert len({int(lock) for lock in Lock.__members__.values()}) == len(Lock.__members__) == 5
+    assert len({int(lock) for lock in Lock.__members__.values()}) == len(Lock.__members__) == 6
