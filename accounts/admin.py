@@ -152,7 +152,7 @@ class NoticeAdmin(ReadOnlyAdmin):
     list_select_related = ["account", "recipient"]
 
 
-class Queue(admin.SimpleListFilter):
+class QueueFilter(admin.SimpleListFilter):
     """What a member of staff comes for; what waits for us comes first."""
 
     title = _("queue")
@@ -194,7 +194,7 @@ class SupportRequestAdmin(ReadOnlyAdmin):
     """The queue of requests, and for each the page of its conversation."""
 
     list_display = ["reference", "kind", "account", "made_at", "due_at", "state_now", "assigned_to"]
-    list_filter = [Queue, "kind"]
+    list_filter = [QueueFilter, "kind"]
     list_select_related = ["account", "assigned_to"]
     found_by = [same("reference", references.canonical), of_account()]
     search_help_text = _("Reference, or whatever an account is found by")

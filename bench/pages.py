@@ -17,7 +17,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.blueprints.models import Blueprint, CloudConnection, Grid, Provider
+from accounts.blueprints.models import Blueprint, CloudConnection, CloudProvider, Grid
 from accounts.core import clock
 from accounts.customers.history import Actor, ActorKind
 from accounts.models import Account, Event, Membership, Role, User
@@ -90,7 +90,7 @@ def account_with(size: int) -> Account:
     components = [
         {"id": str(place), "type": "ec2", "label": "web", "x": place, "y": 0, "links": []} for place in range(20)
     ]
-    grids, providers = list(Grid), list(Provider)
+    grids, providers = list(Grid), list(CloudProvider)
     Blueprint.objects.bulk_create(
         Blueprint(account=account, name=f"Blueprint {n}", grid=grids[n % 2], components=components) for n in range(size)
     )

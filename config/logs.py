@@ -26,7 +26,7 @@ def scrub(text: str) -> str:
     return _QUOTED_ROWS.sub(r"\1…", _ADDRESSES.sub("<address>", _KEYS.sub(r"\1…", text)))
 
 
-class Line(logging.Formatter):
+class LogLine(logging.Formatter):
     """A line of the log for people: time in UTC, what it is about, scrubbed as a whole, traceback included."""
 
     converter = staticmethod(time.gmtime)
@@ -54,8 +54,8 @@ class JsonLine(JsonFormatter):
     """
 
     converter = staticmethod(time.gmtime)
-    default_time_format = Line.default_time_format
-    default_msec_format = Line.default_msec_format
+    default_time_format = LogLine.default_time_format
+    default_msec_format = LogLine.default_msec_format
 
     def __init__(self) -> None:
         super().__init__(

@@ -51,7 +51,7 @@ Environ = dict[str, Any]
 
 
 @dataclass
-class Answer:
+class WebAnswer:
     status: int
     headers: list[tuple[str, str]]
     body: "bytes | IO[bytes]"
@@ -64,18 +64,18 @@ class NotTaken(Exception):
         super().__init__(why)
         self.status = status
 
-    def answer(self, path: str) -> Answer:
+    def answer(self, path: str) -> WebAnswer:
         """In words; as a problem document where the API was asked, which answers in no other way."""
         # The rest of the body is never read, so the connection can't be used for anything more.
         close = ("connection", "close")
         if not path.startswith(problems.ROOT):
-            return Answer(self.status, [("content-type", "text/plain; charset=utf-8"), close], f"{self}\n".encode())
+            return WebAnswer(self.status, [("content-type", "text/plain; charset=utf-8"), close], f"{self}\n".encode())
         document = problems.of_status(self.status)
         headers = [(name.lower(), value) for name, value in document.items()]
-        return Answer(self.status, [*headers, close], document.content)
+        return WebAnswer(self.status, [*headers, close], document.content)
 
 
-class Server:
+class WebServer:
     """Reads requests, has them answered by `wsgi` in `threads` threads, sends the answers."""
 
     def __init__(self, wsgi: Callable[..., Any], *, threads: int) -> None:
@@ -133,7 +133,7 @@ class Server:
             self._held -= len(body)
         return bytes(body)
 
-    def _answer(self, environ: Environ) -> Answer:
+    def _answer(self, environ: Environ) -> WebAnswer:
         """Django's answer, written whole; in one of the threads."""
         begun: list[Any] = []
 
@@ -149,7 +149,7 @@ class Server:
             if close := getattr(result, "close", None):
                 close()
         status, headers = begun
-        return Answer(status, headers, body)
+        return WebAnswer(status, headers, body)
 
 
 class StoredFile:
@@ -237,7 +237,7 @@ def _written(parts: Iterable[bytes]) -> "bytes | IO[bytes]":
     return whole
 
 
-async def _stream(protocol: HTTPProtocol, answer: Answer, file: IO[bytes]) -> None:
+async def _stream(protocol: HTTPProtocol, answer: WebAnswer, file: IO[bytes]) -> None:
     """Send a file, as fast as the reader takes it."""
     with file, suppress(ProtocolClosed, TimeoutError):
         transport = protocol.response_stream(answer.status, answer.headers)
@@ -246,4 +246,4 @@ async def _stream(protocol: HTTPProtocol, answer: Answer, file: IO[bytes]) -> No
                 await transport.send_bytes(part)
 
 
-application = Server(django, threads=settings.WEB_THREADS)
+application = WebServer(django, threads=settings.WEB_THREADS)

@@ -557,7 +557,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"about": {"()": "accounts.core.log_context.ContextFilter"}},
-    "formatters": {"line": {"()": "config.logs.Line"}, "json": {"()": "config.logs.JsonLine"}},
+    "formatters": {"line": {"()": "config.logs.LogLine"}, "json": {"()": "config.logs.JsonLine"}},
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",

@@ -7,7 +7,7 @@ import factory
 from allauth.account.models import EmailAddress
 from factory.django import DjangoModelFactory
 
-from accounts.blueprints.models import Blueprint, CloudConnection, Grid, Provider
+from accounts.blueprints.models import Blueprint, CloudConnection, CloudProvider, Grid
 from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role, User
 from subscriptions.models import Channel, Interval, Plan, Subscription
@@ -72,7 +72,7 @@ class ConnectionFactory(DjangoModelFactory[CloudConnection]):
         model = CloudConnection
 
     account = factory.SubFactory(AccountFactory)
-    provider = Provider.AWS
+    provider = CloudProvider.AWS
     name = factory.Sequence(lambda number: f"production {number}")
 
 

@@ -31,7 +31,7 @@ from accounts.api.tokens import Scope
 from accounts.core import foreign_input
 from accounts.customers import opening
 from accounts.customers.account import Account, Membership, Role
-from accounts.customers.opening import Person
+from accounts.customers.opening import NewPerson
 from accounts.customers.user import User
 from accounts.mail import notices
 from accounts.mail.account_opened import tell_owner
@@ -52,8 +52,8 @@ class PersonIn(Body):
     language: Language = ""
     time_zone: Zone = "UTC"
 
-    def as_person(self) -> Person:
-        return Person(**self.model_dump())
+    def as_person(self) -> NewPerson:
+        return NewPerson(**self.model_dump())
 
 
 class PersonTold(Told):
@@ -247,7 +247,7 @@ def put_member(request: HttpRequest, account_id: uuid.UUID, external_id: str, bo
     called = _external_id(external_id)
     with transaction.atomic():
         account = locked_account(account_id)
-        person = Person(called, **body.model_dump(exclude={"role", "notify"}))
+        person = NewPerson(called, **body.model_dump(exclude={"role", "notify"}))
         user, _new = opening.known_or_new(person, at=caller.at)
         with notices.sent_if(body.notify):
             is_new = members.put_in(account, user=user, role=Role(body.role), by=caller.actor, at=caller.at)

@@ -4,7 +4,7 @@ from ninja import Router
 
 from accounts.api import accounts, endpoints, entitlements, erasures, events, problems, usage
 from accounts.api.application import Doors
-from accounts.customers.opening import AddressTaken, OtherPerson
+from accounts.customers.opening import OtherPerson, OwnerAddressTaken
 from accounts.customers.promises import OutOfDate
 from accounts.events.managing import AddressInUse, BadEndpoint, Removed
 from accounts.events.replaying import BackwardRange, NothingToReplay
@@ -20,7 +20,7 @@ DOORS = Doors(
     router,
     refusals={
         OtherPerson: problems.EXTERNAL_ID_TAKEN,
-        AddressTaken: problems.ADDRESS_TAKEN,
+        OwnerAddressTaken: problems.ADDRESS_TAKEN,
         NotTheOwner: problems.LAST_OWNER,
         NotProven: problems.NOT_PROVEN,
         OutOfDate: problems.OUT_OF_DATE,

@@ -14,7 +14,7 @@ from accounts.customers import entitlements
 from accounts.customers.account import Account
 
 
-class Provider(models.TextChoices):
+class CloudProvider(models.TextChoices):
     AWS = "aws", "AWS"
     AZURE = "azure", "Azure"
 
@@ -26,7 +26,7 @@ class CloudConnection(models.Model):
     account = models.ForeignKey(
         Account, on_delete=models.PROTECT, related_name="connections", verbose_name=_("account")
     )
-    provider = models.CharField(_("provider"), max_length=10, choices=Provider.choices)
+    provider = models.CharField(_("provider"), max_length=10, choices=CloudProvider.choices)
     name = models.CharField(_("name"), max_length=200)
     #: A list of objects with `id`, `type`, `name` and `region`, as the product's scanner last sent it.
     resources: "models.JSONField[Any, Any]" = models.JSONField(_("resources"), default=list, blank=True)
@@ -42,7 +42,7 @@ class CloudConnection(models.Model):
         ordering = ["provider", "name", "id"]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(provider__in=Provider.values), name="connection_provider_is_known"
+                condition=models.Q(provider__in=CloudProvider.values), name="connection_provider_is_known"
             ),
         ]
         indexes = [models.Index(fields=["account", "provider", "name"], name="connection_of_account")]

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from accounts.blueprints.blueprint import Blueprint, Grid
-from accounts.blueprints.connection import CloudConnection, Provider
+from accounts.blueprints.connection import CloudConnection, CloudProvider
 from accounts.customers.account import Account
 
 SHOP = [
@@ -34,7 +34,11 @@ def fill(account: Account, *, at: datetime, updated_at: datetime) -> None:
         ("Everything we run", Grid.INFINITE, SHOP + [{**item, "y": item["y"] + 6} for item in LAKE]),  # type: ignore[operator]  # y is a number
     ):
         Blueprint.objects.create(account=account, name=name, grid=grid, components=components).redraw_thumbnail()
-    for provider, name in ((Provider.AWS, "production"), (Provider.AWS, "staging"), (Provider.AZURE, "analytics")):
+    for provider, name in (
+        (CloudProvider.AWS, "production"),
+        (CloudProvider.AWS, "staging"),
+        (CloudProvider.AZURE, "analytics"),
+    ):
         CloudConnection.objects.create(
             account=account,
             provider=provider,

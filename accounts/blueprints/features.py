@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from accounts.blueprints.blueprint import Blueprint
-from accounts.blueprints.connection import CloudConnection, Provider
+from accounts.blueprints.connection import CloudConnection, CloudProvider
 from accounts.blueprints.feature_codes import BITS_MENU, CLOUD_UPDATES, INFINITE_GRID, LIVE
 from accounts.customers.account import Account
 from accounts.customers.features import Feature
@@ -25,7 +25,7 @@ def _infinite_blueprints(account: Account) -> int:
     return Blueprint.objects.filter(account=account).infinite().count()
 
 
-def _connections(account: Account, provider: Provider) -> int:
+def _connections(account: Account, provider: CloudProvider) -> int:
     return CloudConnection.objects.filter(account=account, provider=provider).count()
 
 
@@ -65,7 +65,7 @@ LOSSES = (
                 count,
             ),
         ),
-        count=lambda account: _connections(account, Provider.AWS),
+        count=lambda account: _connections(account, CloudProvider.AWS),
     ),
     Loss(
         "azure_connections",
@@ -78,7 +78,7 @@ LOSSES = (
                 count,
             ),
         ),
-        count=lambda account: _connections(account, Provider.AZURE),
+        count=lambda account: _connections(account, CloudProvider.AZURE),
     ),
     Loss("bits_menu", BITS_MENU, ahead=Words(_("The Bits menu no longer works."))),
 )

@@ -31,7 +31,7 @@ class _Derived(models.TextField):  # type: ignore[type-arg]  # not subscriptable
         return derived
 
     def derive(self, value: str) -> str:
-        """What is stored for this value of the source. Each kind of field has its own; there is none to fall back on."""
+        """What is stored for this value of the source: each kind of field has its own, and there is no default."""
         raise NotImplementedError
 
 

@@ -24,7 +24,7 @@ class OtherPerson(Refused):
     text = _("Somebody with another address has this external id.")
 
 
-class AddressTaken(Refused):
+class OwnerAddressTaken(Refused):
     """The address is that of somebody with another id."""
 
     text = _("Somebody with another external id signs in by this address.")
@@ -35,7 +35,7 @@ class NoCustomer(Refused):
 
 
 @dataclass(frozen=True)
-class Person:
+class NewPerson:
     """Somebody as they are told: every text is canonical (`accounts.core.foreign_input`)."""
 
     external_id: str
@@ -45,12 +45,12 @@ class Person:
     time_zone: str = "UTC"
 
 
-def known_or_new(person: Person, *, at: datetime) -> tuple[User, bool]:
+def known_or_new(person: NewPerson, *, at: datetime) -> tuple[User, bool]:
     """The person who is meant, and whether they are new here, in the caller's transaction.
 
     Whoever signs in by the address already, and has no external id, has this one from now on. A new person has no
     password: they make one by "Forgot your password?", which proves their address. Raises `OtherPerson`,
-    `AddressTaken`, `NoCustomer`.
+    `OwnerAddressTaken`, `NoCustomer`.
     """
     people = User.objects.select_for_update(no_key=True)
     if known := people.filter(external_id=person.external_id).first():
@@ -58,7 +58,7 @@ def known_or_new(person: Person, *, at: datetime) -> tuple[User, bool]:
             raise OtherPerson
     elif known := people.filter(email=person.email).first():
         if known.external_id is not None:
-            raise AddressTaken
+            raise OwnerAddressTaken
         known.external_id = person.external_id
         known.save(update_fields=["external_id"])
     if known:

@@ -23,7 +23,7 @@ class Closed(Exception):
         super().__init__("the database was restored: replay the log of erasures first (docs/operating.md)")
 
 
-class Cause(models.TextChoices):
+class OpeningCause(models.TextChoices):
     NEW = "new", _("new")
     REPLAYED = "replayed", _("restored, and the log of erasures replayed")
 
@@ -33,7 +33,7 @@ class Opening(models.Model):
 
     id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
     opened_at = models.DateTimeField(_("opened"))
-    cause = models.CharField(_("cause"), max_length=20, choices=Cause)
+    cause = models.CharField(_("cause"), max_length=20, choices=OpeningCause)
 
     class Meta:
         verbose_name = _("opening")
@@ -46,12 +46,12 @@ class Opening(models.Model):
 
 def open_for_business(at: datetime) -> bool:
     """Open the database, restored and replayed; whether it was closed."""
-    _row, was_closed = Opening.objects.get_or_create(id=1, defaults={"opened_at": at, "cause": Cause.REPLAYED})
+    _row, was_closed = Opening.objects.get_or_create(id=1, defaults={"opened_at": at, "cause": OpeningCause.REPLAYED})
     known.forget()
     return was_closed
 
 
-class Known:
+class KnownOpening:
     """What this process knows. That it is open is asked every few seconds; that it is closed, every time."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Known:
             return is_open
 
 
-known = Known()
+known = KnownOpening()
 
 
 def _is_open() -> bool:

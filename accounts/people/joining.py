@@ -39,7 +39,7 @@ class NotAllowed(CannotJoin):
     text = _("Nobody can join by this address at the moment. Please write to us.")
 
 
-class AddressTaken(Refused):
+class InvitedAddressTaken(Refused):
     """Somebody has become a person with this address meanwhile."""
 
     text = _("Somebody signs in with this address already. If that is you, please sign in.")
@@ -80,19 +80,19 @@ def join(invitation: Invitation, *, user: User, at: datetime) -> tuple[Membershi
 
 
 def join_as_newcomer(invitation: Invitation, *, name: str, password: str, at: datetime) -> Membership:
-    """A new person with the invitation's address, which its link has proven. Raises `AddressTaken`, `CannotJoin`."""
+    """A new person with the invitation's address, proven by its link. Raises `InvitedAddressTaken`, `CannotJoin`."""
     with transaction.atomic():
         invitation = _locked(invitation)
         if obstacle := obstacle_to(invitation, at):
             raise obstacle
         if addresses.is_taken(invitation.email):
-            raise AddressTaken
+            raise InvitedAddressTaken
         try:
             with transaction.atomic():
                 user = User.objects.create_user(invitation.email, password, name=name)
         except IntegrityError as error:
             # In the same moment, through another door.
-            raise AddressTaken from error
+            raise InvitedAddressTaken from error
         addresses.note_proven(user)
         return _place(invitation, user, at)
 

@@ -46,7 +46,7 @@ _HALF_WAY = "account_login"
 #: No session needs to remember more addresses than a form has fields.
 _MOST_ADDRESSES = 50
 _ADDRESS = re.compile(r"""[^\s<>()"',;:\\]+@[^\s<>()"',;:\\]+""")
-#: Where a session keeps its `Place`.
+#: Where a session keeps its `SignedInPlace`.
 _PLACE = "place"
 _MOST_PLACES = 100
 #: Marks in what browsers say of themselves; each also says the ones below it.
@@ -201,7 +201,7 @@ def shorten(request: HttpRequest) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class SignedInPlace:
     """Where somebody is signed in, as far as it is known."""
 
     browser: str
@@ -215,7 +215,7 @@ def note_place(request: HttpRequest, address: str) -> None:
     request.session[_PLACE] = [browser_of(request.headers.get("User-Agent", "")), address]
 
 
-def places_of(user: User, *, here: str | None, at: datetime) -> list[Place]:
+def places_of(user: User, *, here: str | None, at: datetime) -> list[SignedInPlace]:
     """Where somebody is signed in at `at`, the newest first; `here` is the key of the reader's own session."""
     places = []
     for row in Session.objects.of(user).filter(expire_date__gt=at)[:_MOST_PLACES]:
@@ -225,7 +225,7 @@ def places_of(user: User, *, here: str | None, at: datetime) -> list[Place]:
         browser, address = remembered.get(_PLACE, ("", ""))
         since = remembered.get(SIGNED_IN_AT)
         places.append(
-            Place(
+            SignedInPlace(
                 browser,
                 address,
                 datetime.fromtimestamp(since, tz=UTC) if since else None,

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.core.formats import calendar_day, duration, local_time, moment, number
-from accounts.desk.dashboard.figures import Choice, Column, Figure, Link, Progress, Row, Value
+from accounts.desk.dashboard.figures import Choice, Column, Figure, FigureProgress, Link, Row, Value
 
 register = template.Library()
 
@@ -37,7 +37,7 @@ def cell(value: Value) -> SafeString | str:
             return format_html('<a href="{}">{}</a>', url, text)
         case Choice(_code, label):
             return str(label)
-        case Progress(done, of):
+        case FigureProgress(done, of):
             told = _("%(done)s of %(of)s") % {"done": done, "of": of}
             return format_html('<progress value="{0}" max="{1}" aria-label="{2}"></progress> {2}', done, of, told)
         case datetime():

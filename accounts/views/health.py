@@ -62,7 +62,7 @@ class NotReady:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HealthAnswer:
     problems: list[NotReady]
     warnings: list[NotReady]
 
@@ -88,10 +88,10 @@ class Readiness:
 
     def forget(self) -> None:
         """Ask anew the next time."""
-        self._answer: Answer | None = None
+        self._answer: HealthAnswer | None = None
         self._asked_at = 0.0
 
-    def answer(self) -> Answer:
+    def answer(self) -> HealthAnswer:
         # Under the lock: of many who ask at once one finds out, and the others read what it found.
         with self._lock:
             now = time.monotonic()
@@ -103,12 +103,12 @@ class Readiness:
 readiness = Readiness()
 
 
-def _find_out(at: datetime) -> Answer:
+def _find_out(at: datetime) -> HealthAnswer:
     if problems := _database_problems():
-        return Answer(problems, [])
+        return HealthAnswer(problems, [])
     if not opening.known.is_open():
-        return Answer([NotReady("restored", str(opening.Closed()))], [])
-    return Answer(
+        return HealthAnswer([NotReady("restored", str(opening.Closed()))], [])
+    return HealthAnswer(
         [*_broker_problems(), *map(_reason, invariants.violations(at))], list(map(_reason, invariants.warnings(at)))
     )
 

@@ -22,7 +22,7 @@ from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account
 from marketplace.aws.dimension import DEFAULT, Dimension
 from marketplace.aws.lifecycle import Lifecycle
-from marketplace.aws.vocabulary import EndReason
+from marketplace.aws.vocabulary import AwsEndReason
 from subscriptions.models import Subscription
 
 #: AWS says once more that it is over before the final hour closes; its word alone closes it after so long.
@@ -134,7 +134,7 @@ class AwsAgreement(Lifecycle):
                 condition=~models.Q(agreement_id="") & ~models.Q(licence_id=""), name="agreement_ids_are_not_empty"
             ),
             models.CheckConstraint(
-                condition=models.Q(end_reason__in=["", *EndReason.values]), name="agreement_end_reason_is_known"
+                condition=models.Q(end_reason__in=["", *AwsEndReason.values]), name="agreement_end_reason_is_known"
             ),
             models.CheckConstraint(
                 condition=models.Q(ended_at=None) | ~models.Q(end_reason=""), name="agreement_ends_for_a_reason"

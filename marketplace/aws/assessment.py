@@ -13,16 +13,16 @@ from enum import Enum, auto
 from django.conf import settings
 
 from marketplace.aws.agreement import AwsAgreement
-from marketplace.aws.client import Entitled, Held
+from marketplace.aws.client import Entitled, ListedAgreement
 from marketplace.aws.payloads import CONTINUED, ENDED
-from marketplace.aws.vocabulary import EndReason
+from marketplace.aws.vocabulary import AwsEndReason
 
 
 @dataclass(frozen=True)
 class Answer:
     """What AWS has of one buyer. `agreements` is None if we may not ask for them, which says nothing about them."""
 
-    agreements: list[Held] | None
+    agreements: list[ListedAgreement] | None
     entitlements: list[Entitled]
 
 
@@ -38,9 +38,9 @@ class Verdict:
     """`held`: the agreement that the purchase is under, perhaps a new one; `entitlements`: those that it has now."""
 
     ruling: Ruling
-    held: Held | None = None
+    held: ListedAgreement | None = None
     entitlements: tuple[Entitled, ...] = ()
-    end_reason: EndReason = EndReason.ABSENT
+    end_reason: AwsEndReason = AwsEndReason.ABSENT
 
 
 def judge(row: AwsAgreement, answer: Answer, at: datetime, *, beside: Iterable[AwsAgreement]) -> Verdict:
@@ -63,7 +63,9 @@ def judge(row: AwsAgreement, answer: Answer, at: datetime, *, beside: Iterable[A
     return Verdict(Ruling.ABSENT, held)
 
 
-def _held(row: AwsAgreement, answer: Answer, others: list[AwsAgreement], taken: set[str], at: datetime) -> Held | None:
+def _held(
+    row: AwsAgreement, answer: Answer, others: list[AwsAgreement], taken: set[str], at: datetime
+) -> ListedAgreement | None:
     free = [held for held in answer.agreements or [] if held.agreement_id not in taken and _of_product(row, held)]
     free = [held for held in free if not set(held.licence_ids) & taken]
     found = next((held for held in free if held.agreement_id == row.agreement_id), None)
@@ -78,7 +80,9 @@ def _held(row: AwsAgreement, answer: Answer, others: list[AwsAgreement], taken: 
     return found
 
 
-def _successor(row: AwsAgreement, ended: Held, free: list[Held], at: datetime) -> Held | None:
+def _successor(
+    row: AwsAgreement, ended: ListedAgreement, free: list[ListedAgreement], at: datetime
+) -> ListedAgreement | None:
     """What the purchase goes on as: the next of its chain, or what its buyer bought after its end."""
     active = [held for held in free if held.status == "ACTIVE"]
     if chain := [held for held in active if held.initial_id == ended.initial_id]:
@@ -94,7 +98,9 @@ def _successor(row: AwsAgreement, ended: Held, free: list[Held], at: datetime) -
     return later[0] if len(later) == 1 else None
 
 
-def _by_elimination(row: AwsAgreement, free: list[Held], others: list[AwsAgreement]) -> Held | None:
+def _by_elimination(
+    row: AwsAgreement, free: list[ListedAgreement], others: list[AwsAgreement]
+) -> ListedAgreement | None:
     """The agreement that is left for a purchase of which we know neither agreement nor licence at AWS.
 
     Of several that nothing tells apart, the elder goes to the purchase that we have known for longer.
@@ -116,12 +122,12 @@ def _by_elimination(row: AwsAgreement, free: list[Held], others: list[AwsAgreeme
     return left[place] if place < len(left) else None
 
 
-def _newest(found: list[Held]) -> Held | None:
+def _newest(found: list[ListedAgreement]) -> ListedAgreement | None:
     return max(found, key=lambda held: (str(held.starts_at), str(held.accepted_at)), default=None)
 
 
 def _entitlements(
-    row: AwsAgreement, held: Held | None, answer: Answer, taken: set[str], at: datetime
+    row: AwsAgreement, held: ListedAgreement | None, answer: Answer, taken: set[str], at: datetime
 ) -> "list[Entitled]":
     """Those that are valid now and are of this purchase."""
     licences = {*(held.licence_ids if held else ()), *([row.licence_id] if row.licence_id else ())}
@@ -147,7 +153,7 @@ def _is_alike(other: AwsAgreement, row: AwsAgreement) -> bool:
     return (other.aws_account_id, other.product_code) == (row.aws_account_id, row.product_code)
 
 
-def _of_product(row: AwsAgreement, held: Held) -> bool:
+def _of_product(row: AwsAgreement, held: ListedAgreement) -> bool:
     """Whether the agreement may be of the row's product: AWS lists those of all that we sell there."""
     if not held.product_ids:
         return True

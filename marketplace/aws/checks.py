@@ -23,7 +23,7 @@ from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
 from marketplace.aws.dimension import Catalogue, Dimension
 from marketplace.aws.lifecycle import News
 from marketplace.aws.payloads import CONTINUED
-from marketplace.aws.vocabulary import EndReason, Names
+from marketplace.aws.vocabulary import AwsEndReason, Names
 from marketplace.event_kinds import MarketplaceEvent
 
 #: A run ends after this long; the next one goes on.
@@ -290,7 +290,7 @@ def _absent(row: AwsAgreement, verdict: Verdict, at: datetime) -> None:
         if verdict.held and verdict.held.status in CONTINUED:
             # It has gone on as something that another account has registered.
             row.retire_ids()
-        row.let_go(EndReason.ABSENT, at)
+        row.let_go(AwsEndReason.ABSENT, at)
 
 
 def is_too_new(said_at: datetime | None, at: datetime) -> bool:

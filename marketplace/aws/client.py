@@ -90,7 +90,7 @@ class ExpiredToken(AwsError):
 
 
 @dataclass(frozen=True)
-class Held:
+class ListedAgreement:
     """An agreement as AWS lists it."""
 
     agreement_id: str
@@ -162,7 +162,7 @@ def entitlements(
     return [_entitled(item) for page in pages for item in page.get("Entitlements") or []]
 
 
-def agreements(*, aws_account_id: str = "", at: datetime, stop: datetime | None = None) -> list[Held]:
+def agreements(*, aws_account_id: str = "", at: datetime, stop: datetime | None = None) -> list[ListedAgreement]:
     """All agreements that we proposed, with one buyer or with all, in every status.
 
     Raises `AwsUnavailable` at `stop`.
@@ -179,7 +179,7 @@ def agreements(*, aws_account_id: str = "", at: datetime, stop: datetime | None 
     return [_held(item) for page in pages for item in page.get("agreementViewSummaries") or []]
 
 
-def agreement(agreement_id: str, *, at: datetime) -> Held | None:
+def agreement(agreement_id: str, *, at: datetime) -> ListedAgreement | None:
     """One agreement, also one that another party proposed for our product. None: AWS knows of none."""
     try:
         return _held(_call("marketplace-agreement", "describe_agreement", at, agreementId=agreement_id))
@@ -222,14 +222,14 @@ def _entitled(item: Mapping[str, Any]) -> Entitled:
     )
 
 
-def _held(item: Mapping[str, Any]) -> Held:
+def _held(item: Mapping[str, Any]) -> ListedAgreement:
     """SearchAgreements' summary or DescribeAgreement's answer: they differ in how they say what happens at the end."""
     proposal = item.get("proposalSummary") or {}
     behaviour = item.get("endTimeBehaviorType") or (item.get("endTimeBehavior") or {}).get("type")
     trial = item.get("freeTrialEndTime") or (item.get("freeTrialSummary") or {}).get("trialEndTime")
     licences = (licence_in(str(found.get("licenseArn") or "")) for found in item.get("entitlements") or [])
     agreement_id = str(item.get("agreementId") or "")
-    return Held(
+    return ListedAgreement(
         agreement_id=agreement_id,
         initial_id=str(item.get("initialAgreementId") or agreement_id),
         status=str(item.get("status") or "").upper(),

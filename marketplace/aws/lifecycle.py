@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.checks.schedule import SETTLING_TIME, Checked
 from accounts.inbox.delivery import DeliveryOutcome
-from marketplace.aws.vocabulary import EndReason, Said, Word
+from marketplace.aws.vocabulary import AwsEndReason, Said, Word
 from marketplace.event_kinds import MarketplaceEvent
 
 #: How long final metering records are taken after a cancellation (facts/aws-marketplace, 2.4).
@@ -55,7 +55,7 @@ class Lifecycle(Checked):
     agreement_over_at = models.DateTimeField(_("agreement over, said on"), null=True, blank=True)
     deprovisioned_at = models.DateTimeField(_("licence gone, said on"), null=True, blank=True)
     ended_at = models.DateTimeField(_("over, said on"), null=True, blank=True)
-    end_reason = models.CharField(_("ended because"), max_length=20, choices=EndReason.choices, blank=True)
+    end_reason = models.CharField(_("ended because"), max_length=20, choices=AwsEndReason.choices, blank=True)
 
     class Meta:
         abstract = True
@@ -214,7 +214,7 @@ class Lifecycle(Checked):
         """The agreement has ended: the new style's word for `unsubscribe-pending`. What never ran is over at once."""
         if self.is_before_its_start(said):
             return DeliveryOutcome.STALE
-        if not self.runs or said.end_reason is EndReason.WITHDRAWN:
+        if not self.runs or said.end_reason is AwsEndReason.WITHDRAWN:
             return self._over(said, at)
         outcome = self._leaving(said, at)
         self.agreement_over_at, self.end_reason = self.agreement_over_at or said.at, said.end_reason

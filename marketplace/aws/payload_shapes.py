@@ -92,7 +92,7 @@ def _plain(key: str) -> str:
     return "".join(letter for letter in key.lower() if letter.isalnum())
 
 
-class Shape(BaseModel):
+class AwsShape(BaseModel):
     """An object of AWS's: each key in any spelling, first in that of AWS's own documents (the alias)."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel)
@@ -122,16 +122,16 @@ class Shape(BaseModel):
             raise Unreadable(f"`{place}` {first['msg']}" if place else f"`Message` {first['msg']}") from None
 
 
-class Envelope(Shape):
+class NotificationShape(AwsShape):
     message: Any = Field(None, alias="Message")
     timestamp: Instant = Field(None, alias="Timestamp")
 
 
-class Action(Shape):
+class Action(AwsShape):
     action: Text = ""
 
 
-class Notification(Shape):
+class Notification(AwsShape):
     """What an SNS topic of AWS Marketplace says (facts/aws-marketplace, 2.2)."""
 
     agreement_id: Id = Field("", alias="agreement-id")
@@ -143,7 +143,7 @@ class Notification(Shape):
     is_free_trial_term_present: Flag = None
 
 
-class _Agreement(Shape):
+class _Agreement(AwsShape):
     id: Id = ""
     status: Text = ""
     intent: Text = ""
@@ -159,47 +159,47 @@ class _Agreement(Shape):
     offer_id: Id = ""
 
 
-class _Product(Shape):
+class _Product(AwsShape):
     id: Id = ""
     code: Id = ""
 
 
-class _License(Shape):
+class _License(AwsShape):
     arn: Text = ""
     id: Text = ""
 
 
-class _Party(Shape):
+class _Party(AwsShape):
     account_id: AwsAccount = ""
 
 
-class _Offer(Shape):
+class _Offer(AwsShape):
     id: Id = ""
 
 
-class _CancellationRequest(Shape):
+class _CancellationRequest(AwsShape):
     id: Text = ""
     reason_code: Text = ""
     status_code: Text = ""
 
 
-class _BillingAdjustment(Shape):
+class _BillingAdjustment(AwsShape):
     id: Text = ""
     adjustment_amount: Text = ""
     currency_code: Text = ""
     adjustment_reason_code: Text = ""
 
 
-class _Invoice(Shape):
+class _Invoice(AwsShape):
     original_invoice_id: Text = ""
 
 
-class _RenewalSummary(Shape):
+class _RenewalSummary(AwsShape):
     disabled_by: Text = ""
     lockout_start_time: Text = ""
 
 
-class _Detail(Shape):
+class _Detail(AwsShape):
     """What an event is about (facts/aws-marketplace, 2.3). No part is in every event."""
 
     agreement: _Agreement = _Agreement()
@@ -239,10 +239,10 @@ class _Detail(Shape):
         }
 
 
-class Kind(Shape):
+class EventKindShape(AwsShape):
     detail_type: Text = Field("", alias="detail-type")
 
 
-class Event(Shape):
+class EventShape(AwsShape):
     time: Instant = None
     detail: _Detail | None = None

@@ -9,8 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from accounts.core import strict_json
-from marketplace.aws.payload_shapes import Action, Envelope, Event, Kind, Notification, Unreadable, licence_in
-from marketplace.aws.vocabulary import EndReason, Names, Said, Terms, Word
+from marketplace.aws.payload_shapes import (
+    Action,
+    EventKindShape,
+    EventShape,
+    Notification,
+    NotificationShape,
+    Unreadable,
+    licence_in,
+)
+from marketplace.aws.vocabulary import AgreementTerms, AwsEndReason, Names, Said, Word
 
 PROPOSER, MANUFACTURER = " - Proposer", " - Manufacturer"
 SUFFIXES = (PROPOSER, MANUFACTURER)
@@ -46,19 +54,19 @@ DETAIL_TYPES = {
 #: What staff should look at, by the detail type's last words.
 ALARMING = ("Validation Failed", "Adjustment Failed", "Advisory Issued", "Pending Approval")
 #: The statuses of an agreement that is over, and why. RENEWED, REPLACED and SUPERSEDED are no ends.
-ENDED: dict[str, EndReason] = {
-    "CANCELLED": EndReason.CANCELLED,
-    "EXPIRED": EndReason.EXPIRED,
-    "TERMINATED": EndReason.TERMINATED,
-    "ARCHIVED": EndReason.WITHDRAWN,
-    "ROLLED_BACK": EndReason.WITHDRAWN,
+ENDED: dict[str, AwsEndReason] = {
+    "CANCELLED": AwsEndReason.CANCELLED,
+    "EXPIRED": AwsEndReason.EXPIRED,
+    "TERMINATED": AwsEndReason.TERMINATED,
+    "ARCHIVED": AwsEndReason.WITHDRAWN,
+    "ROLLED_BACK": AwsEndReason.WITHDRAWN,
 }
 CONTINUED = frozenset({"RENEWED", "REPLACED", "SUPERSEDED"})
 
 
 def read_notification(envelope: Mapping[str, Any]) -> Said | None:
     """An SNS notification of one of the two topics. None: an action that is not known. Raises `Unreadable`."""
-    sent = Envelope.read(envelope)
+    sent = NotificationShape.read(envelope)
     if not isinstance(sent.message, str):
         raise Unreadable("`Message` is missing.")
     try:
@@ -81,13 +89,13 @@ def read_notification(envelope: Mapping[str, Any]) -> Said | None:
         raise Unreadable("Neither `customer-identifier` nor another name of the customer is there.")
     if sent.timestamp is None:
         raise Unreadable("`Timestamp` is missing.")
-    terms = Terms(on_trial=told.is_free_trial_term_present)
+    terms = AgreementTerms(on_trial=told.is_free_trial_term_present)
     return Said(kind=kind, word=ACTIONS[kind], at=sent.timestamp, names=names, terms=terms)
 
 
 def kind_of_event(event: Mapping[str, Any]) -> str:
     """The detail type without `- Proposer` or `- Manufacturer`: either may come (facts/aws-marketplace, 2.3)."""
-    kind = Kind.read(event).detail_type
+    kind = EventKindShape.read(event).detail_type
     for suffix in SUFFIXES:
         kind = kind.removesuffix(suffix)
     return kind
@@ -98,14 +106,14 @@ def read_event(event: Mapping[str, Any]) -> Said | None:
     kind = kind_of_event(event)
     if kind not in DETAIL_TYPES:
         return None
-    told = Event.read(event)
+    told = EventShape.read(event)
     if told.detail is None:
         raise Unreadable("`detail` is missing.")
     if told.time is None:
         raise Unreadable("`time` is missing.")
     agreement = told.detail.agreement
     status = agreement.status.upper()
-    word, end_reason = DETAIL_TYPES[kind], EndReason.UNSUBSCRIBED
+    word, end_reason = DETAIL_TYPES[kind], AwsEndReason.UNSUBSCRIBED
     if word is Word.ENDED:
         word, end_reason = _end(status)
     elif word in (Word.RUNS, Word.AMENDED) and status not in ("", "ACTIVE"):
@@ -118,7 +126,7 @@ def read_event(event: Mapping[str, Any]) -> Said | None:
         word=word,
         at=told.time,
         names=told.detail.names(),
-        terms=Terms(
+        terms=AgreementTerms(
             accepted_at=agreement.acceptance_time,
             starts_at=agreement.start_time,
             ends_at=agreement.end_time,
@@ -132,10 +140,10 @@ def read_event(event: Mapping[str, Any]) -> Said | None:
     )
 
 
-def _end(status: str) -> tuple[Word, EndReason]:
+def _end(status: str) -> tuple[Word, AwsEndReason]:
     if status in CONTINUED:
-        return Word.RENEWED, EndReason.UNSUBSCRIBED
+        return Word.RENEWED, AwsEndReason.UNSUBSCRIBED
     if status in ENDED:
         return Word.ENDED, ENDED[status]
     # ACTIVE, or a status that is new to us: AWS's own answer decides.
-    return Word.ASK, EndReason.UNSUBSCRIBED
+    return Word.ASK, AwsEndReason.UNSUBSCRIBED

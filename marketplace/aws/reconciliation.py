@@ -28,7 +28,7 @@ from marketplace import tombstone
 from marketplace.aws import checks, client, registration
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.assessment import Answer, Ruling, Verdict, judge
-from marketplace.aws.client import Entitled, Held
+from marketplace.aws.client import Entitled, ListedAgreement
 from marketplace.aws.dimension import Catalogue
 from marketplace.tombstone import Marketplace
 
@@ -79,7 +79,7 @@ def reconcile(at: datetime) -> int:
 class Lists:
     """Everything that AWS has of our products, by its buyers. `agreements` is None if we may not ask for them."""
 
-    agreements: dict[str, list[Held]] | None
+    agreements: dict[str, list[ListedAgreement]] | None
     by_account: dict[str, list[Entitled]]
     by_identifier: dict[str, list[Entitled]]
 
@@ -99,7 +99,7 @@ def walk(at: datetime, *, stop: datetime | None = None) -> Lists:
     entitlements = [
         found for code in settings.AWS_PRODUCT_CODES for found in client.entitlements(code, at=at, stop=stop)
     ]
-    agreements: list[Held] | None
+    agreements: list[ListedAgreement] | None
     try:
         agreements = client.agreements(at=at, stop=stop)
     except client.AwsDenied:

@@ -49,7 +49,7 @@ class TakenByAnother(Exception):
     """Somebody else has finished this registration, or the purchase belongs to an account that is not this person's."""
 
 
-class NotOffered(Exception):
+class AccountNotOffered(Exception):
     """A purchase can't be linked to the account that was chosen."""
 
 
@@ -179,7 +179,7 @@ def finish(
     """Link the purchase to this person's account, or to a new one of this name. Once more by them changes nothing.
 
     Nothing is granted that AWS has not confirmed: ask it afterwards (`truth.check`). Raises `Expired`,
-    `TakenByAnother`, `NotOffered`, and `holding.Conflict`; then nothing has changed.
+    `TakenByAnother`, `AccountNotOffered`, and `holding.Conflict`; then nothing has changed.
     """
     with transaction.atomic():
         matching.lock(registration.names, ids=registration.ids(), account_id=account_id)
@@ -243,10 +243,10 @@ def _chosen(user: User, account_id: uuid.UUID | None, name: str, at: datetime) -
         return account
     place = Membership.objects.filter(account_id=account_id, user=user, role=Role.OWNER).first()
     if place is None:
-        raise NotOffered
+        raise AccountNotOffered
     account = Account.objects.select_for_update(no_key=True).get(pk=account_id)
     if not purchases.is_free_for_a_purchase(account, at):
-        raise NotOffered
+        raise AccountNotOffered
     return account
 
 

@@ -28,7 +28,7 @@ MOST_AT_ONCE = 4
 _slots = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
-class TooOften(Exception):
+class TooManyRefusedTokens(Exception):
     """Too many refused tokens came from there, or from everywhere."""
 
 
@@ -37,9 +37,9 @@ class Busy(Exception):
 
 
 def check(request: HttpRequest) -> None:
-    """Raise `TooOften` if this client's tokens are not looked at for the moment."""
+    """Raise `TooManyRefusedTokens` if this client's tokens are not looked at for the moment."""
     if cache.get(_key_of(request), 0) >= MOST_OF_A_CLIENT or cache.get(_OF_ALL, 0) >= MOST_OF_ALL:
-        raise TooOften
+        raise TooManyRefusedTokens
 
 
 def was_refused(token: str) -> bool:

@@ -33,7 +33,7 @@ class Word(Enum):
 TAKES_AWAY = frozenset({Word.FAILED, Word.LEAVING, Word.ENDED, Word.OVER, Word.DEPROVISIONED})
 
 
-class EndReason(models.TextChoices):
+class AwsEndReason(models.TextChoices):
     UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
     CANCELLED = "cancelled", _("cancelled by the buyer")
     EXPIRED = "expired", _("expired")
@@ -64,7 +64,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Terms:
+class AgreementTerms:
     """What was said of an agreement's terms; None: not told."""
 
     accepted_at: datetime | None = None
@@ -82,8 +82,8 @@ class Said:
     word: Word
     at: datetime
     names: Names
-    terms: Terms = Terms()
-    end_reason: EndReason = EndReason.UNSUBSCRIBED
+    terms: AgreementTerms = AgreementTerms()
+    end_reason: AwsEndReason = AwsEndReason.UNSUBSCRIBED
     #: The agreement that this one renews or replaces; empty if that is not told.
     previous_agreement_id: str = ""
     continues: bool = False

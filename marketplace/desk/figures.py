@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.core.formats import duration
 from accounts.desk.dashboard import figures, svg_charts
-from accounts.desk.dashboard.figures import Chart, Choice, Column, Link, Listing, Place, Row
-from accounts.desk.dashboard.svg_charts import Span, Words
+from accounts.desk.dashboard.figures import Chart, Choice, Column, FigurePlace, Link, Listing, Row
+from accounts.desk.dashboard.svg_charts import ChartWords, Span
 from accounts.desk.own.figures import ACCOUNT, ACCOUNT_ID
 from accounts.desk.pages import account_url
 from accounts.models import Account
@@ -51,7 +51,7 @@ def _steps() -> Listing:
         name="steps",
         title=_("Failing offboarding steps"),
         definition=_("Steps of open offboardings that were tried and are still not done, the nearest deadline first."),
-        place=Place.AT_RISK,
+        place=FigurePlace.AT_RISK,
         columns=(
             Column("deadline_at", _("deadline")),
             ACCOUNT,
@@ -102,7 +102,7 @@ def _times() -> Chart:
             "in the last 13 weeks, the newest 2,000 of each: the bar ends where nine in ten were done, the mark is the "
             "median."
         ),
-        place=Place.DEADLINES,
+        place=FigurePlace.DEADLINES,
         columns=(
             Column("step", _("step")),
             Column("done", _("done")),
@@ -146,7 +146,7 @@ def _say_times(rows: Sequence[Row]) -> str | None:
 
 def _draw_times(chart: Chart, rows: Sequence[Row], said: str) -> SafeString:
     ticks = [duration(tick) for tick in svg_charts.TICKS]
-    return svg_charts.spans(Words(chart.name, chart.title, said), _spans(rows), ticks)
+    return svg_charts.spans(ChartWords(chart.name, chart.title, said), _spans(rows), ticks)
 
 
 def _spans(rows: Sequence[Row]) -> list[Span]:

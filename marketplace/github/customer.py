@@ -12,7 +12,7 @@ from accounts.checks.schedule import SETTLING_TIME, Checked, CheckedQuerySet
 from accounts.core.write_guard import refused_while_erasing
 from accounts.models import Account
 from marketplace.github.listing import ListingPlan
-from marketplace.github.payloads import Purchase
+from marketplace.github.payloads import ListedPurchase
 from subscriptions.models import Subscription
 
 models.CharField.register_lookup(Lower)
@@ -130,7 +130,7 @@ class GitHubCustomer(Checked):
     def pending_is_cancellation(self) -> bool:
         return self.pending_since is not None and self.pending_seats == 0
 
-    def says_the_same(self, purchase: Purchase) -> bool:
+    def says_the_same(self, purchase: ListedPurchase) -> bool:
         """Whether GitHub's answer agrees with what we hold in plan, seats, cycle and trial."""
         ours = (self.listing_plan_id, self.yearly, self.seats, self.trial_ends_on)
         trial_ends_on = purchase.trial_ends_on if purchase.on_trial else None

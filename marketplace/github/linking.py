@@ -18,7 +18,7 @@ from marketplace import tombstone
 from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github import client
 from marketplace.github.customer import GitHubCustomer
-from marketplace.github.payloads import Purchase, UnreadablePayload, read_subscription
+from marketplace.github.payloads import ListedPurchase, UnreadablePayload, read_subscription
 from marketplace.github.purchases import hold, lock_customer
 from marketplace.github.tokens import UserToken
 from marketplace.tombstone import Marketplace
@@ -70,7 +70,7 @@ def _note(item: dict[str, Any], error: Exception, at: datetime) -> None:
 
 
 @transaction.atomic
-def _link(purchase: Purchase, token: UserToken, at: datetime) -> Account:
+def _link(purchase: ListedPurchase, token: UserToken, at: datetime) -> Account:
     customer = lock_customer(purchase.buyer.id)
     if customer is None or (customer.cancelled_at and not customer.may_be_stale(at)):
         # Bought, and the webhook is late or lost: GitHub's own answer is as good.

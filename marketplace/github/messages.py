@@ -16,7 +16,7 @@ from marketplace.github import authorisation, client
 from marketplace.github.customer import Doubt, GitHubCustomer
 from marketplace.github.payloads import (
     ACTIONS,
-    Purchase,
+    ListedPurchase,
     PurchaseMessage,
     UnreadablePayload,
     message_in,
@@ -96,7 +96,7 @@ def _was_erased(message: PurchaseMessage, at: datetime) -> bool:
 
 
 def _applied(
-    message: PurchaseMessage, purchase: Purchase, customer: GitHubCustomer, delivery: Delivery, at: datetime
+    message: PurchaseMessage, purchase: ListedPurchase, customer: GitHubCustomer, delivery: Delivery, at: datetime
 ) -> DeliveryOutcome:
     """Of somebody whom we know: a purchase, a change, or one that is pending."""
     if _came_before(delivery):
@@ -146,7 +146,7 @@ def _is_older(effective_on: date | None, known: date | None) -> bool:
 
 
 def _purchased(
-    purchase: Purchase, effective_on: date | None, customer: GitHubCustomer, at: datetime
+    purchase: ListedPurchase, effective_on: date | None, customer: GitHubCustomer, at: datetime
 ) -> DeliveryOutcome:
     """Somebody whom we know has bought, or a message of an older purchase has come late."""
     if customer.cancelled_at is None:

@@ -71,7 +71,7 @@ class ListedPlan:
 
 
 @dataclass(frozen=True)
-class Purchase:
+class ListedPurchase:
     """What a marketplace account holds: from a webhook's `marketplace_purchase` or from REST, the same thing."""
 
     buyer: Buyer
@@ -104,7 +104,7 @@ class PurchaseMessage:
     action: str
     effective_on: date | None
     buyer: Buyer
-    purchase: Purchase | None
+    purchase: ListedPurchase | None
     unreadable: tuple[str, ...]
 
 
@@ -208,7 +208,7 @@ Flag = Annotated[bool, PlainValidator(lambda value: value is True)]
 # Shapes
 
 
-class Shape(BaseModel):
+class GitHubShape(BaseModel):
     """An object of GitHub's, as far as it is needed here; what is not needed is left aside."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -227,7 +227,7 @@ class Shape(BaseModel):
             raise UnreadablePayload(f"`{place}` is missing." if place else "It is not an object.") from None
 
 
-class _Account(Shape):
+class _Account(GitHubShape):
     id: Id
     login: Text = ""
     type: Text = ""
@@ -236,7 +236,7 @@ class _Account(Shape):
         return Buyer(id=self.id, login=self.login, kind=self.type or "User")
 
 
-class _Plan(Shape):
+class _Plan(GitHubShape):
     """A plan of a webhook or of REST; `number` and `state` come from REST only (facts/github-marketplace, 1.4)."""
 
     id: Id
@@ -260,7 +260,7 @@ class _Plan(Shape):
         )
 
 
-class _Terms(Shape):
+class _Terms(GitHubShape):
     """What was bought, but for the plan and by whom."""
 
     billing_cycle: Any = None
@@ -269,8 +269,8 @@ class _Terms(Shape):
     free_trial_ends_on: Day = None
     next_billing_date: Day = None
 
-    def purchase(self, account: _Account, plan: _Plan) -> Purchase:
-        return Purchase(
+    def purchase(self, account: _Account, plan: _Plan) -> ListedPurchase:
+        return ListedPurchase(
             buyer=account.buyer(),
             plan=plan.listed(),
             yearly=self.billing_cycle == "yearly",
@@ -289,7 +289,7 @@ class _Heard(_Terms):
     plan: Annotated[_Plan | None, WrapValidator(_or_none)] = None
 
 
-class _Message(Shape):
+class _Message(GitHubShape):
     """A `marketplace_purchase` webhook (facts/github-marketplace, 1.2 and 1.4)."""
 
     action: Annotated[str, PlainValidator(str)] = ""
@@ -303,13 +303,13 @@ class _Held(_Terms):
     plan: _Plan
 
 
-class _Pending(Shape):
+class _Pending(GitHubShape):
     effective_date: Day = None
     unit_count: Number = None
     plan: Annotated[_Plan | None, BeforeValidator(_as_object)] = None
 
 
-class _Answer(Shape):
+class _Answer(GitHubShape):
     """An entry of list-accounts, get-account or the buyer's own purchases (facts/github-marketplace, 4.2)."""
 
     account: _Account
@@ -347,7 +347,7 @@ def read_message(message: Mapping[str, Any]) -> PurchaseMessage:
     )
 
 
-def read_subscription(answer: Mapping[str, Any]) -> tuple[Purchase, PendingChange | None]:
+def read_subscription(answer: Mapping[str, Any]) -> tuple[ListedPurchase, PendingChange | None]:
     """What REST says that an account holds, and what is scheduled. Raises `UnreadablePayload`."""
     told = _Answer.read(answer)
     purchase = told.marketplace_purchase.purchase(told.account, told.marketplace_purchase.plan)

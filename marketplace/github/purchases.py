@@ -22,8 +22,8 @@ from marketplace.event_kinds import MarketplaceEvent
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan, learn
 from marketplace.github.payloads import (
+    ListedPurchase,
     PendingChange,
-    Purchase,
 )
 from marketplace.github.tokens import UserToken
 from marketplace.offboarding import offboarding
@@ -58,7 +58,7 @@ def lock_customer(github_id: int, *, new: bool = False) -> GitHubCustomer | None
 
 @history.written_together()
 def hold(
-    purchase: Purchase,
+    purchase: ListedPurchase,
     customer: GitHubCustomer | None,
     *,
     effective_on: date | None = None,

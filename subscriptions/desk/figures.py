@@ -22,8 +22,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.core.formats import percent, short_day
 from accounts.core.registry import Registry
 from accounts.desk.dashboard import figures, svg_charts
-from accounts.desk.dashboard.figures import Chart, Choice, Column, Link, Listing, Place, Row
-from accounts.desk.dashboard.svg_charts import Bar, Series, Words
+from accounts.desk.dashboard.figures import Chart, Choice, Column, FigurePlace, Link, Listing, Row
+from accounts.desk.dashboard.svg_charts import Bar, ChartWords, Series
 from accounts.desk.own.figures import ACCOUNT, ACCOUNT_ID
 from accounts.desk.pages import account_url
 from subscriptions.billing_record import BillingRecord
@@ -97,7 +97,7 @@ def _ends_of(
         name=name,
         title=title,
         definition=definition,
-        place=Place.ENDS,
+        place=FigurePlace.ENDS,
         columns=(
             Column("ends_at", _("ends")),
             ACCOUNT,
@@ -128,7 +128,7 @@ def _comments() -> Listing:
         name="comments",
         title=_("In their own words"),
         definition=_("What owners wrote when they cancelled in the last 13 weeks, the newest first."),
-        place=Place.LEAVING,
+        place=FigurePlace.LEAVING,
         columns=(
             Column("requested_at", _("asked for")),
             ACCOUNT,
@@ -276,7 +276,7 @@ def _say_kept(rows: Sequence[Row]) -> str | None:
 
 def _draw_channels(chart: Chart, rows: Sequence[Row], said: str) -> SafeString:
     series = [Series(channel.label, _numbers(rows, place)) for place, channel in enumerate(Channel, start=1)]
-    return svg_charts.stacked(Words(chart.name, chart.title, said), _weeks(rows), series)
+    return svg_charts.stacked(ChartWords(chart.name, chart.title, said), _weeks(rows), series)
 
 
 def _draw_reasons(chart: Chart, rows: Sequence[Row], said: str) -> SafeString:
@@ -285,7 +285,7 @@ def _draw_reasons(chart: Chart, rows: Sequence[Row], said: str) -> SafeString:
         for choice, count in rows
         if isinstance(choice, Choice) and isinstance(count, int) and count
     ]
-    return svg_charts.rows(Words(chart.name, chart.title, said), bars)
+    return svg_charts.rows(ChartWords(chart.name, chart.title, said), bars)
 
 
 def _draw_kept(chart: Chart, rows: Sequence[Row], said: str) -> SafeString:
@@ -293,7 +293,7 @@ def _draw_kept(chart: Chart, rows: Sequence[Row], said: str) -> SafeString:
     for label, row in zip(_weeks(rows), rows, strict=True):
         share: Any = row[3]
         bars.append(Bar(label, share or 0, "" if share is None else percent(share)))
-    return svg_charts.columns(Words(chart.name, chart.title, said), bars, highest=100)
+    return svg_charts.columns(ChartWords(chart.name, chart.title, said), bars, highest=100)
 
 
 def _weeks(rows: Sequence[Row]) -> list[str]:
@@ -314,7 +314,7 @@ FIGURES = (
             "Cancellations by the week in which they were asked for, or in which the marketplace told of them; "
             "those undone since, and those of accounts that have been erased, are not counted."
         ),
-        place=Place.LEAVING,
+        place=FigurePlace.LEAVING,
         columns=(WEEK, *CHANNELS, TOTAL),
         read=departures,
         count=cancellations,
@@ -328,7 +328,7 @@ FIGURES = (
             "Subscriptions by the week in which they ended, those of erased accounts included; one that another "
             "follows within 30 days has not ended."
         ),
-        place=Place.LEAVING,
+        place=FigurePlace.LEAVING,
         columns=(WEEK, *CHANNELS, TOTAL),
         count=ends,
         say=lambda rows: _say_weeks(rows, gettext("%(all)s in 13 weeks, %(now)s of them this week.")),
@@ -340,7 +340,7 @@ FIGURES = (
         definition=_(
             "Why owners cancelled in the last 13 weeks, in their own choice; undone cancellations are not counted."
         ),
-        place=Place.LEAVING,
+        place=FigurePlace.LEAVING,
         columns=(Column("reason", _("reason")), Column("cancellations", _("cancellations"))),
         count=reasons,
         say=_say_reasons,
@@ -353,7 +353,7 @@ FIGURES = (
             "The share of the cancellations of each week that were undone since: withdrawn by the owner, or called "
             "off because the customer came back to the marketplace."
         ),
-        place=Place.LEAVING,
+        place=FigurePlace.LEAVING,
         columns=(
             WEEK,
             Column("cancelled", _("cancelled")),

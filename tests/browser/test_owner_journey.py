@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 from time_machine import Traveller
 
-from accounts.blueprints.models import Blueprint, Grid, Provider
+from accounts.blueprints.models import Blueprint, CloudProvider, Grid
 from accounts.core import clock as server_clock
 from accounts.mail import sending
 from accounts.models import Account, Notice, User
@@ -48,7 +48,7 @@ def story(account: Account, owner: User, clock: Traveller) -> Subscription:
     BlueprintFactory(account=account, name="Everything", grid=Grid.INFINITE)
     ConnectionFactory(account=account, name="production")
     ConnectionFactory(account=account, name="staging")
-    ConnectionFactory(account=account, name="analytics", provider=Provider.AZURE)
+    ConnectionFactory(account=account, name="analytics", provider=CloudProvider.AZURE)
     subscription = subscribe(account, at=NOW)
     clock.move_to(TODAY)
     return subscription

@@ -14,7 +14,7 @@ from django.utils import translation
 from playwright.sync_api import Page, Response
 from time_machine import Traveller
 
-from accounts.blueprints.models import Grid, Provider
+from accounts.blueprints.models import CloudProvider, Grid
 from accounts.core import clock as server_clock
 from accounts.customers.history import Actor
 from accounts.models import Account, Membership, Role, SupportRequest, User
@@ -150,7 +150,7 @@ def fill(account: Account) -> None:
     ]
     at = server_clock.now() - timedelta(hours=1)
     ConnectionFactory(account=account, name="production", resources=resources, resources_at=at)
-    ConnectionFactory(account=account, name="never-seen", provider=Provider.AZURE)
+    ConnectionFactory(account=account, name="never-seen", provider=CloudProvider.AZURE)
 
 
 def test_pages_for_people_who_are_not_signed_in(open_window: OpenWindow, owner: User) -> None:

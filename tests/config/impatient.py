@@ -32,4 +32,4 @@ def _file(environ: WSGIEnvironment) -> Any:
     return wrapper(file)
 
 
-application = server.Server(_application, threads=4)
+application = server.WebServer(_application, threads=4)

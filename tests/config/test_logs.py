@@ -16,7 +16,7 @@ from accounts.exports.builder import export_due
 from accounts.exports.export import ask, link_token
 from accounts.models import Account, Export, User
 from config.celery import keep_our_logging
-from config.logs import JsonLine, Line, scrub
+from config.logs import JsonLine, LogLine, scrub
 
 SignIn = Callable[[User | None], Client]
 
@@ -25,7 +25,7 @@ SignIn = Callable[[User | None], Client]
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
     """What the log would say, as it is written."""
     caplog.set_level(logging.INFO)
-    return lambda: "\n".join(Line().format(record) for record in caplog.records)
+    return lambda: "\n".join(LogLine().format(record) for record in caplog.records)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def record(message: str, **extra: object) -> logging.LogRecord:
 
 def test_a_line_says_when_and_what_it_is_about() -> None:
     with about(sweep="settle"), about(row="subscriptions.Subscription 7", account=None):
-        written = Line().format(record("it failed"))
+        written = LogLine().format(record("it failed"))
     expected = "2026-01-01T00:00:00.250Z WARNING any: it failed [sweep=settle row=subscriptions.Subscription 7]"
     assert written == expected
-    assert Line().format(record("it failed")) == "2026-01-01T00:00:00.250Z WARNING any: it failed"
+    assert LogLine().format(record("it failed")) == "2026-01-01T00:00:00.250Z WARNING any: it failed"
 
 
 def test_for_machines_a_line_is_one_object_without_what_libraries_add() -> None:

@@ -30,7 +30,7 @@ PAGE = 40
 
 
 @dataclass(frozen=True)
-class Line:
+class TimelineLine:
     """`who` did `what` at `at`. `kind` is for the eye: event, deed, mail, delivery. `facts` are small print."""
 
     at: datetime
@@ -42,30 +42,30 @@ class Line:
 
 
 #: The newest lines of an account up to and with an instant, newest first, at most so many.
-Source = Callable[[uuid.UUID, datetime, int], list[Line]]
+Source = Callable[[uuid.UUID, datetime, int], list[TimelineLine]]
 SOURCES: Registry[Source] = Registry(key=function_name)
 
 
 @dataclass(frozen=True)
-class Page:
+class TimelinePage:
     """`older` is where the next page begins, None on the last one."""
 
-    lines: list[Line]
+    lines: list[TimelineLine]
     older: datetime | None
 
 
-def story_of(account_id: uuid.UUID, *, before: datetime) -> Page:
+def story_of(account_id: uuid.UUID, *, before: datetime) -> TimelinePage:
     """A page of the story: the newest lines up to and with `before`. Lines of one instant are never torn apart."""
     limit = PAGE
     while True:
         found = [source(account_id, before, limit + 1) for source in SOURCES.all()]
         merged = list(islice(heapq.merge(*found, key=lambda line: line.at, reverse=True), limit + 1))
         if len(merged) <= limit:
-            return Page(merged, None)
+            return TimelinePage(merged, None)
         # The page ends before the instant of the first line that does not fit.
         older = merged[limit].at
         if lines := [line for line in merged if line.at > older]:
-            return Page(lines, older)
+            return TimelinePage(lines, older)
         limit *= 2
 
 
@@ -74,13 +74,13 @@ def names_of(user_ids: "set[int | None]") -> dict[int | None, str]:
     return {user.pk: str(user) for user in User.objects.filter(pk__in=[pk for pk in user_ids if pk])}
 
 
-def events(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
+def events(account_id: uuid.UUID, before: datetime, limit: int) -> list[TimelineLine]:
     """The history, but for the lines of staff actions: those tell more."""
     acts = {f"{DESK}{name}" for name in StaffAction.objects.of(account_id).values_list("act", flat=True).distinct()}
     found = list(Event.objects.filter(account_id=account_id, at__lte=before).exclude(kind__in=acts).story()[:limit])
     names = names_of({event.actor_id for event in found if event.actor_kind != ActorKind.API})
     return [
-        Line(
+        TimelineLine(
             event.at,
             "event",
             event.label,
@@ -113,7 +113,7 @@ def _told(facts: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def deeds(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
+def deeds(account_id: uuid.UUID, before: datetime, limit: int) -> list[TimelineLine]:
     """What staff did, with their reasons."""
     found = list(StaffAction.objects.of(account_id).filter(at__lte=before).order_by("-at", "-id")[:limit])
     names = names_of({deed.by_id for deed in found})
@@ -123,11 +123,11 @@ def deeds(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
             what: str | Promise = act_named(deed.act).label
         except KeyError:
             what = deed.act
-        lines.append(Line(deed.at, "deed", what, who=names.get(deed.by_id, ""), facts=deed.reason))
+        lines.append(TimelineLine(deed.at, "deed", what, who=names.get(deed.by_id, ""), facts=deed.reason))
     return lines
 
 
-def mails(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
+def mails(account_id: uuid.UUID, before: datetime, limit: int) -> list[TimelineLine]:
     """Mails, by when they were queued."""
     found = Notice.objects.filter(account_id=account_id, queued_at__lte=before).select_related("recipient")
     lines = []
@@ -141,7 +141,9 @@ def mails(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
         link = reverse("admin:accounts_notice_change", args=[notice.pk])
         what = _("Mail “%(kind)s”") % {"kind": notice.kind.split("/")[1].replace("_", " ")}
         lines.append(
-            Line(notice.queued_at, "mail", what, who=str(notice.recipient or notice.address), facts=facts, link=link)
+            TimelineLine(
+                notice.queued_at, "mail", what, who=str(notice.recipient or notice.address), facts=facts, link=link
+            )
         )
     return lines
 

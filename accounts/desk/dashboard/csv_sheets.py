@@ -13,7 +13,7 @@ from itertools import chain
 
 from django.http import StreamingHttpResponse
 
-from accounts.desk.dashboard.figures import Choice, Link, Progress, Row, Value
+from accounts.desk.dashboard.figures import Choice, FigureProgress, Link, Row, Value
 
 #: What spreadsheets take for a formula, also behind blanks, invisible characters and quotes, and in full width; and
 #: the control characters that some of them swallow before they look.
@@ -64,7 +64,7 @@ def cell(value: Value) -> str:
             return value.isoformat()
         case timedelta():
             return str(round(value.total_seconds()))
-        case Progress(done, of):
+        case FigureProgress(done, of):
             return f"{done} of {of}"
         case Choice(code):
             return guarded(code)

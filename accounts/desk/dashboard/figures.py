@@ -25,7 +25,7 @@ EXCERPT = 10
 COUNTED = 1000
 
 
-class Place(IntEnum):
+class FigurePlace(IntEnum):
     """Where on the page a figure stands. Within a place, in the order of registration."""
 
     ALARMS = 1
@@ -62,12 +62,12 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Progress:
+class FigureProgress:
     done: int
     of: int
 
 
-Value = str | int | float | date | datetime | timedelta | Link | Choice | Progress | None
+Value = str | int | float | date | datetime | timedelta | Link | Choice | FigureProgress | None
 Row = tuple[Value, ...]
 
 
@@ -79,7 +79,7 @@ class Figure:
     title: str | Promise
     definition: str | Promise
     columns: tuple[Column, ...]
-    place: Place
+    place: FigurePlace
 
     def rows(self, at: datetime, zone: tzinfo) -> Iterable[Row]:
         """All rows as of `at`, for the sheet; days begin and end in `zone`."""
@@ -137,7 +137,7 @@ class Chart(Figure):
 REGISTRY: Registry[Figure] = Registry()
 
 
-def registered(place: Place | None = None) -> list[Figure]:
+def registered(place: FigurePlace | None = None) -> list[Figure]:
     """All figures, or those of a place, in the order of registration."""
     return [figure for figure in REGISTRY.all() if place in (None, figure.place)]
 

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.core import clock
 from accounts.desk.dashboard import csv_sheets, figures, first_steps
-from accounts.desk.dashboard.figures import Chart, Choice, Column, Excerpt, Figure, Link, Listing, Place, Row
+from accounts.desk.dashboard.figures import Chart, Choice, Column, Excerpt, Figure, FigurePlace, Link, Listing, Row
 from accounts.jobs import invariants
 from accounts.jobs.invariants import Violation
 
@@ -59,16 +59,16 @@ def at(now: datetime, zone: tzinfo) -> dict[str, Any]:
     """What the page shows as of `now`; days begin and end in `zone`."""
     read_once = cache(lambda read: read(now))
 
-    def shown(*places: Place) -> list[Listed | Drawn]:
+    def shown(*places: FigurePlace) -> list[Listed | Drawn]:
         found = (figure for place in places for figure in figures.registered(place))
         return [_shown(figure, now, zone, read_once) for figure in found]
 
     return {
         "first_steps": first_steps.missing(),
         "alarms": alarms(now),
-        "at_risk": shown(Place.AT_RISK),
-        "ends": shown(Place.ENDS),
-        "trends": shown(Place.LEAVING, Place.DEADLINES),
+        "at_risk": shown(FigurePlace.AT_RISK),
+        "ends": shown(FigurePlace.ENDS),
+        "trends": shown(FigurePlace.LEAVING, FigurePlace.DEADLINES),
         "now": now,
         "zone": str(zone),
     }
@@ -140,7 +140,7 @@ FIGURES = (
         name="attention",
         title=_("Needs attention"),
         definition=_("What is overdue or inconsistent, and what staff should look at though nothing is overdue."),
-        place=Place.ALARMS,
+        place=FigurePlace.ALARMS,
         columns=(
             Column("severity", _("severity")),
             Column("name", _("name")),

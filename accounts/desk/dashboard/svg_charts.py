@@ -29,7 +29,7 @@ PATTERNS = 4
 
 
 @dataclass(frozen=True)
-class Words:
+class ChartWords:
     """What a chart is called, and what it says, for those who hear it. `name` makes its ids unique on the page."""
 
     name: str
@@ -65,7 +65,7 @@ class Span:
     text: str
 
 
-def stacked(words: Words, labels: Sequence[str], series: Sequence[Series]) -> SafeString:
+def stacked(words: ChartWords, labels: Sequence[str], series: Sequence[Series]) -> SafeString:
     """A column for each label, made of one part for each series that has any, with the column's sum above it."""
     shown = [(number, part) for number, part in enumerate(series) if any(part.values)]
     sums = [sum(part.values[column] for _number, part in shown) for column in range(len(labels))]
@@ -89,7 +89,7 @@ def stacked(words: Words, labels: Sequence[str], series: Sequence[Series]) -> Sa
 
 
 def columns(
-    words: Words, bars: Sequence[Bar], *, highest: float | None = None, every_label: bool = False
+    words: ChartWords, bars: Sequence[Bar], *, highest: float | None = None, every_label: bool = False
 ) -> SafeString:
     """A column for each bar. `highest`: where the axis ends, if that is known beforehand."""
     top = _round_up(max((bar.value for bar in bars), default=0)) if highest is None else highest
@@ -107,7 +107,7 @@ def columns(
     return _svg(words, TOP + PLOT + FOOT, _patterns(words.name), _join(drawn))
 
 
-def rows(words: Words, bars: Sequence[Bar]) -> SafeString:
+def rows(words: ChartWords, bars: Sequence[Bar]) -> SafeString:
     """A horizontal bar for each, its words above it, however long they are."""
     longest = max((bar.value for bar in bars), default=0) or 1
     room = WIDTH - RIGHT
@@ -126,7 +126,7 @@ def rows(words: Words, bars: Sequence[Bar]) -> SafeString:
 TICKS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=30))
 
 
-def spans(words: Words, found: Sequence[Span], ticks: Sequence[str]) -> SafeString:
+def spans(words: ChartWords, found: Sequence[Span], ticks: Sequence[str]) -> SafeString:
     """A bar up to what nine in ten stay below, and a mark at the median, on a scale that has room for both a minute
     and a month: each step of it is many times the one before. `ticks` are the words for `TICKS`."""
     bottom = len(found) * ROW + 4
@@ -157,7 +157,7 @@ def _along(duration: timedelta) -> float:
     return min(log(seconds) / log(TICKS[-1].total_seconds()), 1) * (WIDTH - RIGHT)
 
 
-def _svg(words: Words, height: float, *parts: SafeString) -> SafeString:
+def _svg(words: ChartWords, height: float, *parts: SafeString) -> SafeString:
     return format_html(
         '<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'aria-labelledby="{name}-title {name}-description"><title id="{name}-title">{title}</title>'

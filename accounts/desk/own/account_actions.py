@@ -40,7 +40,7 @@ def _is_current(hold: Hold, at: datetime) -> bool:
     return hold.released_at is None and hold.until > at
 
 
-class HandOverForm(ActForm):
+class HandOverActForm(ActForm):
     new_owner = AddressField(
         label=_("Email address of the new owner"), help_text=_("Somebody who signs in with this address already.")
     )
@@ -132,7 +132,7 @@ ACTIONS = (
         hand_over,
         account_of=itself,
         offered=lambda account, at: account.purging_at is None,
-        form=HandOverForm,
+        form=HandOverActForm,
     ),
     Act("hold", _("Hold data"), Account, roles.HOLD, set_hold, account_of=itself, form=HoldForm, in_bulk=True),
     Act(

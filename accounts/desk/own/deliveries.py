@@ -17,9 +17,9 @@ from accounts.core import roles
 from accounts.customers import history
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
-from accounts.desk.account_page.timeline import Line
+from accounts.desk.account_page.timeline import TimelineLine
 from accounts.desk.actions.action import Act, Values
-from accounts.desk.dashboard.figures import Choice, Column, Link, Listing, Place, Row
+from accounts.desk.dashboard.figures import Choice, Column, FigurePlace, Link, Listing, Row
 from accounts.inbox import inbox, sources
 from accounts.inbox.delivery import Delivery
 
@@ -37,11 +37,11 @@ def acknowledge(delivery: Delivery, values: Values, by: Actor, at: datetime) -> 
     return gettext("The alert is acknowledged.")
 
 
-def timeline(account_id: uuid.UUID, before: datetime, limit: int) -> list[Line]:
+def timeline(account_id: uuid.UUID, before: datetime, limit: int) -> list[TimelineLine]:
     """What others told us about the account."""
     found = Delivery.objects.filter(account_id=account_id, received_at__lte=before).defer("body")
     return [
-        Line(
+        TimelineLine(
             delivery.received_at,
             "delivery",
             f"{delivery.get_source_display()} {delivery.event} {delivery.action}",
@@ -73,7 +73,7 @@ def _failing() -> Listing:
         name="deliveries",
         title=_("Failing deliveries"),
         definition=_("Messages of others that could not be processed; a parked one waits for staff."),
-        place=Place.AT_RISK,
+        place=FigurePlace.AT_RISK,
         columns=(
             Column("received_at", _("received")),
             Column("delivery_id", _("delivery")),

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.customers.account import Account
 from accounts.desk.dashboard import figures, svg_charts
-from accounts.desk.dashboard.figures import Chart, Choice, Column, Link, Listing, Place, Progress, Row
+from accounts.desk.dashboard.figures import Chart, Choice, Column, FigurePlace, FigureProgress, Link, Listing, Row
 from accounts.desk.pages import account_url
 from accounts.erasure import inventory
 from accounts.erasure.purge import Purge
@@ -44,7 +44,7 @@ def _purges() -> Listing:
         name="purges",
         title=_("Purges by deadline"),
         definition=_("Accounts whose data must be erased and is not yet proven erased, the nearest deadline first."),
-        place=Place.AT_RISK,
+        place=FigurePlace.AT_RISK,
         columns=(
             Column("deadline_at", _("deadline")),
             ACCOUNT,
@@ -79,11 +79,11 @@ def _purge(purge: Any, at: datetime) -> Row:
     )
 
 
-def progress_of(purge: Purge) -> Progress:
+def progress_of(purge: Purge) -> FigureProgress:
     """How many of the places of the inventory have been emptied."""
     stores, erasers = inventory.stores(), inventory.erasers()
     places = {store.name for store in stores} | {eraser.name for eraser in erasers} | {FILE_STORE}
-    return Progress(sum(purge.is_done(place) for place in places), len(places))
+    return FigureProgress(sum(purge.is_done(place) for place in places), len(places))
 
 
 def _requests() -> Listing:
@@ -91,7 +91,7 @@ def _requests() -> Listing:
         name="requests",
         title=_("Requests due"),
         definition=_("Open requests that have a date by which they must be answered, the nearest first."),
-        place=Place.AT_RISK,
+        place=FigurePlace.AT_RISK,
         columns=(
             Column("due_at", _("answer due")),
             Column("reference", _("reference")),
@@ -127,7 +127,7 @@ def _mails() -> Listing:
         name="mails",
         title=_("Stuck mails"),
         definition=_("Mails queued more than 15 minutes ago and still not sent, the oldest first."),
-        place=Place.AT_RISK,
+        place=FigurePlace.AT_RISK,
         columns=(
             Column("queued_at", _("queued")),
             Column("kind", _("mail")),
@@ -168,7 +168,7 @@ def _margins() -> Chart:
             "Of the purges proven in the last 13 weeks, how much time was left to the deadline at the proof; "
             "those repeated after a restore are not counted."
         ),
-        place=Place.DEADLINES,
+        place=FigurePlace.DEADLINES,
         columns=(
             Column("hours_left", _("time left")),
             Column("purges", _("purges")),
@@ -214,7 +214,7 @@ def _draw_margins(chart: Chart, rows: Sequence[Row], said: str) -> SafeString:
         assert isinstance(choice, Choice)
         assert isinstance(count, int)
         bars.append(svg_charts.Bar(choice.label, count, str(count) if count else "", is_bad=choice.code == "missed"))
-    return svg_charts.columns(svg_charts.Words(chart.name, chart.title, said), bars, every_label=True)
+    return svg_charts.columns(svg_charts.ChartWords(chart.name, chart.title, said), bars, every_label=True)
 
 
 FIGURES = (

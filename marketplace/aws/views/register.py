@@ -145,7 +145,7 @@ def _arrive(request: HttpRequest) -> HttpResponse:
             return _invalid(request)
         with token_limits.slot():
             found = registration.resolve(token, on_trial=on_trial, at=clock.of(request))
-    except token_limits.TooOften:
+    except token_limits.TooManyRefusedTokens:
         return _too_often(request)
     except token_limits.Busy:
         return _try_again(request)
@@ -227,7 +227,7 @@ def _linked(request: HttpRequest, account: Account, row: AwsAgreement) -> HttpRe
 
 
 #: Why a registration can't be finished: told to the buyer.
-_REFUSALS = (registration.Expired, registration.TakenByAnother, registration.NotOffered, purchases.Conflict)
+_REFUSALS = (registration.Expired, registration.TakenByAnother, registration.AccountNotOffered, purchases.Conflict)
 
 
 def _refused(request: HttpRequest, refusal: Exception) -> HttpResponse:

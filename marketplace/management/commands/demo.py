@@ -23,10 +23,10 @@ from marketplace import demo_reset
 from marketplace.aws.agreement import AwsAgreement
 from marketplace.aws.dimension import Dimension, learn
 from marketplace.aws.messages import hear
-from marketplace.aws.vocabulary import Names, Said, Terms, Word
+from marketplace.aws.vocabulary import AgreementTerms, Names, Said, Word
 from marketplace.github.customer import GitHubCustomer
 from marketplace.github.listing import ListingPlan
-from marketplace.github.payloads import Buyer, ListedPlan, Purchase
+from marketplace.github.payloads import Buyer, ListedPlan, ListedPurchase
 from marketplace.github.purchases import hold, let_go, lock_customer
 from marketplace.offboarding.offboarding import OffboardingCause
 from subscriptions.billing import by_hand
@@ -216,7 +216,7 @@ class Demo:
         cranes = self.account("Cloud Cranes", "aws")
         self.content(cranes)
         started = self.at - timedelta(days=70)
-        terms = Terms(
+        terms = AgreementTerms(
             accepted_at=started, starts_at=started, ends_at=started + relativedelta(years=1), auto_renewal=True
         )
         # Of the product that is sold at the AWS that is asked, where there is one.
@@ -226,14 +226,14 @@ class Demo:
         leaving = self.account("Tidal Tunnels", "leaving-aws")
         self.content(leaving)
         started = self.at - timedelta(days=40)
-        terms = Terms(accepted_at=started, starts_at=started)
+        terms = AgreementTerms(accepted_at=started, starts_at=started)
         self.buys_at_aws(leaving, "agmt-demo-tunnels", "440000000002", terms)
         # Just now: for the whole final hour the page says so.
         names = Names(agreement_id="agmt-demo-tunnels", aws_account_id="440000000002")
         hear(Said("unsubscribe-pending", Word.LEAVING, self.at, names), self.at)
 
     def buys_at_aws(
-        self, account: Account, agreement_id: str, aws_account_id: str, terms: Terms, **held: object
+        self, account: Account, agreement_id: str, aws_account_id: str, terms: AgreementTerms, **held: object
     ) -> None:
         """A purchase that this account made, unless an earlier run did. Nobody is asked: the buyer is invented."""
         at = terms.accepted_at
@@ -297,7 +297,7 @@ class Demo:
         """A customer with an account and an owner, made if missing."""
         if customer := GitHubCustomer.objects.filter(github_id=github_id).first():
             return customer
-        purchase = Purchase(
+        purchase = ListedPurchase(
             buyer=Buyer(id=github_id, login=name, kind="Organization"),
             plan=ListedPlan(id=1, name="Pro", monthly_cents=49_00, yearly_cents=490_00, price_model="flat_rate"),
             yearly=False,

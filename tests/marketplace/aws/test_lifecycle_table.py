@@ -7,7 +7,7 @@ import pytest
 
 from accounts.inbox.delivery import DeliveryOutcome
 from marketplace.aws.agreement import AwsAgreement
-from marketplace.aws.vocabulary import EndReason, Names, Said, Terms, Word
+from marketplace.aws.vocabulary import AgreementTerms, AwsEndReason, Names, Said, Word
 from tests.factories import NOW
 
 #: When the word was said, and instants before and after it. The final hour begins with the first word of the end.
@@ -118,7 +118,7 @@ def dates(row: AwsAgreement) -> Dates:
 
 
 def said(word: Word, **changes: Any) -> Said:
-    return Said("a message", word, SAID, Names(agreement_id="agmt-1"), end_reason=EndReason.CANCELLED, **changes)
+    return Said("a message", word, SAID, Names(agreement_id="agmt-1"), end_reason=AwsEndReason.CANCELLED, **changes)
 
 
 @pytest.mark.parametrize("case", list(TABLE))
@@ -161,7 +161,7 @@ def test_after_each_word_aws_is_asked_at_once_and_once_more() -> None:
 
 def test_terms_of_an_older_word_do_not_undo_those_of_a_newer_one() -> None:
     row = AwsAgreement(first_heard_at=FIRST_HEARD, auto_renewal=False, renews_or_ends_at=LATER, terms_said_at=LATER)
-    row.apply(said(Word.AMENDED, terms=Terms(ends_at=EARLIER, auto_renewal=True)), HEARD)
+    row.apply(said(Word.AMENDED, terms=AgreementTerms(ends_at=EARLIER, auto_renewal=True)), HEARD)
     assert (row.auto_renewal, row.renews_or_ends_at) == (False, LATER)
 
 
@@ -177,7 +177,7 @@ def test_terms_of_an_older_word_do_not_undo_those_of_a_newer_one() -> None:
 )
 def test_a_change_of_the_renewal_is_news(known: bool | None, told: bool | None, news: list[str]) -> None:
     row = AwsAgreement(first_heard_at=FIRST_HEARD, auto_renewal=known, **RUNNING)
-    row.apply(said(Word.AMENDED, terms=Terms(auto_renewal=told)), HEARD)
+    row.apply(said(Word.AMENDED, terms=AgreementTerms(auto_renewal=told)), HEARD)
     assert [item.kind.value for item in row.news] == news
     assert row.auto_renewal is (known if told is None else told)
 

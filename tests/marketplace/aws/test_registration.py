@@ -369,7 +369,7 @@ def test_deactivated_accounts_and_those_being_erased_are_not_offered(
     assert registration.accounts_to_choose(owner, clock.now()) == [account]
     found = registration.resolve(cloud.aws.registration_token(bought), on_trial=False, at=clock.now())
     for refused in (off, going, member):
-        with pytest.raises(registration.NotOffered):
+        with pytest.raises(registration.AccountNotOffered):
             registration.finish(found, by=owner, account_id=refused.pk, at=clock.now())
     assert not Row.objects.registered().exists()
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.desk.dashboard import csv_sheets
-from accounts.desk.dashboard.figures import Choice, Link, Progress, Value
+from accounts.desk.dashboard.figures import Choice, FigureProgress, Link, Value
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_no_text_begins_a_formula_whatever_stands_before_it(text: str) -> None:
         (datetime(2026, 3, 17, 9, 30, 5, 999, tzinfo=UTC), "2026-03-17T09:30:05Z"),
         (date(2026, 3, 16), "2026-03-16"),
         (timedelta(hours=1, milliseconds=400), "3600"),
-        (Progress(3, 8), "3 of 8"),
+        (FigureProgress(3, 8), "3 of 8"),
         (Choice("direct", "Direct"), "direct"),
         (Link("Harbour", "/admin/"), "Harbour"),
     ],

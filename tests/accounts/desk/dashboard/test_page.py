@@ -17,7 +17,7 @@ from django.urls import reverse
 from accounts.customers.history import Actor
 from accounts.desk.dashboard import figures
 from accounts.desk.dashboard import page as dashboard
-from accounts.desk.dashboard.figures import Chart, Choice, Link, Listing, Progress
+from accounts.desk.dashboard.figures import Chart, Choice, FigureProgress, Link, Listing
 from accounts.desk.own.figures import margins
 from accounts.erasure.starting import start
 from accounts.jobs import sweeps
@@ -148,7 +148,7 @@ def test_purges_come_by_deadline_with_names_and_progress(account: Account) -> No
         started_at=NOW, progress={"files": {"erased": 3, "done": True}, "accounts.Notice": {"erased": 1, "done": False}}
     )
     progress = listed("purges")[1][5]
-    assert isinstance(progress, Progress)
+    assert isinstance(progress, FigureProgress)
     assert progress.done == 1
     assert progress.of > 20
 

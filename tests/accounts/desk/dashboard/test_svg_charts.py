@@ -8,10 +8,10 @@ import pytest
 from django.utils.safestring import SafeString
 
 from accounts.desk.dashboard import svg_charts
-from accounts.desk.dashboard.svg_charts import Bar, Series, Span, Words
+from accounts.desk.dashboard.svg_charts import Bar, ChartWords, Series, Span
 
 SVG = "{http://www.w3.org/2000/svg}"
-WORDS = Words("ends", "Ends <by> week", 'Five & "more"')
+WORDS = ChartWords("ends", "Ends <by> week", 'Five & "more"')
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
