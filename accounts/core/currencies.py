@@ -46,7 +46,7 @@ def plain(cents: int, currency: str) -> str:
 
 def from_hundredths(hundredths: int, currency: str) -> int:
     """An amount that was typed with two places, in smallest units. Raises `NotThatSmall` for half a yen."""
-    units, rest = divmod(hundredths * 10 ** digits(currency), 100)
+    units, rest = divmod(hundredths * int(10 ** digits(currency)), 100)
     if rest:
         raise NotThatSmall(currency)
     return units

@@ -22,7 +22,7 @@ from subscriptions.billing.provider import Payable, RefundState
 from subscriptions.refunds.refund import Refund
 from subscriptions.stripe.client import StripeApi, StripeError, StripeRefused, not_yet, stripe_api
 from subscriptions.stripe.customer import StripeCustomer
-from subscriptions.stripe.too_late import CODE, PaymentNamed
+from subscriptions.stripe.too_late import CODE, PaymentNamed, tax_of
 from subscriptions.subscription import Subscription
 
 #: By which ours are known at Stripe, whatever became of the answer.
@@ -207,7 +207,7 @@ def _credit(api: StripeApi, refund: Refund, number: str, at: datetime) -> None:
     invoice = _invoice_of(refund)
     if invoice:
         said = api.ask(lambda v1: v1.invoices.retrieve(invoice.reference), at=at)
-        if _tax(said) and _note_of(api, refund, invoice, at) is None:
+        if tax_of(said) and _note_of(api, refund, invoice, at) is None:
             try:
                 api.ask(
                     lambda v1: v1.credit_notes.create(
@@ -242,12 +242,6 @@ def _note_of(api: StripeApi, refund: Refund, invoice: Invoice, at: datetime) -> 
         at=at,
     )
     return next((note for note in listed if _is_of(note, refund)), None)
-
-
-def _tax(invoice: Mapping[str, Any]) -> int:
-    taxes = invoice.get("total_taxes")
-    rows = taxes if isinstance(taxes, list) else []
-    return sum(int(tax.get("amount") or 0) for tax in rows if isinstance(tax, Mapping))
 
 
 def _invoice_of(refund: Refund) -> Invoice | None:

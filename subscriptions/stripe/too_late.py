@@ -14,7 +14,7 @@ from stripe import RequestOptions
 from typing_extensions import TypedDict
 
 from accounts.jobs.due_work import NotYet
-from subscriptions.billing.finding import find
+from subscriptions.billing.finding import find, find_once
 from subscriptions.billing.provider import PaidBack, WishRequest
 from subscriptions.stripe.client import StripeApi, StripeRefused
 from subscriptions.stripe.reading import first_start, instant, items, reference
@@ -184,13 +184,16 @@ def _pay_back(api: StripeApi, request: WishRequest, invoice: Mapping[str, Any], 
         intent = reference(paying.get("payment_intent"))
         charge = reference(paying.get("charge"))
         if intent or charge:
-            _refund(api, request, number, intent, charge, undoing)
+            _refund(api, request, invoice, intent, charge, undoing)
         else:
             _by_hand(request, number, "paid-elsewhere")
             undoing.undone.append({"invoice": number, "what": "by_hand"})
 
 
-def _refund(api: StripeApi, request: WishRequest, invoice: str, intent: str, charge: str, undoing: Undoing) -> None:
+def _refund(
+    api: StripeApi, request: WishRequest, said: Mapping[str, Any], intent: str, charge: str, undoing: Undoing
+) -> None:
+    invoice = str(said["id"])
     of: PaymentNamed = {"payment_intent": intent} if intent else {"charge": charge}
     paid = intent or charge
     # Ours, of an earlier attempt, whatever became of the answer: a key alone is forgotten after a day.
@@ -227,6 +230,7 @@ def _refund(api: StripeApi, request: WishRequest, invoice: str, intent: str, cha
         _by_hand(request, invoice, "refund-failed")
         undoing.undone.append({"invoice": invoice, "what": "by_hand"})
         return
+    _credit(api, said, str(ours["id"]), int(ours.get("amount") or 0), request.at)
     undoing.paid_back.append(
         PaidBack(paid, str(ours["id"]), int(ours.get("amount") or 0), str(ours.get("currency") or "").upper())
     )
@@ -239,6 +243,43 @@ def _refund(api: StripeApi, request: WishRequest, invoice: str, intent: str, cha
             "currency": ours.get("currency"),
         }
     )
+
+
+def _credit(api: StripeApi, invoice: Mapping[str, Any], refund: str, cents: int, at: datetime) -> None:
+    """Credit what was paid back of a renewal with tax, once: without a note the tax reports stay wrong."""
+    number = str(invoice["id"])
+    if not cents or not tax_of(invoice):
+        return
+    notes = api.every(lambda v1, page: v1.credit_notes.list({"invoice": number, **page}), at=at)
+    # By the refund: a renewal that was paid in parts is credited in parts.
+    if any((note.get("metadata") or {}).get("offboard_undo") == refund for note in notes):
+        return
+    try:
+        api.ask(
+            lambda v1: v1.credit_notes.create(
+                {
+                    "invoice": number,
+                    "amount": cents,
+                    "refunds": [{"refund": refund, "amount_refunded": cents}],
+                    # The owner has our own mail about it.
+                    "email_type": "none",
+                    "metadata": {"offboard_undo": refund},
+                },
+                {"idempotency_key": f"undo:{refund}:credit-note"},
+            ),
+            at=at,
+        )
+    except StripeRefused as refused:
+        # The money goes back all the same: staff write the note in the dashboard.
+        facts = {"invoice": number, "why": refused.code or refused.kind}
+        find_once("credit-note-missing", provider=CODE, reference=refund, facts=facts, at=at)
+
+
+def tax_of(invoice: Mapping[str, Any]) -> int:
+    """The tax on an invoice, in its currency's smallest unit."""
+    taxes = invoice.get("total_taxes")
+    rows = taxes if isinstance(taxes, list) else []
+    return sum(int(tax.get("amount") or 0) for tax in rows if isinstance(tax, Mapping))
 
 
 def _left(api: StripeApi, intent: str, charge: str, at: datetime) -> tuple[int, str]:

@@ -262,6 +262,20 @@ def test_a_renewal_that_was_paid_is_paid_back_once(stripe: FakeStripe, held: Jso
     assert [refund["payment_intent"] for refund in stripe.refunds] == [intent_of(stripe, renewal)["id"]]
 
 
+def test_a_renewal_with_tax_that_is_paid_back_has_its_credit_note_once(stripe: FakeStripe) -> None:
+    stripe.now, stripe.tax_percent = BOUGHT, 20
+    held = stripe.subscribe(stripe.customer(), stripe.price(4900))
+    stripe.advance(PERIOD_END + timedelta(hours=2))
+    renewal = stripe.the(held["latest_invoice"])
+    assert renewal["amount_paid"] == 5880
+    for _attempt in range(2):
+        agree(wish(stripe, held))
+        stripe.advance(days=2)
+    (refund,), (note,) = list(stripe.refunds), list(stripe.credit_notes)
+    assert (refund["amount"], note["amount"], note["invoice"]) == (5880, 5880, renewal["id"])
+    assert note["metadata"] == {"offboard_undo": refund["id"]}
+
+
 def test_what_others_have_paid_back_is_not_paid_back_again(stripe: FakeStripe, held: Json) -> None:
     stripe.advance(PERIOD_END + timedelta(hours=2))
     renewal = stripe.the(held["latest_invoice"])
