@@ -44,10 +44,27 @@ def parse(text: str | bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         raise BadJSON(f"Not JSON: {error}") from None
     # Most texts are plainly harmless: UTF-8 without escapes holds no surrogate and, as JSON, no NUL, and nothing nests
     # deeper than there are brackets. Looking at every value would cost more than parsing them.
-    brackets = decoded.count("{") + decoded.count("[")
-    if not isinstance(text, bytes) or "\\u" in decoded or brackets >= max_depth:
+    if not isinstance(text, bytes) or "\\u" in decoded:
         check(value, max_depth)
+    elif isinstance(value, dict | list) and decoded.count("{") + decoded.count("[") >= max_depth:
+        _check_depth(value, max_depth)
     return value
+
+
+def _check_depth(value: Any, max_depth: int) -> None:
+    """As `check`, of a value whose text holds nothing that the database can't."""
+    level = [value]
+    for _depth in range(max_depth - 1):
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return
+    if any(level):
+        raise BadJSON(f"The JSON is nested more than {max_depth} levels deep.")
 
 
 def check(value: Any, max_depth: int = MAX_DEPTH) -> None:

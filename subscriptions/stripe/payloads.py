@@ -5,6 +5,7 @@ period stands on items since 2025, on the subscription before (docs.stripe.com/c
 left aside; a subscription without its customer, its status or its period is no answer at all.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -247,6 +248,11 @@ def _interval(recurring: Mapping[str, Any]) -> int | None:
     return None
 
 
+#: A customer's id, by itself and as JSON has it. Stripe's are no longer.
+_CUSTOMER_ID = re.compile(r"cus_[0-9A-Za-z]{1,36}")
+_CUSTOMER = re.compile(rb'(?<!\\)"(cus_[0-9A-Za-z]{1,36})"')
+
+
 def customers_in(event: Mapping[str, Any]) -> list[str]:
     """Stripe's ids of all customers that an event names, wherever in it they stand: by them a purge finds it."""
     found: set[str] = set()
@@ -257,9 +263,17 @@ def customers_in(event: Mapping[str, Any]) -> list[str]:
             left.extend(value.values())
         elif isinstance(value, list):
             left.extend(value)
-        elif isinstance(value, str) and value.startswith("cus_") and len(value) <= 40 and value[4:].isalnum():
+        elif isinstance(value, str) and _CUSTOMER_ID.fullmatch(value):
             found.add(value)
     return sorted(found)
+
+
+def customers_named(body: bytes, event: Mapping[str, Any]) -> list[str]:
+    """As `customers_in`, of an event whose text is at hand: that is looked through many times as quickly."""
+    if b"\\u" in body:
+        # A name could be written otherwise than it is.
+        return customers_in(event)
+    return sorted({name.decode() for name in _CUSTOMER.findall(body)})
 
 
 # Values

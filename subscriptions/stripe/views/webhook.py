@@ -13,7 +13,7 @@ from accounts.core import clock, strict_json
 from accounts.inbox import inbox, refused_messages
 from subscriptions.stripe import signature
 from subscriptions.stripe.messages import SOURCE, StripeMode
-from subscriptions.stripe.payloads import customers_in
+from subscriptions.stripe.payloads import customers_named
 
 #: Events are a few kilobytes; an invoice with its first hundred lines is larger.
 MAX_BYTES = 1024 * 1024
@@ -61,7 +61,7 @@ def webhook(request: HttpRequest) -> HttpResponse:
             body=body,
             at=at,
             mode=StripeMode.LIVE if event.get("livemode") is not False else StripeMode.TEST,
-            named=customers_in(event),
+            named=customers_named(body, event),
         )
     except DatabaseError:
         return _error(503, "try_again", "The event could not be stored. Deliver it again.")
