@@ -51,4 +51,4 @@ def _asked_for(request: HttpRequest) -> datetime | None:
 
 def rfc3339(at: datetime) -> str:
     """As machines are told an instant: in UTC; fractions only where there are any."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"

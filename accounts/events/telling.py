@@ -22,11 +22,13 @@ from accounts.events.message_type import BUILDS, TYPES, MessageType
 #: What a line of history says if a file brought it in (`facts`), and what its messages do.
 IMPORT = "import"
 
-#: Of an account that is being erased, or has been, nothing is told but its last words.
+#: Of an account that is being erased, or has been, nothing is told but its last words. They stay when all else goes, so
+#: they don't say what the vendor calls the customer: some call them by an address.
 _INSERT: LiteralString = """
 INSERT INTO accounts_eventmessage (webhook_id, account_id, type, version, happened_at, body)
 SELECT gen_random_uuid(), told.account_id, told.type, %s, told.happened_at,
-       told.head || coalesce(to_json(account.external_id)::text, 'null') || told.tail
+       told.head || CASE WHEN told.last_words OR account.external_id IS NULL THEN 'null'
+                         ELSE to_json(account.external_id)::text END || told.tail
   FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::boolean[])
        WITH ORDINALITY AS told(account_id, type, happened_at, head, tail, last_words, place)
   LEFT JOIN accounts_account AS account ON account.id = told.account_id

@@ -80,11 +80,13 @@ def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sig
     assert not default_storage.exists(f"thumbnails/{account.pk}")
     assert lines_with(*others) == before
     assert files_with(*others) == kept_files
-    # What stays of the account is its number, in the records that the law asks for.
+    # What stays of the account is its number, in the records that the law asks for, and in what others are still told:
+    # that it is gone.
     assert {line.split("\t")[0] for line in lines_with(str(account.pk))} == {
         "accounts_certificate",
         "accounts_deed",
         "accounts_event",
+        "accounts_eventmessage",
         "accounts_hold",
         "accounts_purge",
         "marketplace_delivery",

@@ -49,11 +49,12 @@ def test_lines_that_are_written_together_are_told_by_one_statement(account: Acco
 @pytest.mark.django_db
 def test_a_published_message_says_who_what_and_when_in_an_envelope_that_never_changes_again(account: Account) -> None:
     Account.objects.filter(pk=account.pk).update(external_id='cust-"ü"')
-    begun(account.pk, at=MAY + timedelta(microseconds=5))
+    at = MAY + timedelta(microseconds=5)
+    history.record(account.pk, AccountEvent.PURGE_CALLED_OFF, at=at, by=Actor.api(3), purge=7, cause="customer_request")
     assert publish_due(MAY) == 1
     message = EventMessage.objects.get()
     assert json.loads(message.payload) == {
-        "type": "account.erasing",
+        "type": "deletion.called_off",
         "timestamp": "2026-05-01T12:00:00.000005Z",
         "data": {
             "event": history.Event.objects.get().pk,
@@ -62,8 +63,8 @@ def test_a_published_message_says_who_what_and_when_in_an_envelope_that_never_ch
             "recorded_at": message.recorded_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "external_id": 'cust-"ü"',
             "version": "2026-12",
-            "cause": "system",
-            "purge": 7,
+            "cause": "api",
+            "deletion_cause": "customer_request",
         },
     }
     with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
