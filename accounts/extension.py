@@ -36,7 +36,7 @@ from accounts.desk.own import account_actions, deliveries, endpoint_actions, req
 from accounts.desk.own import elsewhere as own_elsewhere
 from accounts.desk.own import figures as own_figures
 from accounts.desk.own import panels as own_panels
-from accounts.elsewhere import obliging, store
+from accounts.elsewhere import collecting, obliging, store
 from accounts.elsewhere import runner as elsewhere
 from accounts.elsewhere.remote_erasure import RemoteErasure
 from accounts.elsewhere.store import RemoteStore
@@ -52,6 +52,7 @@ from accounts.events import sending as event_sending
 from accounts.events.event_types import ACCOUNT_TYPES
 from accounts.events.message_type import MessageType, ToldToo
 from accounts.exports import builder, export, parts
+from accounts.exports import elsewhere as exported_elsewhere
 from accounts.exports.parts import Part
 from accounts.inbox import inbox, refused_messages, retention
 from accounts.inbox import sources as senders
@@ -225,6 +226,7 @@ EXTENSION = Extension(
         runner.SWEEP,
         last_mail.SWEEP,
         elsewhere.SWEEP,
+        collecting.SWEEP,
         retention.SWEEP,
     ),
     invariants=(
@@ -239,6 +241,7 @@ EXTENSION = Extension(
         *runner.INVARIANTS,
         *last_mail.INVARIANTS,
         *elsewhere.INVARIANTS,
+        *collecting.INVARIANTS,
         *denied.INVARIANTS,
         *tokens.INVARIANTS,
     ),
@@ -253,7 +256,7 @@ EXTENSION = Extension(
     folders=(export.folder,),
     outside=(obliging.OUTSIDE,),
     reasons_to_wait=(ReasonToWait("hold", holds.reason_to_wait, while_erasing=True), obliging.REASON_TO_WAIT),
-    export_parts=parts.EXPORT_PARTS,
+    export_parts=(*parts.EXPORT_PARTS, exported_elsewhere.PART),
     pending=(ownership.deletion_pending, ownership.refund_pending),
     under_way=(deletion.under_way,),
     actions=(

@@ -11,6 +11,7 @@ from accounts.desk.actions.log import StaffAction
 from accounts.desk.bulk.run import BulkItem, BulkRun
 from accounts.elsewhere.gate import StoreGate
 from accounts.elsewhere.remote_erasure import RemoteErasure
+from accounts.elsewhere.remote_export import RemoteExport
 from accounts.erasure.certificates import Certificate, System
 from accounts.erasure.file_deletions import FileDeletion
 from accounts.erasure.holds import Hold
@@ -71,6 +72,7 @@ __all__ = [
     "PurgeObligation",
     "RefusedMessage",
     "RemoteErasure",
+    "RemoteExport",
     "RequestKind",
     "RequestOutcome",
     "Role",

@@ -20,6 +20,7 @@ from accounts.customers.usage import UsageCount
 from accounts.customers.user import User
 from accounts.desk.actions.log import StaffAction
 from accounts.desk.bulk.run import BulkItem, BulkRun
+from accounts.elsewhere.remote_export import RemoteExport
 from accounts.erasure import inventory, last_mail
 from accounts.erasure.holds import Hold
 from accounts.erasure.inventory import Erased, Kept, Order, Scrubbed, scrub
@@ -141,6 +142,12 @@ class AdminLog:
 
 _CONTENT = (
     AdminLog("what the account owns", Order.NOTES, frozenset({Order.CONTENT, Order.PLACES, Order.ACCOUNT})),
+    Erased(
+        "accounts.RemoteExport",
+        Order.CONTENT,
+        lambda account: RemoteExport.objects.filter(account_id=account),
+        not_exported=_("the exports themselves"),
+    ),
     Erased(
         "accounts.Export",
         Order.CONTENT,

@@ -374,6 +374,7 @@ CELERY_BEAT_SCHEDULE = {
     "github-check": beat("github-check", seconds=30),
     "offboard": beat("offboard", seconds=30),
     "export": beat("export", seconds=20),
+    "export-elsewhere": beat("export-elsewhere", seconds=30),
     "bulk": beat("bulk", seconds=5),
     "purge": beat("purge", seconds=60),
     "last-mail": beat("last-mail", seconds=60),

@@ -23,6 +23,7 @@ from accounts.customers import history
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.erasure.purge import Purge
+from accounts.exports import elsewhere
 from accounts.exports.archive import Archive, Interrupted, Position, index_of
 from accounts.exports.export import KEPT_FOR, Export
 from accounts.exports.parts import Part, account_document, as_json, parts, plain, readme, schema
@@ -115,7 +116,7 @@ def _begun(export: Export, path: Path) -> Archive:
     """A new archive, with what every archive begins with."""
     archive = Archive.begin(path, dated=export.asked_at)
     account = export.account
-    archive.add("README.txt", readme(account, export.asked_at).encode())
+    archive.add("README.txt", readme(account, export.asked_at, elsewhere.told(export.pk)).encode())
     archive.add("schema.json", as_json(schema(), indent=2))
     archive.add("account.json", as_json(account_document(account), indent=2))
     export.progress = {
@@ -145,6 +146,7 @@ def _finish(export: Export, archive: Archive, at: datetime) -> None:
         subject=export,
         export=str(export.pk),
         rows=export.done,
+        **({"missing": export.missing} if export.missing else {}),
     )
     queue(
         "accounts/export_ready",
@@ -153,6 +155,7 @@ def _finish(export: Export, archive: Archive, at: datetime) -> None:
         occasion=f"export:{export.pk}",
         at=at,
         expires_at=export.expires_at,
+        missing=export.missing,
     )
 
 

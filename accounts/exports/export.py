@@ -22,6 +22,8 @@ from accounts.customers.account import Account
 from accounts.customers.event_kinds import AccountEvent
 from accounts.customers.history import Actor
 from accounts.customers.user import User
+from accounts.elsewhere import remote_export
+from accounts.elsewhere.remote_export import RemoteExport
 from accounts.exports.archive import discard
 from accounts.jobs.due_work import DueWork, DueWorkQuerySet
 
@@ -37,8 +39,14 @@ class ExportQuerySet(DueWorkQuerySet["Export"]):
         return self.filter(finished_at=None)
 
     def pending(self) -> Self:
-        """To be begun or gone on with; not of accounts that are being erased."""
-        return self.unfinished().filter(account__purging_at=None)
+        """To be begun or gone on with; not of accounts that are being erased, nor while others are waited for."""
+        awaited = RemoteExport.objects.open().filter(export=models.OuterRef("pk"))
+        return self.unfinished().filter(~models.Exists(awaited), account__purging_at=None)
+
+    def overdue(self, at: datetime) -> Self:
+        """Those that could have been built for an hour: the time for which they waited for others is not ours."""
+        recently = RemoteExport.objects.filter(export=models.OuterRef("pk")).settled_after(at - self.model.OVERDUE)
+        return super().overdue(at).filter(~models.Exists(recently))
 
     def fetchable(self, at: datetime) -> Self:
         return self.filter(expires_at__gt=at).exclude(file="")
@@ -130,6 +138,16 @@ class Export(DueWork):
     def total(self) -> int:
         return sum(part["total"] for part in self.progress.values())
 
+    @property
+    def missing(self) -> str:
+        """The stores elsewhere whose parts are missing from it."""
+        return ", ".join(row.store for row in remote_export.missing(self.pk))
+
+    @property
+    def awaited(self) -> list[RemoteExport]:
+        """The stores elsewhere whose parts it waits for."""
+        return list(RemoteExport.objects.open().filter(export=self.pk).order_by("store"))
+
     def is_fetchable(self, at: datetime) -> bool:
         return bool(self.file) and self.expires_at is not None and at < self.expires_at
 
@@ -151,6 +169,7 @@ def ask(account: Account, *, by: Actor, at: datetime) -> tuple[Export, bool]:
             return existing, False
         limits.limit("export", account.pk, most=MOST_AN_HOUR, at=at)
         export = Export.objects.create(account=account, asked_for_by=by.user, asked_at=at, next_attempt_at=at)
+        remote_export.ask_stores(export.pk, account.pk, at=at)
         history.record(account.pk, AccountEvent.EXPORT_ASKED, at=at, by=by, export=str(export.pk))
     return export, True
 

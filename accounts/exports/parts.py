@@ -275,7 +275,8 @@ def account_document(account: Account) -> Mapping[str, Any]:
     }
 
 
-def readme(account: Account, at: datetime) -> str:
+def readme(account: Account, at: datetime, elsewhere: str = "") -> str:
+    """`elsewhere`: what it says of other systems' parts."""
     lines = "".join(f"  {part.name}\n" for part in _described())
     folders = "".join(f"  {part.name}/: {part.described}\n" for part in parts() if isinstance(part, Files))
     return (
@@ -283,7 +284,7 @@ def readme(account: Account, at: datetime) -> str:
         "All texts are UTF-8, all instants ISO 8601 in UTC.\n"
         "A .json file is one document; a .jsonl file holds one JSON object a line.\n\n"
         f"  schema.json: JSON Schema of all of them\n  account.json: the account and its members\n{lines}"
-        f"{folders}\n"
+        f"{folders}{elsewhere}\n"
         "Of sign-ins, addresses and authorisations: those of the owner. Other members' are theirs.\n"
         "Left out of this archive, and erased with the account:\n\n"
         + "".join(f"  {model}: {why}\n" for model, why in inventory.left_out())

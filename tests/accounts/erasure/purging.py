@@ -177,6 +177,7 @@ def _related(model: type[Any], account: Account, person: User, marker: str) -> A
         return found[0]
     own: dict[str, Any] = {f.name: person for f in model._meta.fields if f.is_relation and f.related_model is User}
     own |= {f.name: account.pk for f in model._meta.fields if f.name == "account_id"}
+    own |= {f.name: account for f in model._meta.fields if f.is_relation and f.related_model is Account}
     # Another account's is none of theirs: a payment belongs to an invoice that is filled in after it.
     erased = model._meta.label in inventory.erased_models()
     row = model._default_manager.filter(**own).last() if own or not erased else None

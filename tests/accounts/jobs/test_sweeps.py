@@ -178,7 +178,7 @@ def test_a_sweep_that_failed_is_shown_to_staff_and_by_doctor() -> None:
         ),
         (
             Queue.SLOW,
-            "offboard export bulk purge hygiene sessions invitations api-calls retention "
+            "offboard export export-elsewhere bulk purge hygiene sessions invitations api-calls retention "
             "aws-reconcile github-reconcile stripe-reconcile",
         ),
     ],

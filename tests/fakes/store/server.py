@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.fakes.store.behaviour import BEHAVIOURS, Reply, said
+from tests.fakes.store.exporting import EXPORTINGS, LINES, Wanted, part
 from tests.fakes.store.state import SECRET, Asked, Holdings
 
 TOLERANCE = 300
@@ -36,6 +37,10 @@ class TestStore(Holdings):
         self.exceptions: dict[str, str] = {}
         #: Whether what is only accepted can be taken back.
         self.forgets = True
+        #: How it hands out what it holds (`exporting`), who has asked for that, and whether it says that it can.
+        self.exports_as = "in_body"
+        self.wanted: dict[str, Wanted] = {}
+        self.exports = False
         self.version = "3.1"
         self.describes = True
         self.forged = 0
@@ -70,8 +75,16 @@ class TestStore(Holdings):
         if method == "GET" and rest == ["discovery"]:
             return self._describe()
         if method == "POST" and not rest:
-            asked = self.take(json.loads(body))
+            message = json.loads(body)
+            if message["type"] == "export.requested":
+                return self._hand_out(message)
+            asked = self.take(message)
             return self._behave(asked, polled=False)
+        if rest and rest[0] in self.wanted:
+            wanted = self.wanted[rest[0]]
+            if rest[1:] == ["result"]:
+                return Reply(200, part(self, wanted), headers=LINES)
+            return EXPORTINGS[self.exports_as](self, wanted, True, self._root)
         found = self.requests.get(rest[0]) if rest else None
         if found is None:
             return Reply(404)
@@ -83,12 +96,21 @@ class TestStore(Holdings):
         with self.lock:
             return BEHAVIOURS[self.exceptions.get(asked.account, self.behaves)](self, asked, polled)
 
+    @property
+    def _root(self) -> str:
+        return self.url.removesuffix("/erasures")
+
+    def _hand_out(self, message: dict[str, Any]) -> Reply:
+        data = message["data"]
+        with self.lock:
+            wanted = self.wanted.setdefault(data["request"], Wanted(data["request"], data["account"], message))
+            return EXPORTINGS[self.exports_as](self, wanted, False, self._root)
+
     def _describe(self) -> Reply:
         if not self.describes:
             return Reply(404)
-        return said(
-            200, name=self.name, version=self.version, takes_days=3, holds=["events of accounts"], exports=False
-        )
+        told = {"name": self.name, "version": self.version, "takes_days": 3, "holds": ["events of accounts"]}
+        return said(200, **told, exports=self.exports)
 
     def _forget(self, asked: Asked) -> Reply:
         if asked.done or not self.forgets:
