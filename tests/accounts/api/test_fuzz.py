@@ -37,6 +37,8 @@ TABLES = (
     "accounts_apicall",
     "accounts_usagecount",
     "accounts_supportrequest",
+    "accounts_endpoint",
+    "accounts_dispatch",
     "subscriptions_subscription",
     "subscriptions_cancellation",
 )

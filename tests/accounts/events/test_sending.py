@@ -21,8 +21,10 @@ from accounts.events.sending import ENOUGH_FAILURES, preview, publish_and_send, 
 from accounts.jobs import invariants
 from accounts.mail.sending import send_due as send_mails
 from accounts.models import Account, Event, User
+from subscriptions.ending.cancellation import cancel, withdraw
+from tests.accounts.erasure.purging import erase_all
 from tests.accounts.events.hearing import SYSTEM, hears, tell
-from tests.factories import NOW
+from tests.factories import NOW, AccountFactory, owner_of, subscribe
 from tests.fakes.receiver import Call, Receiver, Reply, receiver
 
 pytestmark = pytest.mark.django_db
@@ -417,3 +419,59 @@ def test_after_thirty_days_messages_tests_lanes_and_removed_endpoints_are_forgot
     assert (Lane.objects.count(), EventMessage.objects.count()) == (1, 1)
     publish_and_send(far + SECOND)
     assert not any(model.objects.exists() for model in (EventMessage, Dispatch, Lane, Endpoint))
+
+
+# Crossed with the life of an account
+
+
+def test_what_an_erased_account_was_not_told_of_goes_with_it_and_its_last_words_go_out(
+    account: Account, there: Receiver
+) -> None:
+    endpoint, _secret = hears(there.url, ["account.created", "account.erasing", "account.erased"])
+    managing.switch_off(endpoint, by=SYSTEM, at=NOW)
+    other = AccountFactory()
+    tell(account.pk, name="account.created")
+    tell(other.pk, name="account.created")
+    assert Dispatch.objects.count() == 2
+    erase_all(account)
+    assert [row.account_id for row in Dispatch.objects.all()] == [other.pk]
+    managing.switch_on(endpoint, by=SYSTEM, at=NOW)
+    publish_and_send(NOW)
+    mine = [said(call) for call in there.calls if said(call)["data"]["account"] == str(account.pk)]
+    assert [message["type"] for message in mine] == ["account.erasing", "account.erased"]
+    assert [said(call)["type"] for call in there.calls if said(call)["data"]["account"] == str(other.pk)]
+    # Who answered what to the last words stays for thirty days, by ids alone.
+    assert {row.type for row in Dispatch.objects.filter(account_id=account.pk)} == {"account.erasing", "account.erased"}
+
+
+def test_a_cancellation_withdrawn_and_made_again_while_the_receiver_is_down_arrives_in_order(
+    account: Account, there: Receiver
+) -> None:
+    hears(there.url, ["cancellation.requested", "cancellation.withdrawn"])
+    subscription = subscribe(account)
+    owner = owner_of(subscription)
+    there.answer = lambda _call: Reply(503)
+    for hour in range(2):
+        at = NOW + HOUR * (2 * hour + 1)
+        cancellation, _new = cancel(subscription, by=owner, at=at, reason="unused", comment="secret words")
+        publish_and_send(at)
+        withdraw(cancellation, by=owner, at=at + HOUR)
+        publish_and_send(at + HOUR)
+    # A second account of the same owner is told of beside it.
+    beside = AccountFactory(owner=account.owner())
+    cancel(subscribe(beside), by=owner_of(beside.subscriptions.get()), at=NOW + HOUR, reason="unused", comment="")
+    there.calls.clear()
+    there.answer = lambda _call: Reply()
+    publish_and_send(NOW + DAY)
+    types = [said(call)["type"] for call in there.calls if said(call)["data"]["account"] == str(account.pk)]
+    assert types == ["cancellation.requested", "cancellation.withdrawn"] * 2
+    assert len(there.calls) == 5
+    assert not any(b"secret words" in call.body for call in there.calls)
+
+
+def test_without_redis_everything_is_sent_all_the_same(account: Account, there: Receiver, settings: Any) -> None:
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    hears(there.url)
+    tell(account.pk, published=False)
+    assert publish_and_send(NOW) == 2
