@@ -233,9 +233,31 @@ class EndpointAdmin(ReadOnlyAdmin):
 
     list_display = ["name", "address", "state", "failing_since", "delivered_at", "waiting", "made_at"]
     list_filter = [("removed_at", admin.EmptyFieldListFilter), "off_because"]
-    exclude = ["secret", "previous_secret"]
-    readonly_fields = ["state", "waiting", "newest"]
+    #: How it is comes first; its secrets are shown nowhere.
+    fields = [
+        "state",
+        "address",
+        "heard",
+        "waiting",
+        "newest",
+        "failing_since",
+        "warned_at",
+        "paused_until",
+        "delivered_at",
+        "previous_until",
+        "off_at",
+        "removed_at",
+        "made_at",
+        "made_by",
+        "version",
+        "id",
+    ]
+    readonly_fields = fields
     ordering = ["made_at"]
+
+    @admin.display(description=_("types"))
+    def heard(self, endpoint: Endpoint) -> str:
+        return ", ".join(endpoint.types) or str(_("all, also those that come later"))
 
     @admin.display(description=_("state"))
     def state(self, endpoint: Endpoint) -> str:
