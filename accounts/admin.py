@@ -252,7 +252,7 @@ class EndpointAdmin(ReadOnlyAdmin):
         "version",
         "id",
     ]
-    readonly_fields = fields
+    readonly_fields = ["state", "heard", "waiting", "newest", "id"]
     ordering = ["made_at"]
 
     @admin.display(description=_("types"))
