@@ -58,7 +58,8 @@ def redis_is_away(settings: Settings) -> Iterator[None]:
 
 
 def paid(stripe: FakeStripe) -> int:
-    return sum(invoice["amount_paid"] for invoice in stripe.invoices) - sum(one["amount"] for one in stripe.refunds)
+    charged = sum(int(invoice["amount_paid"]) for invoice in stripe.invoices)
+    return charged - sum(int(refund["amount"]) for refund in stripe.refunds)
 
 
 def test_a_hold_keeps_the_data_and_stops_no_end(world: World, held: Json, stripe: FakeStripe, lead: User) -> None:
