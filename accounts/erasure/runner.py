@@ -76,6 +76,8 @@ def erase(purge: Purge, at: datetime, *, began: float | None = None) -> bool | L
     turn = time.monotonic()
     began = turn if began is None else began
     stop = turn + TURN
+    if _is_under_way(purge, at) and purge.finished_at:
+        _look_again(purge)
     while _is_under_way(purge, at):
         if _next_step(purge, at, stop):
             return verify(purge, at, began)
@@ -93,6 +95,15 @@ def _is_under_way(purge: Purge, at: datetime) -> bool:
         return False
     # Nothing is left here: before others are done there is nothing to count again.
     return not (purge.finished_at and outside.must_wait(purge, at))
+
+
+def _look_again(purge: Purge) -> None:
+    """Others are done: what was written since all was erased here, such as what staff did about them, goes first."""
+    with transaction.atomic():
+        lock(purge)
+        for store in purge.progress:
+            purge.note(store, 0, done=False)
+        purge.save(update_fields=["progress"])
 
 
 def _next_step(purge: Purge, at: datetime, stop: float) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from accounts.core import clock
 from accounts.customers.history import Actor
 from accounts.customers.staff import NeedsAnotherPerson, StaffOnly
 from accounts.elsewhere import by_hand
@@ -12,7 +13,7 @@ from accounts.elsewhere.by_hand import AlreadyDone
 from accounts.elsewhere.remote_erasure import How, RemoteErasure, Said
 from accounts.elsewhere.runner import ask_due
 from accounts.erasure.runner import purge_due
-from accounts.models import Account, Certificate, Event, Purge, User
+from accounts.models import Account, Certificate, Event, Purge, StaffAction, User
 from tests.factories import NOW
 from tests.fakes.store import TestStore
 
@@ -99,3 +100,8 @@ def test_a_lead_states_and_another_approves_on_the_accounts_page(
     sign_in(other_lead).post(act.format("approve_store"), fields)
     row.refresh_from_db()
     assert row.how == How.BY_HAND
+    # Why they did so is told of an account that is gone: it goes, too, and is nothing that was left behind.
+    assert purge_due(clock.now()) == 1
+    purge = Purge.objects.get()
+    assert (purge.left_behind_at, purge.last_error) == (None, "")
+    assert not StaffAction.objects.exclude(reason="").exists()

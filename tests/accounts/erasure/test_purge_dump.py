@@ -1,5 +1,6 @@
 """What a whole dump, the storage, the mails handed over, the cache and the broker still hold after a purge."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -7,18 +8,22 @@ from pathlib import Path
 import pytest
 from django.core.cache import cache
 from django.core.files.storage import default_storage
-from django.test import Client
+from django.test import Client, override_settings
 from pytest_django import Settings
 
+from accounts.elsewhere.runner import ask_due
+from accounts.elsewhere.store import of_setting
 from accounts.erasure import inventory
+from accounts.erasure.runner import take_turn
 from accounts.mail.notices import queue
 from accounts.mail.sending import send_due
-from accounts.models import Account, DepartingPerson, Event, User
+from accounts.models import Account, DepartingPerson, Event, Purge, User
 from accounts.signing_in.session import SessionStore
 from accounts.tasks import sweep
 from tests.accounts.erasure.dumping import files_with, holds, keys_with, lines_with
-from tests.accounts.erasure.purging import erase_all, files, fill, fill_account, fill_person
+from tests.accounts.erasure.purging import erase_all, files, fill, fill_account, fill_person, oblige
 from tests.factories import NOW, AccountFactory, BlueprintFactory, UserFactory
+from tests.fakes.store import TestStore
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 SignIn = Callable[[User | None], Client]
@@ -54,6 +59,12 @@ def write_to(*accounts: Account) -> None:
     assert send_due(NOW) == len(accounts)
 
 
+def asked(store: TestStore) -> override_settings:
+    """Within: this store is to erase, too."""
+    listed, _wrong = of_setting(json.dumps([store.configured()]), https=False)
+    return override_settings(REMOTE_STORES=listed)
+
+
 def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sign_in: SignIn) -> None:
     person, bystander = UserFactory(), UserFactory()
     account, elsewhere = AccountFactory(name=MARKER, owner=person), AccountFactory(name=OTHER, owner=bystander)
@@ -72,7 +83,17 @@ def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sig
     assert len(files_with(*traces)) == len(files_with(*others)) == 4
     before, kept_files = lines_with(*others), files_with(*others)
 
-    row = erase_all(account, NOW + DAY)
+    # A store elsewhere holds something of both, too.
+    with TestStore() as store, asked(store):
+        store.put(account.pk, "documents", MARKER, person=person.external_id)
+        store.put(elsewhere.pk, "documents", OTHER, person=bystander.external_id)
+        assert not take_turn(oblige(account), NOW + DAY)
+        assert ask_due(NOW + DAY) == 1
+        row = Purge.objects.get(account_id=account.pk)
+        assert take_turn(row, NOW + DAY)
+        row.refresh_from_db()
+        assert store.holds(MARKER) == []
+        assert len(store.holds(OTHER)) == 1
 
     assert lines_with(*traces) == []
     assert files_with(*traces) == []
@@ -89,6 +110,7 @@ def test_nothing_of_the_account_is_left_anywhere_and_everything_of_others_is(sig
         "accounts_eventmessage",
         "accounts_hold",
         "accounts_purge",
+        "accounts_remoteerasure",
         "marketplace_delivery",
         "marketplace_offboarding",
         "marketplace_tombstone",
