@@ -207,9 +207,9 @@ class CertificatePage:
         today = next((kept for kept in inventory.kept() if kept.name == entry["what"]), None)
         return KeptLine(
             words_of(entry["what"]),
-            _as_certified(entry["reason"], today and today.reason).rstrip("."),
-            capfirst(_as_certified(entry["ground"], today and today.ground)),
-            _as_certified(entry["scrubbed"], today and today.scrubbed),
+            _as_certified(entry["reason"], today.reason if today else None).rstrip("."),
+            capfirst(_as_certified(entry["ground"], today.ground if today else None)),
+            _as_certified(entry["scrubbed"], today.scrubbed if today else None),
             _instant(entry.get("until")),
             entry.get("records"),
         )

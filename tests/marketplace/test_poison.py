@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import StringIO
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from accounts.customers.history import Actor
 from accounts.desk.actions.action import act_named
 from accounts.desk.bulk import run as bulk
 from accounts.desk.bulk.worker import work_through
+from accounts.erasure.last_mail import LastMail
 from accounts.exports import export
 from accounts.jobs import sweeps
 from accounts.jobs.batches import RowsFailed
@@ -40,7 +42,7 @@ from subscriptions.pricing.repricing import reprice_due
 from subscriptions.refunds import decisions
 from subscriptions.refunds.paying import say_paid
 from subscriptions.refunds.refund import Ends
-from tests.accounts.erasure.purging import oblige
+from tests.accounts.erasure.purging import erase_all, oblige
 from tests.factories import NOW, AccountFactory, subscribe
 from tests.marketplace.conftest import World, deliver
 from tests.marketplace.github.test_reconciliation import buyers
@@ -148,6 +150,11 @@ def bulk_rows(lead: User, **options: Any) -> Sequence[Row]:
 
 def purges(**options: Any) -> Sequence[Row]:
     return [oblige(AccountFactory()) for _number in range(2)]
+
+
+def last_mails(**options: Any) -> Sequence[Row]:
+    """Two that bring the certificates of two accounts."""
+    return [LastMail.objects.get(purge=erase_all(AccountFactory())) for _number in range(2)]
 
 
 def old_bodies(**options: Any) -> Sequence[Row]:
@@ -258,6 +265,9 @@ POISON = {
     "export": Poison(exports, "finished_at IS NOT NULL", has("finished_at"), "export-overdue", example="account_id"),
     "bulk": Poison(bulk_rows, "done_at IS NOT NULL", has("done_at"), "bulk-run", example="run_id"),
     "purge": Poison(purges, "verified_at IS NOT NULL", has("verified_at"), "purge-overdue", example="account_id"),
+    "last-mail": Poison(
+        last_mails, "sent_at IS NOT NULL", has("sent_at"), "last-mail-unsent", example="purge.account_id"
+    ),
     "hygiene": Poison(old_bodies, "body IS NULL", lambda row: not has("body")(row), "sweep-failed", says=""),
     "sessions": Poison(sessions, "", gone, "sweep-failed", says=""),
     "invitations": Poison(
@@ -278,6 +288,7 @@ ELSEWHERE = {
     "aws-confirm",
     "aws-reconcile",
     "elsewhere",
+    "export-elsewhere",
     "github-reconcile",
     "purchases",
     "stripe-check",
@@ -332,8 +343,9 @@ def test_a_poison_row_harms_nobody_says_what_is_wrong_and_is_named_by_doctor(
         client.force_login(lead, backend="allauth.account.auth_backends.AuthenticationBackend")
         page = client.get("/admin/").content.decode()
     (line,) = (line for line in out.getvalue().splitlines() if case.named in line)
-    assert str(getattr(bad, case.example)) in line
-    assert str(getattr(good, case.example)) not in line or name == "bulk"
+    example = attrgetter(case.example)
+    assert str(example(bad)) in line
+    assert str(example(good)) not in line or name == "bulk"
     # The same words stand on the desk's first page.
     assert line.removeprefix("warning: ").split(" (")[0].split(" ", 2)[2] in page
 

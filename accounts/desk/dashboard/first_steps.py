@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.branding import mail_settings
 from accounts.core.registry import Registry
 from accounts.customers.account import Account
-from accounts.desk import staffing
+from accounts.customers.staff import leads
 from accounts.mail.notices import Notice
 
 
@@ -77,7 +77,7 @@ STEPS = (
         40,
         _("A second lead"),
         _("Deletions and large refunds take two people. On the server: manage.py staff EMAIL --role lead."),
-        lambda: staffing.leads()[1:2].exists(),
+        lambda: leads()[1:2].exists(),
         is_needed=is_on_real_server,
     ),
     FirstStep(

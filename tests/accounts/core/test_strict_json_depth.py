@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from accounts.core import strict_json
 from accounts.core.strict_json import BadJSON
 
-LEAVES = st.sampled_from([None, 1, "text", [], {}])
+LEAVES: st.SearchStrategy[Any] = st.sampled_from([None, 1, "text", [], {}])
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3)
 )

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 from django.core.files.storage import default_storage
+from django.db import connection
 from django.test import override_settings
 from pytest_django import Settings
 
@@ -24,11 +25,12 @@ from accounts.elsewhere.store import RemoteStore, named, stores
 from accounts.erasure.runner import take_turn
 from accounts.exports.builder import export_due
 from accounts.exports.export import Export, ask
+from accounts.jobs.invariants import violations
 from accounts.mail.sending import send_due
 from accounts.models import Account, Event, User
 from tests.accounts.elsewhere.conftest import configured
 from tests.accounts.erasure.purging import files, oblige, start_due
-from tests.factories import NOW
+from tests.factories import NOW, AccountFactory
 from tests.fakes.store import TestStore
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +65,7 @@ def asked(account: Account) -> Export:
 
 def archive_of(export: Export) -> zipfile.ZipFile:
     export.refresh_from_db()
+    assert export.file.name
     with default_storage.open(export.file.name) as file:
         return zipfile.ZipFile(io.BytesIO(file.read()))
 
@@ -124,6 +127,30 @@ def test_one_that_answers_later_is_asked_after(account: Account, crm: TestStore,
     assert len(built(export, NOW + 3 * HOUR).read("elsewhere/analytics/data.jsonl").splitlines()) == 1
     assert crm.posts() == ["/erasures"]
     assert len(crm.wanted) == 1
+
+
+def test_a_part_that_can_not_be_written_down_is_in_nobodys_way_and_is_named_by_doctor(
+    account: Account, crm: TestStore, one_store: RemoteStore
+) -> None:
+    other = AccountFactory()
+    for each in (account, other):
+        crm.put(each.pk)
+        asked(each)
+    bad = RemoteExport.objects.get(account=account)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(
+            "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"IF NEW.id = {bad.pk} AND (NEW.delivered_at IS NOT NULL OR NEW.missing_at IS NOT NULL) THEN "
+            "RAISE EXCEPTION 'poison' USING ERRCODE = 'check_violation'; END IF; RETURN NEW; END $$; "
+            "CREATE TRIGGER zz_poison BEFORE UPDATE ON accounts_remoteexport FOR EACH ROW EXECUTE FUNCTION poison()"
+        )
+    assert collect_due(NOW) == 1
+    bad.refresh_from_db()
+    assert (bad.last_error, bad.delivered_at) == ("CheckViolation: poison", None)
+    assert RemoteExport.objects.get(account=other).delivered_at == NOW
+    named_by_doctor = {violation.name for violation in violations(bad.until + 2 * HOUR)}
+    assert "export-elsewhere-overdue" in named_by_doctor
 
 
 LIES = (

@@ -200,7 +200,7 @@ def test_whoever_is_not_staff_reads_it_by_the_link_alone(account: Account, sign_
 def test_what_stores_elsewhere_did_stands_on_it_and_by_hand_is_told_apart(account: Account, lead: User) -> None:
     erase_all(account)
     certificate = Certificate.objects.get()
-    answered = {
+    answered: dict[str, Any] = {
         "store": "crm",
         "version": "4.2",
         "how": "answered",
@@ -214,7 +214,8 @@ def test_what_stores_elsewhere_did_stands_on_it_and_by_hand_is_told_apart(accoun
         "proof": "<b>bold</b>",
     }
     by_hand = {**answered, "store": "paper", "how": "by_hand", "deadline_met": False}
-    by_hand |= {"stated_by_staff": {"case_number": "C-7", "stated_by": 1, "approved_by": 2}, "proof": "", "kept": []}
+    by_hand |= {"stated_by_staff": {"case_number": "C-7", "stated_by": 1, "approved_by": 2}}
+    by_hand |= {"proof": "", "kept": []}
     del by_hand["erased"]
     certificate.body |= {"elsewhere": [answered, by_hand], "deadline_met_here": True, "deadline_met": False}
     page = CertificatePage(certificate)

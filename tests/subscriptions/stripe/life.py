@@ -196,7 +196,8 @@ class Life:
     def dashboard_cancel(self, chance: random.Random) -> None:
         """With the period, or on a day of theirs."""
         if (there := self.there()) and not there["schedule"]:
-            self.stripe.dashboard_cancel(there, chance.choice(["period_end", self.at + chance.choice([5, 40]) * DAY]))
+            on_a_day = self.at + chance.choice([5, 40]) * DAY
+            self.stripe.dashboard_cancel(there, "period_end" if chance.random() < 0.5 else on_a_day)
 
     def dashboard_refund(self, chance: random.Random) -> None:
         paid = [invoice for invoice in self.stripe.invoices if invoice["status"] == "paid" and invoice["amount_paid"]]
