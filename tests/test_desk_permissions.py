@@ -17,7 +17,10 @@ from accounts.core import clock, roles
 from accounts.customers.history import Actor
 from accounts.desk.actions import action
 from accounts.desk.actions.action import act_named
+from accounts.elsewhere import by_hand
+from accounts.elsewhere.remote_erasure import RemoteErasure, Said
 from accounts.erasure.holds import set_hold
+from accounts.erasure.obligation import PurgeCause
 from accounts.events import managing
 from accounts.models import (
     Account,
@@ -101,6 +104,30 @@ def _delivery(account: Account, lead: User) -> Model:
         account_id=account.pk,
         alert="Look",
     )
+
+
+def _store(account: Account, lead: User) -> Model:
+    """One that refuses to erase: staff have to see to it."""
+    at = clock.now() - DAY
+    return RemoteErasure.objects.create(
+        account_id=account.pk,
+        store="crm",
+        cause=PurgeCause.CUSTOMER_REQUEST,
+        said=Said.REFUSED,
+        obliged_at=at,
+        next_attempt_at=at,
+        deadline_at=at + 20 * DAY,
+        promised_days=20,
+        promised_at=at + 20 * DAY,
+        shown_from=at,
+    )
+
+
+def _stated_store(account: Account, lead: User) -> Model:
+    row = _store(account, lead)
+    assert isinstance(row, RemoteErasure)
+    by_hand.state(row, case_number="T-12", at=clock.now(), by=Actor.staff(lead))
+    return row
 
 
 def _endpoint(account: Account, lead: User) -> Model:
@@ -316,6 +343,10 @@ EXPECTED: dict[str, tuple[str, Row, dict[str, Any]]] = {
         _endpoint,
         {"name": "Other", "address": "https://other.example/", "types": ["account.erased"]},
     ),
+    "ask_store_again": (roles.MEND, _store, {}),
+    "state_store": (roles.DELETE, _store, {"case_number": "T-12"}),
+    "approve_store": (roles.DELETE, _stated_store, {}),
+    "take_back_store": (roles.DELETE, _stated_store, {}),
     "rotate_secret": (roles.ENDPOINTS, _endpoint, {}),
     "replay_messages": (
         roles.ENDPOINTS,

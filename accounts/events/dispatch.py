@@ -130,6 +130,7 @@ class Dispatch(DueWork):
                 fields=["made_at"], condition=models.Q(delivered_at=None, given_up_at=None), name="dispatch_waiting"
             ),
             models.Index(fields=["endpoint", "-id"], name="dispatch_newest"),
+            models.Index(fields=["account_id", "-id"], name="dispatch_of_an_account"),
             models.Index(fields=["endpoint", "made_at", "id"], name="dispatch_by_age"),
             models.Index(
                 fields=["given_up_at"], condition=models.Q(given_up_at__isnull=False), name="dispatch_given_up"

@@ -136,6 +136,8 @@ def test_each_door_is_opened_by_its_scope_alone(account: Account, method: str, p
         .replace("{external_id}", "u-1")
         .replace("{subscription_id}", "1")
         .replace("{erasure_request}", str(account.pk))
+        .replace("{endpoint_id}", str(account.pk))
+        .replace("{dispatch_id}", "1")
     )
     path = path.removeprefix(ROOT)
     for number, scope in enumerate(Scope.values):
@@ -157,6 +159,8 @@ def test_a_token_of_the_environment_asks_for_entitlements_and_for_nothing_else(a
             path = (
                 path.replace("{account_id}", str(account.pk))
                 .replace("{erasure_request}", str(account.pk))
+                .replace("{endpoint_id}", str(account.pk))
+                .replace("{dispatch_id}", "1")
                 .replace("{external_id}", "x")
                 .replace("{subscription_id}", "1")
             )

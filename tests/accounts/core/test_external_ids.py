@@ -87,15 +87,15 @@ def test_an_account_a_person_and_a_subscription_may_have_the_same_id(account: Ac
 
 def test_an_account_is_found_by_its_id_a_members_and_a_subscriptions(account: Account, owner: User) -> None:
     AccountFactory(name="Elsewhere")
-    account.external_id, owner.external_id = "cus_1", "per/2"
+    account.external_id, owner.external_id = "cus_1", "staff/2"
     account.save()
     owner.save()
     subscription = subscribe(account)
     subscription.external_id = "sub-3"
     subscription.save()
-    for typed in ("cus_1", " cus_1 ", "per/2", "sub-3"):
+    for typed in ("cus_1", " cus_1 ", "staff/2", "sub-3"):
         assert find(typed) == [account.pk], typed
-    assert find("per/3") == find("CUS_1") == []
+    assert find("staff/3") == find("CUS_1") == []
 
 
 def test_the_owner_takes_the_ids_along(account: Account, owner: User) -> None:

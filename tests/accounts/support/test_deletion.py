@@ -292,7 +292,7 @@ def test_staff_approve_in_the_admin_and_find_the_certificate_there(
         sweeps.named("purge").run(clock.now() + 8 * DAY + turn * timedelta(minutes=1))
     page = client.get("/admin/accounts/certificate/1/print/").content.decode()
     assert str(account.pk) in page
-    assert "blueprints.Blueprint" in page
+    assert "Blueprints" in page
     file = client.get("/admin/accounts/certificate/1/json/")
     assert file["Content-Disposition"] == 'attachment; filename="certificate-1.json"'
     assert file.json()
