@@ -86,7 +86,11 @@ class Door(BaseHTTPRequestHandler):
         body = self.read()
         if not is_genuine(self.headers, body):
             return self.answer(401)
-        return self.answer(200, carry_out(json.loads(body)))
+        message = json.loads(body)
+        if message["type"] != "erasure.requested":
+            # Whatever else is asked for must never erase.
+            return self.answer(422, {"status": "refused", "reason": "unknown_type", "ground": "It only erases."})
+        return self.answer(200, carry_out(message))
 
     def do_GET(self):
         if not is_genuine(self.headers, self.read()):

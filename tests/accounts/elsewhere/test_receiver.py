@@ -1,5 +1,6 @@
 """The store in docs/receivers that a product's engineer copies: run as it stands, asked as we ask."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -72,3 +73,17 @@ def test_the_store_to_copy_believes_nobody_else(store: RemoteStore) -> None:
     old = signed(request, body, keys=[secret], at=now.fromtimestamp(time.time() - 301, tz=now.tzinfo))
     for headers in ({}, forged, old):
         assert httpx.post(store.address, content=body, headers=headers).status_code == 401
+
+
+def test_the_store_to_copy_erases_for_nothing_but_an_erasing(
+    store: RemoteStore, account: Account, tmp_path: Path
+) -> None:
+    with sqlite3.connect(tmp_path / "store.sqlite") as database:
+        database.execute("INSERT INTO documents VALUES (?, 'u-7', 'one')", (str(account.pk),))
+    asked: dict[str, object] = {"request": str(uuid.uuid4()), "account": str(account.pk), "people": []}
+    body = json.dumps({"type": "export.requested", "data": asked}).encode()
+    (secret,) = store.secrets
+    headers = signed(str(asked["request"]), body, keys=[secret], at=clock.now())
+    answer = httpx.post(store.address, content=body, headers=headers)
+    assert (answer.status_code, answer.json()["status"]) == (422, "refused")
+    assert documents(tmp_path, account.pk) == 1
