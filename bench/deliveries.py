@@ -48,7 +48,7 @@ PAIRS_FULL, PAIRS_SMALL = 7, 1
 BACKLOG_PER_SECOND = 1_000
 #: Customers of what is accepted: none of those whose purchases are the backlog.
 ACCEPTED_CUSTOMERS = 9_000_000
-#: The goals of issue 10.
+#: The goals.
 PURCHASED_PER_SECOND = 300
 CANCELLED_PER_SECOND = 200
 ACCEPTING_AT_LEAST = 0.8

@@ -40,7 +40,7 @@ PROCESSES = 2
 A_SECOND = 20
 SECRET = "whsec_" + "QUJD" * 11
 AT = ENDS + timedelta(days=1)
-#: Goals of issue 13: within their rate, and near it; memory that does not grow; erasing here not slower.
+#: The goals: within their rate, and near it; memory that does not grow; erasing here not slower.
 RATE_AT_LEAST, MIB_AT_MOST, SLOWER_AT_MOST = 0.8, 16, 1.15
 
 #: Of each account that has ended, one erasing that has begun and two stores to be asked.

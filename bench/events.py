@@ -35,7 +35,7 @@ DATABASE = "events"
 ACCOUNTS_FULL, ACCOUNTS_SMALL = 1_000, 30
 CHANGES_OF_EACH = 10
 ROUNDS_FULL, ROUNDS_SMALL = 3, 1
-#: The goals of issue 13.
+#: The goals.
 PER_SECOND = 300
 STATEMENTS_MORE_AT_MOST = 1
 #: Runs of the sweep after which nothing may wait.

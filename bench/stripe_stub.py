@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter, deque
 
-#: Seconds that an answer takes, and calls a second that are allowed: issue 12's.
+#: Seconds that an answer takes, and calls a second that are allowed.
 LATENCY = 0.1
 LIMIT = 100
 

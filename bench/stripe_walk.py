@@ -24,7 +24,7 @@ from subscriptions.stripe.customer import StripeCustomer
 
 DATABASE = "stripe_walk"
 SUBSCRIPTIONS_FULL, SUBSCRIPTIONS_SMALL = 100_000, 2_000
-#: Issue 12's: memory constant, no query a subscription. The others are that a night is long enough.
+#: The goals: memory constant, no query a subscription. The others are that a night is long enough.
 MIB_AT_MOST, STATEMENTS_A_PAGE_AT_MOST, SECONDS_AT_MOST = 32, 10, 300
 AT = ENDS
 BEGAN = ENDS - timedelta(days=10)

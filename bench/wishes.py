@@ -25,7 +25,7 @@ from subscriptions.billing.wish import Wish
 DATABASE = "wishes"
 WISHES_FULL, WISHES_SMALL = 10_000, 200
 PROCESSES = 2
-#: The goals of issue 12: five minutes, and memory that does not grow with the number of wishes.
+#: The goals: five minutes, and memory that does not grow with the number of wishes.
 SECONDS_AT_MOST = 300
 MIB_AT_MOST = 32
 #: The owners cancelled a day before their period ends.
