@@ -97,9 +97,8 @@ def answer(request: HttpRequest) -> HttpResponse:
     except Resolver404:
         return problems.response(problems.NOT_FOUND)
     request.resolver_match = match
-    # Looked at once it is known who calls (`accounts.api.caller`).
-    # Read by `accounts.api.caller`, which knows nothing of routes.
-    request.api_query = _queries().get((match.url_name, request.method), frozenset())  # type: ignore[attr-defined]
+    query = _queries().get((match.url_name, request.method), frozenset())
+    request.api_query = query  # type: ignore[attr-defined]  # for `accounts.api.caller`, which knows nothing of routes
     response: HttpResponse = match.func(request, *match.args, **match.kwargs)
     if isinstance(response, HttpResponseNotAllowed):
         return problems.response(problems.NOT_ALLOWED, headers={"Allow": response["Allow"]})

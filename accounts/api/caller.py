@@ -74,7 +74,7 @@ class Token(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller | None:
         """Part of django-ninja's class: what `__call__` does replaces it."""
-        raise NotImplementedError
+        raise NotImplementedError("django-ninja calls the token itself")
 
 
 def _token_of(request: HttpRequest, at: datetime) -> ApiToken | None:

@@ -300,7 +300,7 @@ def replay_messages(request: HttpRequest, endpoint_id: uuid.UUID, body: ReplayIn
         count = replaying.replay_range(
             _endpoint(endpoint_id),
             since=body.since,  # type: ignore[arg-type]  # an instant, once it is checked
-            until=body.until,  # type: ignore[arg-type]
+            until=body.until,  # type: ignore[arg-type]  # as above
             undelivered=body.undelivered,
             by=caller.actor,
             at=caller.at,

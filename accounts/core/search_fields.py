@@ -32,7 +32,7 @@ class _Derived(models.TextField):  # type: ignore[type-arg]  # not subscriptable
 
     def derive(self, value: str) -> str:
         """What is stored for this value of the source: each kind of field has its own, and there is no default."""
-        raise NotImplementedError
+        raise NotImplementedError(type(self).__name__)
 
 
 class SearchWords(_Derived):

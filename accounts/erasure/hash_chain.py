@@ -68,6 +68,7 @@ def write(path: Path, kind: str, system: str, links: Iterable[ChainLink]) -> int
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
+        # Interrupted, too: half a chain must not be taken for one. It goes on its way afterwards.
         Path(name).unlink(missing_ok=True)
         raise
     return len(lines)

@@ -58,7 +58,7 @@ done
 [ -n "$genuine" ] || answer '401 Unauthorized'
 
 # In a real receiver: a table with a unique column.
-seen=${SEEN:-/tmp/offboard-seen}
+seen=${SEEN:?a file that remembers the ids of what was heard}
 touch "$seen"
 if grep -qxF -- "$id" "$seen"; then
     say again "$id"

@@ -37,6 +37,7 @@ def link_purchases(token: UserToken, *, at: datetime) -> list[Account]:
         try:
             accounts.append(_link(read_subscription(item)[0], token, at))
         except Exception as error:
+            # Whatever is wrong with one purchase holds up no other; staff see it on the item.
             log.exception("a purchase of token %s could not be linked", token.pk)
             _note(item, error, at)
             errors.append(error)
@@ -55,6 +56,7 @@ def link_newcomer(token: UserToken, *, at: datetime) -> list[Account]:
     try:
         return link_purchases(token, at=at)
     except Exception as error:
+        # Whatever it was must not keep anybody from signing in; the page after a purchase asks again.
         log.warning("purchases of token %s at sign-in: %s", token.pk, type(error).__name__)
         return []
 

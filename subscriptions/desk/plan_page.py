@@ -25,8 +25,8 @@ def plan_page(request: HttpRequest, code: str) -> HttpResponse:
     prices = plan.prices.order_by("currency", "interval", "from_at")
     ahead = list(prices.ahead(at))
     for price in ahead:
-        # For the template alone.
-        price.meant = repricing.meant_by(price).count() if price.notice_days is not None else None  # type: ignore[attr-defined]
+        meant = repricing.meant_by(price).count() if price.notice_days is not None else None
+        price.meant = meant  # type: ignore[attr-defined]  # for the template alone
     past = prices.filter(until_at__lte=at) | prices.exclude(called_off_at=None)
     return render(
         request,
