@@ -27,8 +27,8 @@ from accounts.inbox.delivery import Delivery, DeliveryOutcome
 from accounts.jobs.queues import Queue
 from accounts.jobs.sweeps import SweepRun
 from accounts.models import Account, Event, Purge
-from bench import accepting, github
-from bench.accepting import MOST_PER_SECOND, Load
+from bench.door import accepting, github
+from bench.door.accepting import MOST_PER_SECOND, Load
 from bench.measuring import Goal, Result, Row, Samples, interleaved, require
 from bench.serving import START_SECONDS, WebServer, web_server, worker
 from bench.stage import EMPTY, FULL, Stage, say

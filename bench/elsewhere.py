@@ -1,10 +1,10 @@
 """elsewhere: 10,000 accounts whose erasing is due at once, with two stores elsewhere that bear 20 requests a second.
 
 Two things. How the stores are asked: two worker processes run the sweep `elsewhere` as it is for a minute, against
-stores that answer in 100 ms (`bench.store_stub`); it counts only if no second that slides has more than 20 requests at
-a store, nobody is asked twice, and no process has more than four calls to a store at once. And how the erasing here
-goes meanwhile: accounts are erased in turns, with the two stores configured and without, up to the instant at which
-nothing is left here. At the small scale there are 120 accounts, and three seconds.
+stores that answer in 100 ms (`bench.stand_ins.store_stub`); it counts only if no second that slides has more than 20
+requests at a store, nobody is asked twice, and no process has more than four calls to a store at once. And how the
+erasing here goes meanwhile: accounts are erased in turns, with the two stores configured and without, up to the instant
+at which nothing is left here. At the small scale there are 120 accounts, and three seconds.
 """
 
 import json
@@ -29,7 +29,7 @@ from bench import filling
 from bench.filling import ENDS
 from bench.measuring import Goal, Result, Row, Samples, interleaved, require, seconds
 from bench.stage import FULL, Stage, say
-from bench.store_stub import STORES
+from bench.stand_ins.store_stub import STORES
 
 DATABASE = "elsewhere"
 ACCOUNTS_FULL, ACCOUNTS_SMALL = 10_000, 120
@@ -79,7 +79,7 @@ def run(stage: Stage) -> Result:
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")
     stub = subprocess.Popen(  # this program
-        [sys.executable, "-m", "bench.store_stub"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bench.stand_ins.store_stub"], stdout=subprocess.PIPE, text=True
     )
     try:
         port = int(_said(stub))
@@ -133,7 +133,7 @@ def _asked(port: int, window: float) -> list[dict[str, int]]:
     environment = {**os.environ, "REMOTE_STORES": _setting(port)}
     workers = [
         subprocess.Popen(  # noqa: S603  # this program
-            [sys.executable, "-m", "bench.elsewhere_worker", DATABASE, AT.isoformat(), str(window)],
+            [sys.executable, "-m", "bench.workers.elsewhere_worker", DATABASE, AT.isoformat(), str(window)],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

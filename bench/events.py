@@ -56,7 +56,7 @@ def run(stage: Stage) -> Result:
         stage.use(DATABASE)
         secret = make_secret()
         receiver = subprocess.Popen(  # noqa: S603  # this program
-            [sys.executable, "-m", "bench.events_receiver", secret], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "bench.stand_ins.events_receiver", secret], stdout=subprocess.PIPE, text=True
         )
         try:
             url = f"http://127.0.0.1:{_port(receiver)}/hook"

@@ -3,9 +3,9 @@
 Measured are deliveries acknowledged a second, and the median and 99th percentile of their time in milliseconds, of
 POST /marketplace/github/webhook/ over HTTP on 127.0.0.1, on two servers in turn: the web server exactly as `make run`
 starts it, and the floor, the same command with the same pool, database and table, under a bare Django view without any
-middleware (`bench.floor_door`). Closed loop: 16 clients, each on a connection of its own that it keeps, each sending
-the next delivery as soon as the last one is answered. Deliveries are what GitHub sends, about 2 kB; every tenth is the
-one before it again, so that both are often under way at once.
+middleware (`bench.door.floor_door`). Closed loop: 16 clients, each on a connection of its own that it keeps, each
+sending the next delivery as soon as the last one is answered. Deliveries are what GitHub sends, about 2 kB; every tenth
+is the one before it again, so that both are often under way at once.
 
 Each slice of a round begins with an empty table, and ends with a look at it: every delivery acknowledged is there
 exactly once, byte for byte, and nothing else is. After the last round Redis is stopped, and the webhook measured once
@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
-from bench import accepting, github
-from bench.accepting import CLIENTS, MOST_PER_SECOND, Load
+from bench.door import accepting, github
+from bench.door.accepting import CLIENTS, MOST_PER_SECOND, Load
 from bench.measuring import Goal, Result, Row, Samples, interleaved
 from bench.serving import WebServer, web_server
 from bench.stage import EMPTY, FULL, Stage, say
@@ -61,7 +61,7 @@ def compared(stage: Stage, sent: Sent) -> Result:
         start = partial(web_server, stage, DATABASE, redis=redis.url)
         servers = {
             "the webhook": running.enter_context(start()),
-            "the floor": running.enter_context(start(settings="bench.floor")),
+            "the floor": running.enter_context(start(settings="bench.door.floor")),
         }
         for server in servers.values():
             _load(stage, server, sent, WARM_UP_SECONDS)

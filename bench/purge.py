@@ -7,7 +7,7 @@ the time in seconds from obligation to verified purge, counting again and certif
 million rows a round would take too long; there is one run of those:
 
 Memory, longest statement and pages: an account with 1,000,000 blueprints among the same 300,000, erased once, in
-a process of its own (`bench.purge_worker`), in turns of a few seconds. Between the turns it rests. Subscription
+a process of its own (`bench.workers.purge_worker`), in turns of a few seconds. Between the turns it rests. Subscription
 Settings of another account is asked for without a pause through Django's test client, in this process, through rests
 and turns: milliseconds a page, by stretch; the first rest comes before anything is erased. Memory is the growth of the
 worker's resident memory since it was ready, in MiB, sampled. A statement is timed in milliseconds where it is sent;
@@ -293,7 +293,7 @@ def _ask_for(browser: Client, size: Size, until: "Future[dict[str, Any]] | None"
 def _worker(database: str) -> Iterator[Worker]:
     """The process that erases; it ends with the block, however that ends."""
     process = subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, "-m", "bench.purge_worker", database],
+        [sys.executable, "-m", "bench.workers.purge_worker", database],
         cwd=stack.PROJECT,
         env=dict(os.environ),
         stdin=subprocess.PIPE,

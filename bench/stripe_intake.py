@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from accounts.core import clock
 from bench import intake
-from bench.github import REPEATED_EVERY, Delivery
+from bench.door.github import REPEATED_EVERY, Delivery
 from bench.measuring import Result
 from bench.stage import Stage
 from subscriptions.stripe.client import API_VERSION

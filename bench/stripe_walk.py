@@ -1,10 +1,10 @@
 """stripe_walk: the nightly reconciliation with a Stripe that holds 100,000 subscriptions.
 
-The sweep `stripe-reconcile` as it is, in a process of its own, against a Stripe (`bench.stripe_walk_stub`) that answers
-as fast as it can: what is measured is ours. Seconds, statements a page of a hundred, and how much the process's memory
-grew from the tenth page on, in MiB. It counts only if all were met, and exactly those are to be asked about of whom
-Stripe says something else than we do: one in a hundred. Twice, with a tenth of the subscriptions first, so that what
-grows with their number shows. At the small scale there are 2,000.
+The sweep `stripe-reconcile` as it is, in a process of its own, against a Stripe (`bench.stand_ins.stripe_walk_stub`)
+that answers as fast as it can: what is measured is ours. Seconds, statements a page of a hundred, and how much the
+process's memory grew from the tenth page on, in MiB. It counts only if all were met, and exactly those are to be asked
+about of whom Stripe says something else than we do: one in a hundred. Twice, with a tenth of the subscriptions first,
+so that what grows with their number shows. At the small scale there are 2,000.
 """
 
 import json
@@ -18,7 +18,7 @@ from bench import filling
 from bench.filling import ENDS
 from bench.measuring import Goal, Result, Row, Samples, require
 from bench.stage import FULL, Stage, say
-from bench.stripe_walk_stub import CHANGED_EVERY, PER_PAGE
+from bench.stand_ins.stripe_walk_stub import CHANGED_EVERY, PER_PAGE
 from subscriptions.billing.holding import Holding
 from subscriptions.stripe.customer import StripeCustomer
 
@@ -84,13 +84,15 @@ def _walk(stage: Stage, count: int) -> dict[str, float]:
         connection.execute("CHECKPOINT")
     period = [str(int(instant.timestamp())) for instant in (BEGAN, PERIOD_ENDS)]
     stub = subprocess.Popen(  # noqa: S603  # this program
-        [sys.executable, "-m", "bench.stripe_walk_stub", str(count), *period], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bench.stand_ins.stripe_walk_stub", str(count), *period],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         port = int(stub.stdout.readline()) if stub.stdout else 0
         say(f"stripe_walk: {count} subscriptions …")
         worker = subprocess.run(  # noqa: S603  # this program
-            [sys.executable, "-m", "bench.stripe_walk_worker", DATABASE, AT.isoformat()],
+            [sys.executable, "-m", "bench.workers.stripe_walk_worker", DATABASE, AT.isoformat()],
             env={
                 **os.environ,
                 "STRIPE_API_URL": f"http://127.0.0.1:{port}",

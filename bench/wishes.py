@@ -1,9 +1,9 @@
 """wishes: 10,000 wishes that fall due at one instant, against a payment provider with a limit of calls.
 
-Each needs two calls: to read, and to change. The provider (`bench.stripe_stub`) answers in 100 ms and allows 100 calls
-in any second. Two worker processes run the sweep `wishes` as it is. Measured is the time until none is open, in
-seconds. It counts only if each subscription ends there, each was read once and changed once, no second had more calls
-than are allowed, and each agreed wish has its line of history. At the small scale there are 200.
+Each needs two calls: to read, and to change. The provider (`bench.stand_ins.stripe_stub`) answers in 100 ms and allows
+100 calls in any second. Two worker processes run the sweep `wishes` as it is. Measured is the time until none is open,
+in seconds. It counts only if each subscription ends there, each was read once and changed once, no second had more
+calls than are allowed, and each agreed wish has its line of history. At the small scale there are 200.
 """
 
 import json
@@ -65,7 +65,7 @@ def run(stage: Stage) -> Result:
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")
     stub = subprocess.Popen(  # noqa: S603  # this program
-        [sys.executable, "-m", "bench.stripe_stub", str(int(BEGAN.timestamp())), str(int(ENDS.timestamp()))],
+        [sys.executable, "-m", "bench.stand_ins.stripe_stub", str(int(BEGAN.timestamp())), str(int(ENDS.timestamp()))],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -106,7 +106,7 @@ def _agreed(port: int) -> tuple[float, list[dict[str, int]]]:
     }
     workers = [
         subprocess.Popen(  # noqa: S603  # this program
-            [sys.executable, "-m", "bench.wishes_worker", DATABASE, AT.isoformat()],
+            [sys.executable, "-m", "bench.workers.wishes_worker", DATABASE, AT.isoformat()],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

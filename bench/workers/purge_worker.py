@@ -1,4 +1,4 @@
-"""The process that erases while `bench.purge` asks for pages: `python -m bench.purge_worker DATABASE`.
+"""The process that erases while `bench.purge` asks for pages: `python -m bench.workers.purge_worker DATABASE`.
 
 It says when it is ready. Then, for each line with a number of seconds on standard input, it erases for about so long,
 and says how far it came: rows erased and seconds in this turn, memory in bytes (before the first turn, and the

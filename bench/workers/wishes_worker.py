@@ -1,4 +1,5 @@
-"""A worker process of `bench.wishes`: `python -m bench.wishes_worker DATABASE INSTANT`; Stripe is in the environment.
+"""A worker process of `bench.wishes`: `python -m bench.workers.wishes_worker DATABASE INSTANT`; Stripe is in the
+environment.
 
 It says when it is ready, begins at a line on standard input, runs the sweep `wishes` until no wish is open, and says
 what it did: wishes agreed, and memory in bytes before and at its highest. JSON.

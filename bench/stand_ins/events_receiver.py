@@ -1,6 +1,6 @@
 """Somebody who hears ten thousand events: checks each signature, and counts. A process of its own, for `bench.events`.
 
-    python -m bench.events_receiver SECRET
+    python -m bench.stand_ins.events_receiver SECRET
 
 Prints its port; answers GET with what it has heard so far.
 """

@@ -4,8 +4,8 @@ from config.settings import *  # noqa: F403
 from config.settings import INSTALLED_APPS as PRODUCT_APPS
 
 MIDDLEWARE = []
-ROOT_URLCONF = "bench.floor_door"
+ROOT_URLCONF = "bench.door.floor_door"
 #: allauth refuses to start without its middleware, and the product's models import its models.
 INSTALLED_APPS = [
-    "bench.floor_apps.AccountsWithoutMiddleware" if name == "allauth.account" else name for name in PRODUCT_APPS
+    "bench.door.floor_apps.AccountsWithoutMiddleware" if name == "allauth.account" else name for name in PRODUCT_APPS
 ]

@@ -1,4 +1,5 @@
-"""A Stripe for `bench.stripe_walk`, in a process of its own: `python -m bench.stripe_walk_stub COUNT START END`.
+"""A Stripe for `bench.stripe_walk`, in a process of its own: `python -m bench.stand_ins.stripe_walk_stub COUNT START
+END`.
 
 It holds so many subscriptions, of as many customers, in the period from START to END; every hundredth has a seat more
 than is known here. It lists them, a hundred to a page, newest first, as fast as it can, and says its port on standard

@@ -1,4 +1,4 @@
-"""A worker process of `bench.elsewhere`: `python -m bench.elsewhere_worker DATABASE INSTANT SECONDS`.
+"""A worker process of `bench.elsewhere`: `python -m bench.workers.elsewhere_worker DATABASE INSTANT SECONDS`.
 
 The stores are in the environment (`REMOTE_STORES`). It says when it is ready, begins at a line on standard input, runs
 the sweep `elsewhere` for so many seconds, and says what it did: rows done, and memory in bytes before and at its

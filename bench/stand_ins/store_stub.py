@@ -1,4 +1,4 @@
-"""Two stores elsewhere for `bench.elsewhere`, in a process of their own: `python -m bench.store_stub`.
+"""Two stores elsewhere for `bench.elsewhere`, in a process of their own: `python -m bench.stand_ins.store_stub`.
 
 Each answers after `LATENCY`, without using a core meanwhile, that nothing is left; and counts: requests in each second
 that slides, how many at once, and each request's id. It says its port on standard output, and its counts to whoever

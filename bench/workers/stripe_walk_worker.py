@@ -1,4 +1,4 @@
-"""The worker process of `bench.stripe_walk`: `python -m bench.stripe_walk_worker DATABASE INSTANT`.
+"""The worker process of `bench.stripe_walk`: `python -m bench.workers.stripe_walk_worker DATABASE INSTANT`.
 
 Stripe is in the environment. It runs the sweep `stripe-reconcile` once, and says what it did: subscriptions walked,
 seconds, statements, and memory in bytes after the first hundredth of them and at its highest. JSON.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bench.github import Delivery
+from bench.door.github import Delivery
 from bench.measuring import require
 from bench.serving import START_SECONDS, WebServer
 from bench.stage import Stage

@@ -1,4 +1,5 @@
-"""A Stripe for `bench.wishes`, in a process of its own: `python -m bench.stripe_stub PERIOD_START PERIOD_END`.
+"""A Stripe for `bench.wishes`, in a process of its own: `python -m bench.stand_ins.stripe_stub PERIOD_START
+PERIOD_END`.
 
 It knows every subscription, answers after `LATENCY` without using a core meanwhile, and counts: calls in each second
 that slides, reads and changes of each subscription. What comes too fast is answered with 429, as Stripe does. It says
